@@ -1,0 +1,59 @@
+package fetcher
+
+import (
+	"context"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// A Feed is where the reads of one endpoint of one organization go. The ledger implements it. The scheduler calls it
+// from one goroutine.
+type Feed interface {
+	// GroupBy is the grouping to ask for: the configured one without what the API has refused.
+	GroupBy() []string
+	// Drop remembers, over restarts too, that the API refuses a dimension. Windows must be asked for anew afterwards.
+	Drop(dimension string) error
+	// PollWindow is what a poll at this time has to read.
+	PollWindow(now time.Time) ledger.Window
+	// AuditWindow is the next stretch of closed hours that is due to be read again, or to be caught up with after a
+	// downtime. It is at most one page long; there may be another one after it is booked.
+	AuditWindow(now time.Time) (ledger.Window, bool)
+	// Book takes over what was read, durably, or changes nothing and returns why.
+	Book(ctx context.Context, r *ledger.Read) error
+}
+
+// An Observer is told what happens, as it happens. The collector implements it.
+type Observer interface {
+	// Request is called after every HTTP request; code is the status, or "timeout", "network" or "body".
+	Request(organization, endpoint, code string, took time.Duration)
+	// Poll is called after every poll: err is nil when all of it was read and booked.
+	Poll(organization, endpoint string, took time.Duration, err error)
+	// Audit is called after every audit window: err is nil when it was read and booked.
+	Audit(organization, endpoint string, err error)
+}
+
+// State is where an endpoint stands.
+type State string
+
+// The states of an endpoint.
+const (
+	StateStarting    State = "starting"    // not polled yet
+	StateOK          State = "ok"          // the last poll succeeded
+	StateFailing     State = "failing"     // the last poll failed; it is tried again
+	StateUnavailable State = "unavailable" // the API has only ever answered 404: this organization does not have it
+)
+
+// A Status says where one endpoint of one organization stands.
+type Status struct {
+	Organization string    `json:"organization"`
+	Endpoint     string    `json:"endpoint"`
+	State        State     `json:"state"`
+	LastPoll     time.Time `json:"last_poll,omitzero"`
+	LastSuccess  time.Time `json:"last_success,omitzero"`
+	NextPoll     time.Time `json:"next_poll,omitzero"`
+	// Error says in one line what went wrong with the last poll and what to do; empty when it succeeded.
+	Error string `json:"error,omitempty"`
+	// Failures is how many polls have failed in a row.
+	Failures int `json:"failures,omitempty"`
+}

@@ -1,0 +1,155 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+)
+
+// A Window is a stretch of time to read from the API. From is aligned to the width; To is exclusive, and zero where the
+// read should go on to the API's now.
+type Window struct {
+	Width api.Width
+	From  time.Time
+	To    time.Time
+	// Audit marks the slow path: closed hours read again.
+	Audit bool
+}
+
+// A Read is what the API said about a window: whole buckets of summed rows. It is filled by one goroutine, row by row
+// as the response is decoded, and booked whole or not at all.
+type Read struct {
+	Window Window
+	// AsOf is the API's clock when it answered.
+	AsOf time.Time
+
+	columns []string
+	groups  []group
+	buckets []readBucket
+	open    int // index of the bucket that takes rows
+	key     []byte
+}
+
+// readBucket maps each group's label key to the summed values of that group.
+type readBucket struct {
+	start time.Time
+	cells []map[string][]decimal.Fixed // by group
+}
+
+// NewRead returns an empty read of a window of an endpoint, grouped by the dimensions asked for.
+func NewRead(e *api.Endpoint, groupBy []string, w Window) *Read {
+	columns, groups := layout(e, groupBy)
+	return &Read{Window: w, columns: columns, groups: groups}
+}
+
+// Columns are the names of the dimensions of a row, in the order that Row takes their values: the grouping asked for,
+// then what rows carry on their own.
+func (r *Read) Columns() []string { return r.columns }
+
+// Bucket opens the bucket that starts at start. An empty bucket counts as read: what it held before is gone.
+func (r *Read) Bucket(start time.Time) {
+	for i := range slices.Backward(r.buckets) {
+		if r.buckets[i].start.Equal(start) {
+			r.open = i // A bucket split over two pages is one bucket.
+			return
+		}
+	}
+	r.buckets = append(r.buckets, readBucket{start: start, cells: make([]map[string][]decimal.Fixed, len(r.groups))})
+	r.open = len(r.buckets) - 1
+}
+
+// Row adds a row to the open bucket. Labels follow Columns, "" where the row has none; values follow the endpoint's
+// measures. Rows with equal labels are summed, because the API does not promise that rows are unique. Both slices may
+// be reused by the caller.
+func (r *Read) Row(labels []string, values []decimal.Fixed) {
+	b := &r.buckets[r.open]
+	for gi := range r.groups {
+		g := &r.groups[gi]
+		r.key = appendKey(r.key[:0], g, labels)
+		if b.cells[gi] == nil {
+			b.cells[gi] = make(map[string][]decimal.Fixed)
+		}
+		sum := b.cells[gi][string(r.key)]
+		if sum == nil {
+			sum = make([]decimal.Fixed, len(g.measures))
+			b.cells[gi][string(r.key)] = sum
+		}
+		for i, m := range g.measures {
+			sum[i] = sum[i].Add(values[m])
+		}
+	}
+}
+
+// Rows is the number of distinct label sets of the fullest group over all buckets, for logs.
+func (r *Read) Rows() int {
+	n := 0
+	for i := range r.buckets {
+		for _, c := range r.buckets[i].cells {
+			n += len(c)
+		}
+	}
+	return n
+}
+
+// A group is the measures of an endpoint that share their labels, and thereby their series.
+type group struct {
+	measures []int    // indexes of the endpoint's measures
+	columns  []int    // indexes of a row's columns
+	labels   []string // the Prometheus label of each column
+}
+
+// layout says which columns the rows of an endpoint have when grouped so, and which measures share labels.
+func layout(e *api.Endpoint, groupBy []string) (columns []string, groups []group) {
+	columns = e.GroupBy(groupBy)
+	grouped := len(columns)
+	for _, d := range e.Attributes {
+		columns = append(columns, d.Name)
+	}
+	for i, m := range e.Measures {
+		var cols []int
+		if m.By == nil {
+			for c := range grouped {
+				cols = append(cols, c)
+			}
+		} else {
+			for c, name := range columns {
+				if slices.Contains(m.By, name) {
+					cols = append(cols, c)
+				}
+			}
+		}
+		at := slices.IndexFunc(groups, func(g group) bool { return slices.Equal(g.columns, cols) })
+		if at < 0 {
+			g := group{columns: cols}
+			for _, c := range cols {
+				d, _ := e.Dimension(columns[c])
+				g.labels = append(g.labels, d.Label)
+			}
+			groups = append(groups, g)
+			at = len(groups) - 1
+		}
+		groups[at].measures = append(groups[at].measures, i)
+	}
+	return columns, groups
+}
+
+// appendKey encodes the labels of a group: name and value of each label that has a value, length first. Names are part
+// of the key so that a label set means the same in every shape that has it.
+func appendKey(b []byte, g *group, labels []string) []byte {
+	for i, c := range g.columns {
+		if labels[c] == "" {
+			continue
+		}
+		b = appendString(b, g.labels[i])
+		b = appendString(b, labels[c])
+	}
+	return b
+}
+
+func appendString(b []byte, s string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
