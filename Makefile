@@ -1,0 +1,184 @@
+# The development commands of openai_exporter. `make help` lists them.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-print-directory --no-builtin-rules
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+VERSION  := $(shell cat VERSION)
+REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+# Every tool is pinned here and built by its own module's sums into .cache/bin under a name that carries the version, so
+# that a new pin is a new file and an old one can't be mistaken for it.
+GOLANGCI_LINT_VERSION := 2.15.0
+PROMETHEUS_VERSION    := 3.15.0
+ALERTMANAGER_VERSION  := 0.31.1
+
+BIN           := $(CURDIR)/.cache/bin
+GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+PROMETHEUS    := $(BIN)/prometheus-$(PROMETHEUS_VERSION)
+PROMTOOL      := $(BIN)/promtool-$(PROMETHEUS_VERSION)
+ALERTMANAGER  := $(BIN)/alertmanager-$(ALERTMANAGER_VERSION)
+AMTOOL        := $(BIN)/amtool-$(ALERTMANAGER_VERSION)
+
+# How long `make fuzz` stays with each target.
+FUZZTIME ?= 1m
+# Which packages and tests the test targets run; `make unit PKG=./internal/ledger RUN=Restated` narrows them.
+PKG ?= ./...
+RUN ?=
+
+GO      := go
+LDFLAGS := -s -w \
+	-X github.com/prometheus/common/version.Version=$(VERSION) \
+	-X github.com/prometheus/common/version.Revision=$(REVISION)
+
+##@ Everyday
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET [VARIABLE=value]"} \
+		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the binary into ./openai_exporter
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o openai_exporter .
+
+.PHONY: demo
+demo: ## Serve a living make-believe organization on :10095, without a key
+	@$(GO) run . --demo
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format every Go file
+	@$(GOLANGCI_LINT) fmt
+
+.PHONY: generate
+generate: ## Rewrite golden files and generated documentation from the tables
+	@dirs=$$(git grep -lE 'flag\.Bool(Var)?\(.*"update"' -- '*_test.go' ':!test/official' | xargs -r -n1 dirname | sort -u | sed 's#^#./#')
+	[ -z "$$dirs" ] || $(GO) test -count=1 $$dirs -update
+
+.PHONY: clean
+clean: ## Remove what the other targets made, the tools included
+	@rm -rf openai_exporter dist .cache
+
+##@ Checks
+
+# Each stage of a suite announces itself, and the suite ends with what ran and how long it took.
+define stages
+	@ran=""
+	for stage in $(1); do
+		printf '\n==> make %s\n' "$$stage"
+		SECONDS=0
+		$(MAKE) "$$stage" || { printf '\nFAILED: make %s\n' "$$stage"; exit 1; }
+		ran+=$$(printf '\n  %-12s %4d s' "$$stage" "$$SECONDS")
+	done
+	printf '\nEverything passed:%s\n' "$$ran"
+endef
+
+.PHONY: check
+check: ## The inner loop: format, vet, lint and unit tests, under two minutes when warm
+	$(call stages,fmt-check vet lint unit)
+
+.PHONY: test
+test: ## The whole suite, as CI runs it from an empty clone
+	$(call stages,tools fmt-check vet lint generated race official rules manifests e2e)
+
+.PHONY: fmt-check
+fmt-check: $(GOLANGCI_LINT) ## Fail when a Go file is not formatted
+	@$(GOLANGCI_LINT) fmt --diff
+
+.PHONY: vet
+vet: ## Run go vet, the end-to-end test included
+	@$(GO) vet -tags e2e ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run the linters of .golangci.yml
+	@$(GOLANGCI_LINT) run
+
+.PHONY: unit
+unit: ## Run the tests of the main module; PKG and RUN narrow them
+	@$(GO) test -run '$(RUN)' $(PKG)
+
+.PHONY: race
+race: ## Run the same tests and the fuzz seeds under the race detector, in random order
+	@$(GO) test -race -shuffle=on -timeout 20m -run '$(RUN)' $(PKG)
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME each
+	@git grep -E '^func Fuzz' -- '*_test.go' | sed -E 's#^(.*)/[^/]+:func (Fuzz[A-Za-z0-9_]*).*#\1 \2#' | sort -u | while read -r dir target; do
+		printf '\n==> %s in %s for %s\n' "$$target" "$$dir" "$(FUZZTIME)"
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' "./$$dir" </dev/null
+	done
+
+.PHONY: generated
+generated: ## Fail when go.mod, a golden file or a generated document is not current
+	@$(GO) mod tidy -diff
+	$(GO) mod verify
+	mkdir -p .cache
+	git diff >.cache/before.diff
+	$(MAKE) generate
+	git diff >.cache/after.diff
+	cmp -s .cache/before.diff .cache/after.diff || { git diff --stat; echo 'Not current: run "make generate" and commit what it changes'; exit 1; }
+
+.PHONY: official
+official: ## Read the simulator with the official client and validate it against the official specification
+	@cd test/official && $(GO) vet ./... && $(GO) test ./...
+
+.PHONY: rules
+rules: $(PROMTOOL) ## Check and unit-test the recording rules and alerts
+	@$(PROMTOOL) check rules --lint=all --lint-fatal deploy/prometheus/rules/*.yml
+	cd deploy/prometheus/tests && $(PROMTOOL) test rules *.yml
+
+.PHONY: manifests
+manifests: $(PROMTOOL) $(AMTOOL) ## Check everything in deploy/ and the example configurations with the programs that read them
+	@$(PROMTOOL) check config --syntax-only prometheus.yml.example
+	$(AMTOOL) check-config deploy/alertmanager/alertmanager.yml
+	$(GO) test -count=1 ./deploy/...
+
+.PHONY: e2e
+e2e: $(PROMETHEUS) $(ALERTMANAGER) ## Run the real binary against a real Prometheus and Alertmanager
+	@PROMETHEUS=$(PROMETHEUS) ALERTMANAGER=$(ALERTMANAGER) $(GO) test -tags e2e -count=1 -timeout 10m ./test/e2e/...
+
+.PHONY: accuracy
+accuracy: ## Measure counted ÷ truth against a hostile API, condition by condition
+	@$(GO) run ./test/accuracy
+
+##@ Tools
+
+.PHONY: tools
+tools: $(GOLANGCI_LINT) $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(AMTOOL) ## Build the pinned tools into .cache/bin, once
+
+# $(call install,package@version,binary,target) builds a tool with its own module's sums and moves it to its pinned name
+# in one step, so that an interrupted build leaves nothing that looks finished.
+define install
+	@mkdir -p $(BIN)
+	dir=$$(mktemp -d $(BIN)/.build.XXXXXX)
+	trap 'rm -rf "$$dir"' EXIT
+	echo "Building $(notdir $(3))"
+	GOBIN=$$dir GOFLAGS= CGO_ENABLED=0 $(GO) install -ldflags '-s -w $(4)' $(1)
+	mv "$$dir/$(2)" $(3)
+endef
+
+$(GOLANGCI_LINT):
+	$(call install,github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_LINT_VERSION),golangci-lint,$@)
+
+$(ALERTMANAGER):
+	$(call install,github.com/prometheus/alertmanager/cmd/alertmanager@v$(ALERTMANAGER_VERSION),alertmanager,$@,-X github.com/prometheus/common/version.Version=$(ALERTMANAGER_VERSION))
+
+$(AMTOOL):
+	$(call install,github.com/prometheus/alertmanager/cmd/amtool@v$(ALERTMANAGER_VERSION),amtool,$@,-X github.com/prometheus/common/version.Version=$(ALERTMANAGER_VERSION))
+
+# Prometheus can't be installed by go install, because its go.mod has a replace; a module of its own repeats that. The
+# service discoveries of the clouds are left out: they are most of the build, and the tests need none of them.
+$(PROMETHEUS) $(PROMTOOL) &: tools/prometheus/go.mod tools/prometheus/go.sum
+	@mkdir -p $(BIN)
+	dir=$$(mktemp -d $(BIN)/.build.XXXXXX)
+	trap 'rm -rf "$$dir"' EXIT
+	echo "Building prometheus and promtool $(PROMETHEUS_VERSION), some minutes the first time"
+	CGO_ENABLED=0 $(GO) build -C tools/prometheus -tags remove_all_sd -trimpath \
+		-ldflags '-s -w -X github.com/prometheus/common/version.Version=$(PROMETHEUS_VERSION)' -o "$$dir/" \
+		github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
+	mv "$$dir/prometheus" $(PROMETHEUS)
+	mv "$$dir/promtool" $(PROMTOOL)
+	touch $(PROMETHEUS) $(PROMTOOL)
