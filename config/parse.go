@@ -1,0 +1,101 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxSize is far above any configuration; what is larger was named by mistake.
+const maxSize = 1 << 20
+
+// Load reads and validates the file. Relative paths in it start at its folder.
+func Load(path string) (*Valid, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse validates the text of a file of that name. The error is a Problems that holds everything that is wrong.
+func Parse(name string, data []byte) (*Valid, error) {
+	s := newSource(name)
+	c := defaults()
+	c.source = s
+	if root := s.document(data); root != nil {
+		s.section(root, "", table(), c)
+	}
+	c.setDirectory(filepath.Dir(name))
+	return c.Validate()
+}
+
+// The parser says where it stumbled in its own words.
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)
+
+// document returns the root of the one document that the text may hold, or nil when there is nothing to read.
+func (s *source) document(data []byte) *yaml.Node {
+	if len(data) > maxSize {
+		s.at(0, "larger than %d bytes: this is no configuration", maxSize)
+		return nil
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var root, more yaml.Node
+	switch err := decoder.Decode(&root); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		s.syntax(err)
+		return nil
+	}
+	switch err := decoder.Decode(&more); {
+	case err == nil:
+		s.at(more.Line, "a second document: the configuration is one")
+	case !errors.Is(err, io.EOF):
+		s.syntax(err)
+	}
+	if root.Kind != yaml.DocumentNode || len(root.Content) == 0 {
+		return nil
+	}
+	return root.Content[0]
+}
+
+func (s *source) syntax(err error) {
+	message := strings.ReplaceAll(err.Error(), "\n", " ")
+	m := yamlLine.FindStringSubmatch(message)
+	line := 1
+	if m[1] != "" {
+		line, _ = strconv.Atoi(m[1])
+	}
+	s.at(line, "not YAML: %s", strings.TrimPrefix(message, m[0]))
+}
+
+// setDirectory lets relative paths start at the folder of the file, as Prometheus does.
+func (c *Config) setDirectory(dir string) {
+	for i := range c.Organizations {
+		o := &c.Organizations[i]
+		o.Key.File = joinDir(dir, o.Key.File)
+		o.HTTP.SetDirectory(dir)
+	}
+	c.Pricing.File = joinDir(dir, c.Pricing.File)
+}
+
+func joinDir(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
