@@ -1,0 +1,138 @@
+// Package collector translates what the ledger and the fetcher show into Prometheus metrics. It makes no request and
+// waits for nobody: a scrape reads one immutable view.
+package collector
+
+import (
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/collectors/version"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp/zstd" // Teaches promhttp to compress with zstd.
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// Views shows the ledger. View must not block, and returns the same view as long as nothing has changed.
+type Views interface{ View() *ledger.View }
+
+// Statuses shows where the polled endpoints stand, all of them. Status must not block.
+type Statuses interface{ Status() []fetcher.Status }
+
+// Options are what a collector needs.
+type Options struct {
+	Views    Views
+	Statuses Statuses
+	// StateBytes is the size of the state on disk; it must not block. Without it the metric is absent.
+	StateBytes func() int64
+	// Logger takes what goes wrong while a scrape is answered.
+	Logger log.Logger
+	// Now is the clock, time.Now unless a test has another.
+	Now func() time.Time
+}
+
+// A Collector gathers the data and our own metrics, and observes the fetcher.
+type Collector struct {
+	options  Options
+	table    map[string]*Metric
+	started  time.Time
+	registry *prometheus.Registry
+	observed *observed
+	exposed  atomic.Pointer[exposition]
+}
+
+var (
+	_ prometheus.Gatherer = (*Collector)(nil)
+	_ fetcher.Observer    = (*Collector)(nil)
+)
+
+// New returns a collector with a registry of its own.
+func New(o Options) *Collector {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = log.NewNopLogger()
+	}
+	c := &Collector{options: o, table: make(map[string]*Metric), started: o.Now(), registry: prometheus.NewRegistry()}
+	for _, m := range Table() {
+		c.table[m.Name] = &m
+	}
+	c.observed = newObserved(c.table, c.registry)
+	c.Reload(true, c.started)
+	c.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		version.NewCollector("openai_exporter"),
+	)
+	if o.StateBytes != nil {
+		c.registry.MustRegister(prometheus.NewGaugeFunc(
+			prometheus.GaugeOpts{Name: stateBytes, Help: c.table[stateBytes].Help},
+			func() float64 { return float64(o.StateBytes()) },
+		))
+	}
+	return c
+}
+
+// Gather returns all metric families, sorted by name. The families are shared between scrapes: they must not be changed.
+//
+// The three parts have no name in common, so they need no merging. prometheus.Gatherers would hash and sort every
+// series again in every scrape to find out; a test does that instead.
+func (c *Collector) Gather() ([]*dto.MetricFamily, error) {
+	statuses := c.options.Statuses.Status()
+	c.observed.follow(statuses)
+	own, err := c.registry.Gather()
+	all := slices.Concat(c.data(), exposeStatus(c.table, statuses), own)
+	sortByName(all)
+	return all, err
+}
+
+// data returns the families of the current view, made once per view and UTC day. Two scrapes may make the same one at
+// the same time, because waiting for each other would be a lock.
+func (c *Collector) data() []*dto.MetricFamily {
+	view, day := c.options.Views.View(), startOfDay(c.options.Now())
+	if view == nil {
+		return nil
+	}
+	e := c.exposed.Load()
+	if e == nil || e.view != view || !e.day.Equal(day) {
+		e = &exposition{view: view, day: day, families: expose(c.table, view, day, c.started)}
+		c.exposed.Store(e)
+	}
+	return e.families
+}
+
+// How many scrapes are answered at once. Each holds a compressor and its buffers, and more are a fault or an attack.
+const maxScrapes = 40
+
+// Handler answers scrapes as text, OpenMetrics 1.0 and 2.0 and protobuf, with gzip and zstd.
+func (c *Collector) Handler() http.Handler {
+	return promhttp.InstrumentMetricHandler(c.registry, promhttp.HandlerFor(c, promhttp.HandlerOpts{
+		ErrorLog:            errorLog{c.options.Logger},
+		ErrorHandling:       promhttp.ContinueOnError, // One broken reading of /proc must not hide the data.
+		Registry:            c.registry,
+		MaxRequestsInFlight: maxScrapes,
+		// OpenMetrics 2.0 is only for those who ask for it. Start timestamps travel in it and in protobuf; in
+		// OpenMetrics 1.0 they would be one more series per counter.
+		AcceptedFormats: append(expfmt.DefaultOpenMetricsAcceptedFormats(), expfmt.FmtOpenMetrics_2_0_0),
+	}))
+}
+
+// errorLog gives promhttp's complaints to our log.
+type errorLog struct{ logger log.Logger }
+
+func (l errorLog) Println(v ...any) {
+	if len(v) == 0 {
+		return
+	}
+	level.Error(l.logger).Log("msg", "Scrape could not be answered", "err", v[len(v)-1])
+}

@@ -1,0 +1,144 @@
+package collector
+
+import (
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// An exposition is a view made into metric families. It holds until the view is another one or the UTC day turns, and
+// is shared by all scrapes until then.
+type exposition struct {
+	view     *ledger.View
+	day      time.Time
+	families []*dto.MetricFamily
+}
+
+// expose translates a view. Counters of what happened to the numbers count from started, the start of the process.
+func expose(table map[string]*Metric, v *ledger.View, day, started time.Time) []*dto.MetricFamily {
+	fs := newFamilies(table)
+	series := make(map[string]int)
+	for _, f := range v.Feeds {
+		series[f.Organization] += fs.feed(f, day)
+		fs.changes(f, timestamp(started))
+	}
+	for i := range v.Organizations {
+		o := &v.Organizations[i]
+		labels := fs.labels([]ledger.Label{{Name: organization, Value: o.Name}}, nil)
+		fs.gauge(fs.family(labelSets), labels, float64(o.LabelSets))
+		fs.gauge(fs.family(labelSetsLimit), labels, float64(o.Limit))
+		fs.gauge(fs.family(overflow), labels, float64(o.Overflow))
+		fs.gauge(fs.family(seriesExposed), labels, float64(series[o.Name]))
+	}
+	return fs.finish()
+}
+
+// feed adds the data of one endpoint and returns how many series it has.
+func (fs *families) feed(f *ledger.FeedView, day time.Time) int {
+	base := []ledger.Label{{Name: organization, Value: f.Organization}, {Name: endpoint, Value: f.Endpoint.Name}}
+	if !f.Endpoint.IsCosts() && !f.ReadThrough.IsZero() {
+		fs.gauge(fs.family(readThrough), fs.labels(base, nil), seconds(f.ReadThrough))
+	}
+	if f.Endpoint.IsCosts() {
+		base = base[:1]
+	}
+	n := 0
+	if !f.Endpoint.Stock {
+		counters := fs.byMeasure(f, func(i int) string { return counterName(f.Endpoint, &f.Endpoint.Measures[i]) })
+		for _, s := range f.Series {
+			labels := fs.labels(base, s.Labels)
+			born := timestamp(s.Born)
+			for i, m := range s.Measures {
+				fs.counter(counters[m], labels, s.Values[i].Float64(), born)
+			}
+			n += len(s.Measures)
+		}
+	}
+	n += fs.rows(base, f.Stock, fs.byMeasure(f, func(i int) string { return stockName(&f.Endpoint.Measures[i]) }))
+	n += fs.rows(base, f.LastBucket, fs.byMeasure(f, func(i int) string { return lastBucketName(&f.Endpoint.Measures[i]) }))
+	if f.Endpoint.IsCosts() {
+		today, month := Spend(f, day)
+		for name, amounts := range map[string][]Amount{costToday: today, costMonth: month} {
+			for _, a := range amounts {
+				fs.gauge(fs.family(name), fs.labels(base, a.Labels), a.USD.Float64())
+			}
+			n += len(amounts)
+		}
+	}
+	return n
+}
+
+// byMeasure finds the family of each measure once for all of a feed's series. A measure without such a metric has none,
+// and no sample either.
+func (fs *families) byMeasure(f *ledger.FeedView, name func(int) string) []*dto.MetricFamily {
+	out := make([]*dto.MetricFamily, len(f.Endpoint.Measures))
+	for i := range out {
+		if n := name(i); fs.table[n] != nil {
+			out[i] = fs.family(n)
+		}
+	}
+	return out
+}
+
+// rows adds gauges.
+func (fs *families) rows(base []ledger.Label, rows []ledger.Row, gauges []*dto.MetricFamily) int {
+	n := 0
+	for _, r := range rows {
+		labels := fs.labels(base, r.Labels)
+		for i, m := range r.Measures {
+			if gauges[m] != nil {
+				fs.gauge(gauges[m], labels, r.Values[i].Float64())
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// changes adds what happened to the numbers of a feed after they were first read. Every direction is there from the
+// start, at zero, so that increase() sees the first one. A level is no counter, so nothing of it is ever restated.
+func (fs *families) changes(f *ledger.FeedView, created *timestamppb.Timestamp) {
+	if f.Endpoint.Stock {
+		return
+	}
+	base := []ledger.Label{{Name: organization, Value: f.Organization}, {Name: endpoint, Value: f.Endpoint.Name}}
+	for i := range f.ByMeasure {
+		m := &f.ByMeasure[i]
+		of := ledger.Label{Name: measure, Value: f.Endpoint.Measures[i].Name}
+		upwards := fs.labels(base, []ledger.Label{of, {Name: direction, Value: "up"}})
+		downwards := fs.labels(base, []ledger.Label{of, {Name: direction, Value: "down"}})
+		fs.gauge(fs.family(withheld), fs.labels(base, []ledger.Label{of}), m.Withheld.Float64())
+		fs.counter(fs.family(restated), upwards, m.RestatedUp.Float64(), created)
+		fs.counter(fs.family(restated), downwards, m.RestatedDown.Float64(), created)
+		fs.counter(fs.family(auditDifference), upwards, m.AuditUp.Float64(), created)
+		fs.counter(fs.family(auditDifference), downwards, m.AuditDown.Float64(), created)
+	}
+}
+
+// exposeStatus translates where the endpoints stand. It changes without the view, with every failed poll, and is small.
+func exposeStatus(table map[string]*Metric, statuses []fetcher.Status) []*dto.MetricFamily {
+	fs := newFamilies(table)
+	for i := range statuses {
+		s := &statuses[i]
+		labels := fs.labels([]ledger.Label{{Name: organization, Value: s.Organization}, {Name: endpoint, Value: s.Endpoint}}, nil)
+		switch s.State {
+		case fetcher.StateOK:
+			fs.gauge(fs.family(up), labels, 1)
+			fs.gauge(fs.family(available), labels, 1)
+		case fetcher.StateFailing:
+			fs.gauge(fs.family(up), labels, 0)
+			fs.gauge(fs.family(available), labels, 1)
+		case fetcher.StateUnavailable:
+			fs.gauge(fs.family(available), labels, 0)
+		case fetcher.StateStarting:
+		}
+		if !s.LastSuccess.IsZero() {
+			fs.gauge(fs.family(lastSuccess), labels, seconds(s.LastSuccess))
+		}
+	}
+	return fs.finish()
+}

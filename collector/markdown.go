@@ -1,0 +1,122 @@
+package collector
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+)
+
+// WriteMarkdown writes the metrics reference.
+func WriteMarkdown(w io.Writer) error {
+	b := bufio.NewWriter(w)
+	b.WriteString(preface)
+	table := Table()
+	for _, s := range sections {
+		fmt.Fprintf(b, "\n## %s\n\n%s%s\n", s.section, s.text, s.polled)
+		provider := s.section == SectionUsage || s.section == SectionCosts
+		if provider {
+			b.WriteString("\n| metric | type | labels | from | endpoints | meaning |\n|---|---|---|---|---|---|\n")
+		} else {
+			b.WriteString("\n| metric | type | labels | meaning |\n|---|---|---|---|\n")
+		}
+		for _, m := range table {
+			if m.Section != s.section {
+				continue
+			}
+			fmt.Fprintf(b, "| `%s` | %s | %s |", m.Name, m.Type, codes(m.Labels))
+			if provider {
+				fmt.Fprintf(b, " %s | %s |", codes(m.Fields), strings.Join(m.Endpoints, ", "))
+			}
+			fmt.Fprintf(b, " %s |\n", cell(strings.TrimSuffix(m.Help, s.polled)))
+		}
+	}
+	fmt.Fprintf(b, "\n## Labels\n\n%s\n\n| label | holds | endpoints |\n|---|---|---|\n", labelText)
+	for _, l := range dimensionLabels() {
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", l.name, cell(l.help), strings.Join(l.endpoints, ", "))
+	}
+	for _, l := range ownLabels {
+		fmt.Fprintf(b, "| `%s` | %s | |\n", l.name, cell(l.help))
+	}
+	b.WriteString(libraryText)
+	return b.Flush()
+}
+
+type label struct {
+	name, help string
+	endpoints  []string
+}
+
+// dimensionLabels are the labels that the API's dimensions make, in the order in which the table of endpoints names them.
+func dimensionLabels() []*label {
+	var out []*label
+	byName := make(map[string]*label)
+	for i := range api.Endpoints {
+		e := &api.Endpoints[i]
+		for _, ds := range [][]api.Dimension{e.Dimensions, e.Attributes} {
+			for _, d := range ds {
+				l := byName[d.Label]
+				if l == nil {
+					l = &label{name: d.Label, help: d.Help}
+					byName[d.Label] = l
+					out = append(out, l)
+				}
+				l.endpoints = append(l.endpoints, e.Name)
+			}
+		}
+	}
+	return out
+}
+
+var ownLabels = []label{
+	{name: organization, help: "the organization's name in the configuration"},
+	{name: endpoint, help: "the API's own name of the endpoint, or `costs`"},
+	{name: measure, help: "what an amount counts: the word in the metric's name, such as `requests`, `input_tokens`, `cost_usd`"},
+	{name: direction, help: "`up` or `down`"},
+	{name: outcome, help: "`success` or `error`"},
+	{name: code, help: "the HTTP status, or `timeout`, `network`, `body` (torn or invalid)"},
+}
+
+func codes(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return "`" + strings.Join(names, "` `") + "`"
+}
+
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+
+const preface = `<!-- Generated from the table of metrics in collector; do not edit. go test ./collector -update writes it anew. -->
+# Metrics
+
+` + "`openai_`" + ` is the provider's data, ` + "`openai_exporter_`" + ` is about the exporter. Everything of the provider's is polled: a scrape
+shows what the last successful poll said, and a failed poll changes nothing but its own failure metrics.
+`
+
+var sections = []struct {
+	section Section
+	text    string
+	polled  string // said once here instead of in every line
+}{
+	{SectionUsage, "Counters count from when the exporter first started on its state directory (or from `counters.start`), go on over restarts and " +
+		"never go down. A new series is exposed as 0 for `counters.zero_hold` first, so that `increase()` sees its first value. The token " +
+		"counters overlap: `input_tokens` is the whole, the others are parts and cuts of it, and must never be added up.\n\n" +
+		"The dimensions (`project_id`, `model`, …) are there as far as `group_by` asks for them; one that a row leaves empty is an absent label. " +
+		"What exceeds `counters.max_label_sets` is folded into one series per endpoint whose dimensions read `other`.\n\n**How old.**", polledUsage},
+	{SectionCosts, "What OpenAI bills, in whole UTC days, credits included. It comes late and is the truth.\n\n**How old.**", polledCosts},
+	{SectionEndpoint, "How the polling of each endpoint goes; costs are the endpoint `costs`.", ""},
+	{SectionAccuracy, "What happened to numbers after they were first read, and how full the exporter is.", ""},
+	{SectionExporter, "Its state, its configuration, its build.", ""},
+}
+
+const labelText = "A label that has no value is absent. Ids are the API's own."
+
+const libraryText = `
+## From libraries
+
+` + "`go_*`" + ` and ` + "`process_*`" + ` describe the Go runtime and the process, ` + "`promhttp_*`" + ` the scrapes.
+
+Counters carry their start timestamp in protobuf and in OpenMetrics 2.0.
+`

@@ -1,0 +1,89 @@
+package collector_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/openai-exporter/openai_exporter/fetcher"
+)
+
+func TestAFailedPollChangesNothingButItsOwnMetrics(t *testing.T) {
+	s, c := pollingOrganization(t)
+	data := samples(t, c, "openai_usage_", "openai_cost_")
+	s.statuses[0].State, s.statuses[0].Failures = fetcher.StateFailing, 1
+	c.Poll("acme", "completions", time.Second, errors.New("HTTP 502"))
+	if d := cmp.Diff(data, samples(t, c, "openai_usage_", "openai_cost_")); d != "" {
+		t.Errorf("data changed:\n%s", d)
+	}
+	got := strings.Join(samples(t, c, "openai_up", "openai_exporter_last_success", "openai_exporter_polls"), "\n")
+	for _, want := range []string{
+		`openai_up{endpoint="completions",organization="acme"} 0`,
+		`openai_exporter_last_success_timestamp_seconds{endpoint="completions",organization="acme"} 1.795176e+09`,
+		`openai_exporter_polls_total{endpoint="completions",organization="acme",outcome="error"} 1`,
+		`openai_exporter_polls_total{endpoint="completions",organization="acme",outcome="success"} 1`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is missing in\n%s", want, got)
+		}
+	}
+}
+
+func TestPolledEndpointsStartAtZero(t *testing.T) {
+	s, _ := pollingOrganization(t)
+	got := strings.Join(samples(t, newCollector(s), "openai_exporter_"), "\n")
+	for _, want := range []string{
+		`openai_exporter_polls_total{endpoint="vector_stores",organization="acme",outcome="error"} 0`,
+		`openai_exporter_polls_total{endpoint="costs",organization="acme",outcome="success"} 0`,
+		`openai_exporter_audits_total{endpoint="completions",organization="acme",outcome="error"} 0`,
+		`openai_exporter_api_requests_total{code="429",endpoint="costs",organization="acme"} 0`,
+		`openai_exporter_poll_duration_seconds_count{endpoint="costs",organization="acme"} 0`,
+		`openai_exporter_restated_total{direction="down",endpoint="costs",measure="cost_usd",organization="acme"} 0`,
+		`openai_exporter_audit_difference_total{direction="up",endpoint="audio_transcriptions",measure="audio_seconds",organization="acme"} 0`,
+		`openai_exporter_withheld{endpoint="costs",measure="cost_quantity",organization="acme"} 0`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	for _, never := range []string{`openai_exporter_audits_total{endpoint="costs"`, `openai_exporter_withheld{endpoint="vector_stores"`} {
+		if strings.Contains(got, never) {
+			t.Errorf("%s… is exposed", never)
+		}
+	}
+}
+
+func TestAnEndpointThatAReloadTookAwayLosesItsSeries(t *testing.T) {
+	s, c := pollingOrganization(t)
+	samples(t, c, "openai_") // The endpoints are known from here on.
+	s.statuses = slices.DeleteFunc(s.statuses, func(st fetcher.Status) bool { return st.Endpoint == "decisions" })
+	for _, l := range samples(t, c, "openai_") {
+		if strings.Contains(l, `endpoint="decisions"`) {
+			t.Errorf("still exposed: %s", l)
+		}
+	}
+	s.statuses = nil // A scheduler that restarts shows nothing for a moment.
+	if got := samples(t, c, "openai_exporter_polls_total"); len(got) == 0 {
+		t.Error("all series ended with a scheduler that shows nothing")
+	}
+}
+
+func TestReloadsAreReported(t *testing.T) {
+	s, c := pollingOrganization(t)
+	const successful, when = "openai_exporter_config_last_reload_successful ", "openai_exporter_config_last_reload_success_timestamp_seconds "
+	want := func(vs ...string) {
+		t.Helper()
+		if d := cmp.Diff([]string{when + vs[1], successful + vs[0]}, samples(t, c, "openai_exporter_config_")); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+	}
+	want("1", "1.795176e+09")
+	c.Reload(false, s.now.Add(time.Hour))
+	want("0", "1.795176e+09")
+	c.Reload(true, s.now.Add(2*time.Hour))
+	want("1", "1.7951832e+09")
+}

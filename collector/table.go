@@ -1,0 +1,283 @@
+package collector
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+)
+
+// A Type is a Prometheus metric type, as the exposition formats spell it.
+type Type string
+
+// The types in use.
+const (
+	Counter   Type = "counter"
+	Gauge     Type = "gauge"
+	Histogram Type = "histogram"
+)
+
+// A Section is a chapter of the metrics reference.
+type Section string
+
+// The sections, in the order of the reference.
+const (
+	SectionUsage    Section = "Usage"
+	SectionCosts    Section = "Costs"
+	SectionEndpoint Section = "Endpoints"
+	SectionAccuracy Section = "Accuracy"
+	SectionExporter Section = "The exporter itself"
+)
+
+// A Metric is one line of the table that exposition, HELP texts and the reference derive from.
+type Metric struct {
+	Name    string
+	Type    Type
+	Help    string
+	Section Section
+	// Labels are all that a series of it can have. Those of usage and costs depend on the grouping that is configured.
+	Labels []string
+	// Endpoints and Fields say where in the API the number comes from; empty for what the exporter says of itself.
+	Endpoints, Fields []string
+}
+
+// Names that code refers to.
+const (
+	readThrough     = "openai_usage_read_through_timestamp_seconds"
+	costToday       = "openai_cost_today_usd"
+	costMonth       = "openai_cost_month_to_date_usd"
+	up              = "openai_up"
+	available       = "openai_endpoint_available"
+	polls           = "openai_exporter_polls_total"
+	pollDuration    = "openai_exporter_poll_duration_seconds"
+	lastSuccess     = "openai_exporter_last_success_timestamp_seconds"
+	requests        = "openai_exporter_api_requests_total"
+	requestDuration = "openai_exporter_api_request_duration_seconds"
+	restated        = "openai_exporter_restated_total"
+	withheld        = "openai_exporter_withheld"
+	auditDifference = "openai_exporter_audit_difference_total"
+	audits          = "openai_exporter_audits_total"
+	labelSets       = "openai_exporter_label_sets"
+	labelSetsLimit  = "openai_exporter_label_sets_limit"
+	overflow        = "openai_exporter_overflow_label_sets"
+	seriesExposed   = "openai_exporter_series"
+	commitDuration  = "openai_exporter_state_commit_duration_seconds"
+	commitErrors    = "openai_exporter_state_commit_errors_total"
+	stateBytes      = "openai_exporter_state_bytes"
+	reloadSuccess   = "openai_exporter_config_last_reload_successful"
+	reloadTimestamp = "openai_exporter_config_last_reload_success_timestamp_seconds"
+	buildInfo       = "openai_exporter_build_info"
+)
+
+// The labels that every series of an organization, or of one of its endpoints, has.
+const (
+	organization = "organization"
+	endpoint     = "endpoint"
+	measure      = "measure"
+	direction    = "direction"
+	outcome      = "outcome"
+	code         = "code"
+)
+
+// A polled value says in HELP that it is polled and how old it may be, because nothing else in an exposition does.
+const (
+	polledUsage = " Polled: up to one interval old (default 1m, hourly endpoints 15m), and OpenAI itself completes a minute for 5 to 15 minutes and restates it for hours."
+	polledStock = " Polled: up to one interval old (default 15m) behind OpenAI's newest bucket."
+	polledCosts = " Polled: up to one interval old (default 15m), and OpenAI restates a day for up to three days."
+)
+
+// counterName is the name of the counter of a measure, "" for a level, which has none.
+func counterName(e *api.Endpoint, m *api.Measure) string {
+	switch {
+	case e.Stock:
+		return ""
+	case e.IsCosts():
+		return "openai_" + m.Name + "_total"
+	}
+	return "openai_usage_" + m.Name + "_total"
+}
+
+// stockName is the name of the gauge of a level.
+func stockName(m *api.Measure) string { return "openai_usage_" + m.Name }
+
+// lastBucketName is the name of the gauge that shows the newest closed bucket alone.
+func lastBucketName(m *api.Measure) string { return "openai_usage_last_bucket_" + m.Name }
+
+// Table returns every metric of ours: what the endpoints' measures make, then the fixed ones.
+func Table() []Metric {
+	var usage, last, costs []Metric
+	for i := range api.Endpoints {
+		e := &api.Endpoints[i]
+		for j := range e.Measures {
+			m := &e.Measures[j]
+			switch {
+			case e.IsCosts():
+				costs = merge(costs, e, m, Metric{
+					Name: counterName(e, m), Type: Counter, Section: SectionCosts, Help: m.Help + ", as the Costs API reports it." + polledCosts,
+				})
+			case e.Stock:
+				usage = merge(usage, e, m, Metric{
+					Name: stockName(m), Type: Gauge, Section: SectionUsage, Help: m.Help + "." + polledStock,
+				})
+			default:
+				usage = merge(usage, e, m, Metric{
+					Name: counterName(e, m), Type: Counter, Section: SectionUsage, Help: m.Help + "." + polledUsage,
+				})
+				last = merge(last, e, m, Metric{
+					Name: lastBucketName(m), Type: Gauge, Section: SectionUsage, Help: "In the newest closed bucket alone: " + lower(m.Help) + "." + polledUsage,
+				})
+			}
+		}
+	}
+	bill := costs[slices.IndexFunc(costs, func(m Metric) bool { return m.Name == "openai_"+api.MeasureCost+"_total" })]
+	return slices.Concat(usage, last, []Metric{
+		{
+			Name: readThrough, Type: Gauge, Section: SectionUsage, Labels: []string{organization, endpoint},
+			Help: "End of the newest closed bucket that was read, in Unix time; the bucket may still grow. Polled: it moves once per interval (default 1m).",
+		},
+	}, costs, []Metric{
+		{
+			Name: costToday, Type: Gauge, Section: SectionCosts, Labels: bill.Labels, Endpoints: bill.Endpoints, Fields: bill.Fields,
+			Help: "Cost of the running UTC day in US dollars, gone when the day turns until the first cost of the new one." + polledCosts,
+		},
+		{
+			Name: costMonth, Type: Gauge, Section: SectionCosts, Labels: bill.Labels, Endpoints: bill.Endpoints, Fields: bill.Fields,
+			Help: "Cost of the running UTC month in US dollars, the running day included." + polledCosts,
+		},
+	}, exporterMetrics)
+}
+
+// merge adds a metric to those that stand, or the endpoint to the metric that stands already: several endpoints share a
+// measure, and their series are one family told apart by the endpoint label.
+func merge(ms []Metric, e *api.Endpoint, m *api.Measure, metric Metric) []Metric {
+	at := slices.IndexFunc(ms, func(o Metric) bool { return o.Name == metric.Name })
+	if at < 0 {
+		metric.Labels = []string{organization}
+		if !e.IsCosts() {
+			metric.Labels = append(metric.Labels, endpoint)
+		}
+		ms = append(ms, metric)
+		at = len(ms) - 1
+	}
+	o := &ms[at]
+	o.Endpoints = append(o.Endpoints, e.Name)
+	for _, f := range m.Fields {
+		if !slices.Contains(o.Fields, f) {
+			o.Fields = append(o.Fields, f)
+		}
+	}
+	for _, l := range measureLabels(e, m) {
+		if !slices.Contains(o.Labels, l) {
+			o.Labels = append(o.Labels, l)
+		}
+	}
+	return ms
+}
+
+// measureLabels are the labels that a measure's series can have beside the organization and the endpoint.
+func measureLabels(e *api.Endpoint, m *api.Measure) []string {
+	var labels []string
+	if m.By == nil {
+		for _, d := range e.Dimensions {
+			labels = append(labels, d.Label)
+		}
+		return labels
+	}
+	for _, name := range m.By {
+		if d, ok := e.Dimension(name); ok {
+			labels = append(labels, d.Label)
+		}
+	}
+	return labels
+}
+
+func lower(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+
+// exporterMetrics are the metrics that no measure of the API makes.
+var exporterMetrics = []Metric{
+	{
+		Name: up, Type: Gauge, Section: SectionEndpoint, Labels: []string{organization, endpoint},
+		Help: "Whether the last poll of the endpoint succeeded (1) or failed (0). Polled, so as old as the endpoint's interval; absent before the first poll and for an endpoint that the organization does not have.",
+	},
+	{
+		Name: available, Type: Gauge, Section: SectionEndpoint, Labels: []string{organization, endpoint},
+		Help: "Whether the organization has the endpoint: 0 where the API has only ever answered 404. Polled, so as old as the endpoint's interval; absent before the first poll.",
+	},
+	{
+		Name: polls, Type: Counter, Section: SectionEndpoint, Labels: []string{organization, endpoint, outcome},
+		Help: "Polls by outcome, success or error, since the exporter started.",
+	},
+	{
+		Name: pollDuration, Type: Histogram, Section: SectionEndpoint, Labels: []string{organization, endpoint},
+		Help: "How long polls took, all requests and the booking included.",
+	},
+	{
+		Name: lastSuccess, Type: Gauge, Section: SectionEndpoint, Labels: []string{organization, endpoint},
+		Help: "When the endpoint was last polled with success, in Unix time; absent before.",
+	},
+	{
+		Name: requests, Type: Counter, Section: SectionEndpoint, Labels: []string{organization, endpoint, code},
+		Help: "Requests sent to the API by HTTP status, or by timeout, network, or body for a torn or invalid answer, since the exporter started.",
+	},
+	{
+		Name: requestDuration, Type: Histogram, Section: SectionEndpoint, Labels: []string{organization, endpoint},
+		Help: "How long requests to the API took, the answer's body included.",
+	},
+	{
+		Name: restated, Type: Counter, Section: SectionAccuracy, Labels: []string{organization, endpoint, measure, direction},
+		Help: "Amounts by which the API restated what it had reported, in the measure's own unit, since the exporter started: down for every decrease, up for growth later than 15 minutes after the end of a bucket.",
+	},
+	{
+		Name: withheld, Type: Gauge, Section: SectionAccuracy, Labels: []string{organization, endpoint, measure},
+		Help: "Amount by which the counters are ahead of the API after restatements downwards, in the measure's own unit; they stand still until growth has paid it back.",
+	},
+	{
+		Name: auditDifference, Type: Counter, Section: SectionAccuracy, Labels: []string{organization, endpoint, measure, direction},
+		Help: "Amounts that only the audit of closed hours found and booked, in the measure's own unit, since the exporter started.",
+	},
+	{
+		Name: audits, Type: Counter, Section: SectionAccuracy, Labels: []string{organization, endpoint, outcome},
+		Help: "Audits of closed hours by outcome, success or error, since the exporter started.",
+	},
+	{
+		Name: labelSets, Type: Gauge, Section: SectionAccuracy, Labels: []string{organization},
+		Help: "Label sets that have series of their own.",
+	},
+	{
+		Name: labelSetsLimit, Type: Gauge, Section: SectionAccuracy, Labels: []string{organization},
+		Help: "How many label sets may have series of their own; more are folded into other.",
+	},
+	{
+		Name: overflow, Type: Gauge, Section: SectionAccuracy, Labels: []string{organization},
+		Help: "Label sets folded into the series whose dimensions read other; sums stay exact.",
+	},
+	{
+		Name: seriesExposed, Type: Gauge, Section: SectionAccuracy, Labels: []string{organization},
+		Help: "Usage and cost series in this exposition.",
+	},
+	{
+		Name: commitDuration, Type: Histogram, Section: SectionExporter,
+		Help: "How long it took to write a poll to the state on disk.",
+	},
+	{
+		Name: commitErrors, Type: Counter, Section: SectionExporter,
+		Help: "Polls that could not be written to the state on disk, since the exporter started. What was not written is not exposed either, and is read again.",
+	},
+	{
+		Name: stateBytes, Type: Gauge, Section: SectionExporter,
+		Help: "Size of the state on disk.",
+	},
+	{
+		Name: reloadSuccess, Type: Gauge, Section: SectionExporter,
+		Help: "Whether the last load of the configuration succeeded (1) or the one before goes on (0).",
+	},
+	{
+		Name: reloadTimestamp, Type: Gauge, Section: SectionExporter,
+		Help: "When the configuration was last loaded with success, in Unix time.",
+	},
+	{
+		Name: buildInfo, Type: Gauge, Section: SectionExporter, Labels: []string{"version", "revision", "branch", "goversion", "goos", "goarch", "tags"},
+		// The library's own words, since its collector makes the metric.
+		Help: "A metric with a constant '1' value labeled by version, revision, branch, goversion from which openai_exporter was built, and the goos and goarch for the build.",
+	},
+}
