@@ -1,0 +1,305 @@
+// Package deploy_test holds what is handed to users beside the binary against what the binary really has: rules and
+// documents name only metrics that exist, alerts are tested, links lead somewhere, and pinned versions agree.
+package deploy_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const root = ".."
+
+type rule struct {
+	Record      string            `yaml:"record"`
+	Alert       string            `yaml:"alert"`
+	Expr        string            `yaml:"expr"`
+	For         string            `yaml:"for"`
+	Labels      map[string]string `yaml:"labels"`
+	Annotations map[string]string `yaml:"annotations"`
+}
+
+func read(t *testing.T, path ...string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(append([]string{root}, path...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func unmarshal(t *testing.T, text string, into any) {
+	t.Helper()
+	if err := yaml.Unmarshal([]byte(text), into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// glob fails when nothing matches, because a test over no files proves nothing.
+func glob(t *testing.T, patterns ...string) []string {
+	t.Helper()
+	var files []string
+	for _, p := range patterns {
+		found, err := filepath.Glob(filepath.Join(root, p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) == 0 {
+			t.Fatalf("no file matches %s", p)
+		}
+		for _, f := range found {
+			rel, err := filepath.Rel(root, f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, rel)
+		}
+	}
+	return files
+}
+
+func rules(t *testing.T) []rule {
+	t.Helper()
+	var all []rule
+	for _, f := range glob(t, "deploy/prometheus/rules/*.yml") {
+		var doc struct {
+			Groups []struct {
+				Rules []rule `yaml:"rules"`
+			} `yaml:"groups"`
+		}
+		unmarshal(t, read(t, f), &doc)
+		for _, g := range doc.Groups {
+			all = append(all, g.Rules...)
+		}
+	}
+	return all
+}
+
+func alerts(t *testing.T) map[string]rule {
+	t.Helper()
+	named := map[string]rule{}
+	for _, r := range rules(t) {
+		if r.Alert == "" {
+			continue
+		}
+		if _, twice := named[r.Alert]; twice {
+			t.Errorf("alert %s is there twice", r.Alert)
+		}
+		named[r.Alert] = r
+	}
+	return named
+}
+
+var (
+	metricName    = regexp.MustCompile(`\bopenai_[a-z0-9_]+\b`)
+	documented    = regexp.MustCompile("(?m)^\\| `(openai_[a-z0-9_]+)`")
+	markdownLink  = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	quotedMetric  = regexp.MustCompile("`(openai_[a-z0-9_]+)[`{]")
+	queriedMetric = regexp.MustCompile("(?s)```promql\n(.*?)```")
+)
+
+// notMetrics are names that look like one.
+var notMetrics = []string{"openai_exporter", "openai_admin_key"}
+
+func documentedMetrics(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, m := range documented.FindAllStringSubmatch(read(t, "docs/metrics.md"), -1) {
+		names = append(names, m[1])
+	}
+	if len(names) < 20 {
+		t.Fatalf("docs/metrics.md lists %d metrics", len(names))
+	}
+	return names
+}
+
+// exists knows the series that a histogram is made of.
+func exists(known []string, name string) bool {
+	for _, suffix := range []string{"", "_bucket", "_sum", "_count"} {
+		if base, ok := strings.CutSuffix(name, suffix); ok && slices.Contains(known, base) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestRulesNameOnlyMetricsThatExist(t *testing.T) {
+	known := documentedMetrics(t)
+	recorded := regexp.MustCompile(`[a-z_]+:[a-z0-9_]+:[a-z0-9_]+`)
+	var records []string
+	for _, r := range rules(t) {
+		if r.Record != "" {
+			records = append(records, r.Record)
+		}
+	}
+	for _, r := range rules(t) {
+		name := r.Record + r.Alert
+		for _, m := range recorded.FindAllString(r.Expr, -1) {
+			if !slices.Contains(records, m) {
+				t.Errorf("%s uses %s, which no rule records", name, m)
+			}
+		}
+		for _, m := range metricName.FindAllString(recorded.ReplaceAllString(r.Expr, ""), -1) {
+			if !exists(known, m) {
+				t.Errorf("%s uses %s, which docs/metrics.md does not know", name, m)
+			}
+		}
+	}
+}
+
+func TestDocumentsNameOnlyMetricsThatExist(t *testing.T) {
+	known := documentedMetrics(t)
+	for _, f := range glob(t, "*.md", "docs/*.md") {
+		text := read(t, f)
+		var names []string
+		for _, m := range quotedMetric.FindAllStringSubmatch(text, -1) {
+			names = append(names, m[1])
+		}
+		for _, q := range queriedMetric.FindAllStringSubmatch(text, -1) {
+			names = append(names, metricName.FindAllString(q[1], -1)...)
+		}
+		for _, n := range names {
+			if strings.HasSuffix(n, "_") {
+				continue // The prefix of a family, not a name.
+			}
+			if !slices.Contains(notMetrics, n) && !exists(known, n) {
+				t.Errorf("%s names %s, which docs/metrics.md does not know", f, n)
+			}
+		}
+	}
+}
+
+func TestAlertsSayWhatIsWrongAndHowBadItIs(t *testing.T) {
+	for name, r := range alerts(t) {
+		if !slices.Contains([]string{"info", "warning", "critical"}, r.Labels["severity"]) {
+			t.Errorf("%s: severity %q", name, r.Labels["severity"])
+		}
+		for _, a := range []string{"summary", "description"} {
+			if r.Annotations[a] == "" {
+				t.Errorf("%s has no %s", name, a)
+			}
+		}
+	}
+}
+
+func TestEveryAlertIsTestedFiringAndNotFiring(t *testing.T) {
+	fires, rests := map[string]bool{}, map[string]bool{}
+	for _, f := range glob(t, "deploy/prometheus/tests/*.yml") {
+		var doc struct {
+			Tests []struct {
+				Alerts []struct {
+					Name string `yaml:"alertname"`
+					Want []any  `yaml:"exp_alerts"`
+				} `yaml:"alert_rule_test"`
+			} `yaml:"tests"`
+		}
+		unmarshal(t, read(t, f), &doc)
+		for _, test := range doc.Tests {
+			for _, a := range test.Alerts {
+				if len(a.Want) > 0 {
+					fires[a.Name] = true
+				} else {
+					rests[a.Name] = true
+				}
+			}
+		}
+	}
+	all := alerts(t)
+	for name := range all {
+		if !fires[name] {
+			t.Errorf("no test makes %s fire", name)
+		}
+		if !rests[name] {
+			t.Errorf("no test sees %s not fire", name)
+		}
+	}
+	for _, tested := range []map[string]bool{fires, rests} {
+		for name := range tested {
+			if _, ok := all[name]; !ok {
+				t.Errorf("%s is tested, but there is no such alert", name)
+			}
+		}
+	}
+}
+
+func TestInhibitionsAndDocumentsNameOnlyAlertsThatExist(t *testing.T) {
+	all := alerts(t)
+	name := regexp.MustCompile(`\bOpenAI[A-Z][A-Za-z]+\b`)
+	for _, f := range append(glob(t, "*.md", "docs/*.md"), "deploy/alertmanager/alertmanager.yml") {
+		for _, m := range name.FindAllString(read(t, f), -1) {
+			if _, ok := all[m]; !ok {
+				t.Errorf("%s names the alert %s, which no rule has", f, m)
+			}
+		}
+	}
+}
+
+func TestDocumentsLinkOnlyToFilesThatExist(t *testing.T) {
+	for _, f := range glob(t, "*.md", "docs/*.md") {
+		for _, m := range markdownLink.FindAllStringSubmatch(read(t, f), -1) {
+			target, _, _ := strings.Cut(m[1], "#")
+			if target == "" || strings.Contains(target, "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(root, filepath.Dir(f), target)); err != nil {
+				t.Errorf("%s links to %s: %v", f, target, err)
+			}
+		}
+	}
+}
+
+func TestPinnedVersionsAgree(t *testing.T) {
+	find := func(file, pattern string) string {
+		t.Helper()
+		m := regexp.MustCompile(pattern).FindStringSubmatch(read(t, file))
+		if m == nil {
+			t.Fatalf("%s: nothing matches %s", file, pattern)
+		}
+		return m[1]
+	}
+	goVersion := find("go.mod", `(?m)^go (\d+\.\d+)`)
+	for _, c := range []struct{ file, pattern string }{
+		{"Dockerfile", `golang:(\d+\.\d+)`},
+		{"README.md", `\(https://go\.dev/dl/\) (\d+\.\d+)`},
+		{"CONTRIBUTING.md", `You need Go (\d+\.\d+)`},
+		{"tools/prometheus/go.mod", `(?m)^go (\d+\.\d+)`},
+	} {
+		if got := find(c.file, c.pattern); got != goVersion {
+			t.Errorf("%s is about Go %s, go.mod about %s", c.file, got, goVersion)
+		}
+	}
+	// Prometheus 3.15.0 is the module version v0.315.0.
+	release := find("Makefile", `PROMETHEUS_VERSION\s*:= (\S+)`)
+	module := find("tools/prometheus/go.mod", `github\.com/prometheus/prometheus v(\S+)`)
+	parts := strings.Split(release, ".")
+	if len(parts[1]) == 1 {
+		parts[1] = "0" + parts[1]
+	}
+	if want := "0." + parts[0] + parts[1] + "." + parts[2]; module != want {
+		t.Errorf("tools/prometheus has module %s, Prometheus %s is %s", module, release, want)
+	}
+	if v := strings.TrimSpace(read(t, "VERSION")); !regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?$`).MatchString(v) {
+		t.Errorf("VERSION holds %q, want a semantic version", v)
+	}
+}
+
+// The paths that the documents promise are the ones that image and unit use.
+func TestImageAndUnitKeepTheStateWhereTheDocumentsSay(t *testing.T) {
+	image := read(t, "Dockerfile")
+	for _, want := range []string{"USER 65532:65532", "EXPOSE 10095", `VOLUME ["/data"]`, `"--storage.path=/data"`} {
+		if !strings.Contains(image, want) {
+			t.Errorf("Dockerfile lacks %s", want)
+		}
+	}
+	unit := read(t, "deploy/systemd/openai_exporter.service")
+	for _, want := range []string{"--storage.path=/var/lib/openai_exporter", "StateDirectory=openai_exporter", "ExecReload=/bin/kill -HUP $MAINPID"} {
+		if !strings.Contains(unit, want) {
+			t.Errorf("openai_exporter.service lacks %s", want)
+		}
+	}
+}
