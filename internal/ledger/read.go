@@ -35,8 +35,9 @@ type Read struct {
 
 // readBucket maps each group's label key to the summed values of that group.
 type readBucket struct {
-	start time.Time
-	cells []map[string][]decimal.Fixed // by group
+	start    time.Time
+	repeated bool
+	cells    []map[string][]decimal.Fixed // by group
 }
 
 // NewRead returns an empty read of a window of an endpoint, grouped by the dimensions asked for.
@@ -49,11 +50,13 @@ func NewRead(e *api.Endpoint, groupBy []string, w Window) *Read {
 // then what rows carry on their own.
 func (r *Read) Columns() []string { return r.columns }
 
-// Bucket opens the bucket that starts at start. An empty bucket counts as read: what it held before is gone.
+// Bucket opens the bucket that starts at start. An empty bucket counts as read: what it held before is gone. The same
+// bucket twice is a contradiction that Book refuses, since nobody can tell whether to add or to replace.
 func (r *Read) Bucket(start time.Time) {
 	for i := range slices.Backward(r.buckets) {
 		if r.buckets[i].start.Equal(start) {
-			r.open = i // A bucket split over two pages is one bucket.
+			r.open = i
+			r.buckets[i].repeated = true
 			return
 		}
 	}

@@ -1,0 +1,185 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+)
+
+// A series is one label set of one group and its running totals. It is never changed once it is part of a feed: a
+// booking makes a new one, so that views may go on showing the old.
+type series struct {
+	id    uint32
+	group int
+	key   string // indexKey: group and labels
+
+	labels []Label
+	// total is what the API says, exactly; high is the most that total has ever been, which is what the counter
+	// shows. Both follow the measures of the group.
+	total, high []decimal.Fixed
+	born        time.Time
+	// seen is the start of the newest bucket that has this label set, in Unix seconds. Idleness is measured in the
+	// API's time, because the local clock may jump.
+	seen int64
+	// held: shown as 0 until it is released. The release is written down before the value is shown, else a crash
+	// would take the counter back to 0.
+	held bool
+	// ended: belongs to a former shape; not shown, but it goes on from its total if the label set returns.
+	ended bool
+
+	shown *Series
+}
+
+// withheld is how far the shown counter of measure i of the group is ahead of the API.
+func (s *series) withheld(i int) decimal.Fixed { return s.high[i].Sub(s.total[i]) }
+
+// book returns a copy with delta added, which follows the endpoint's measures.
+func (s *series) book(g *group, delta []decimal.Fixed) *series {
+	c := *s
+	c.total = slices.Clone(s.total)
+	c.high = slices.Clone(s.high)
+	for i, m := range g.measures {
+		c.total[i] = c.total[i].Add(delta[m])
+		c.high[i] = c.high[i].Max(c.total[i])
+	}
+	return &c
+}
+
+// show fixes what the view shows of the series.
+func (s *series) show(g *group) {
+	values := s.high
+	if s.held {
+		values = make([]decimal.Fixed, len(s.high))
+	}
+	s.shown = &Series{Labels: s.labels, Measures: g.measures, Values: values, Born: s.born}
+}
+
+// indexKey is the key of a label set within a feed: the group, then the labels.
+func indexKey(group int, labels []byte) string {
+	return string(append([]byte{byte(group)}, labels...))
+}
+
+var errSeries = errors.New("malformed series")
+
+// labelsOf decodes the labels of a key.
+func labelsOf(key string) ([]Label, error) {
+	b := []byte(key)
+	if len(b) == 0 {
+		return nil, errSeries
+	}
+	b = b[1:]
+	next := func() (string, bool) {
+		n, w := binary.Uvarint(b)
+		if w <= 0 || n > uint64(len(b)-w) {
+			return "", false
+		}
+		s := string(b[w : w+int(n)])
+		b = b[w+int(n):]
+		return s, true
+	}
+	var labels []Label
+	for len(b) > 0 {
+		name, ok := next()
+		if !ok {
+			return nil, errSeries
+		}
+		value, ok := next()
+		if !ok {
+			return nil, errSeries
+		}
+		labels = append(labels, Label{name, value})
+	}
+	return labels, nil
+}
+
+const (
+	flagHeld  = 1
+	flagEnded = 2
+)
+
+// encode appends the disk form: flags, layout, born, seen, key, then total and withheld amount of each measure.
+func (s *series) encode(b []byte, layout int, g *group, measures int) []byte {
+	flags := byte(0)
+	if s.held {
+		flags |= flagHeld
+	}
+	if s.ended {
+		flags |= flagEnded
+	}
+	b = append(b, flags)
+	b = binary.AppendUvarint(b, uint64(layout))
+	b = binary.AppendVarint(b, s.born.UnixMilli())
+	b = binary.AppendVarint(b, s.seen)
+	b = appendString(b, s.key)
+	totals, withheld := make([]decimal.Fixed, measures), make([]decimal.Fixed, measures)
+	for i, m := range g.measures {
+		totals[m], withheld[m] = s.total[i], s.withheld(i)
+	}
+	for i := range measures {
+		b = totals[i].AppendBinary(b)
+		b = withheld[i].AppendBinary(b)
+	}
+	return b
+}
+
+// decodeSeries reads what encode wrote, whatever measures the table had then. A series of a former shape may have
+// labels that today's groups lack; its group still tells its measures.
+func decodeSeries(id uint32, b []byte, l *layouts, groups []group) (*series, error) {
+	if len(b) == 0 {
+		return nil, errSeries
+	}
+	s := &series{id: id, held: b[0]&flagHeld != 0, ended: b[0]&flagEnded != 0}
+	b = b[1:]
+	layout, n := binary.Uvarint(b)
+	if n <= 0 || layout >= uint64(len(l.names)) {
+		return nil, errSeries
+	}
+	b = b[n:]
+	born, n := binary.Varint(b)
+	if n <= 0 {
+		return nil, errSeries
+	}
+	s.born = time.UnixMilli(born).UTC()
+	b = b[n:]
+	if s.seen, n = binary.Varint(b); n <= 0 {
+		return nil, errSeries
+	}
+	b = b[n:]
+	length, n := binary.Uvarint(b)
+	if n <= 0 || length > uint64(len(b)-n) {
+		return nil, errSeries
+	}
+	s.key = string(b[n : n+int(length)])
+	b = b[n+int(length):]
+	var err error
+	if s.labels, err = labelsOf(s.key); err != nil {
+		return nil, err
+	}
+	if s.group = int(s.key[0]); s.group >= len(groups) {
+		return nil, errSeries
+	}
+	totals, highs := make([]decimal.Fixed, l.n), make([]decimal.Fixed, l.n)
+	for _, to := range l.to[layout] {
+		var total, withheld decimal.Fixed
+		if total, b, err = decimal.DecodeBinary(b); err != nil {
+			return nil, err
+		}
+		if withheld, b, err = decimal.DecodeBinary(b); err != nil {
+			return nil, err
+		}
+		if to >= 0 {
+			totals[to], highs[to] = total, total.Add(withheld)
+		}
+	}
+	if len(b) != 0 {
+		return nil, errSeries
+	}
+	for _, m := range groups[s.group].measures {
+		s.total = append(s.total, totals[m])
+		s.high = append(s.high, highs[m])
+	}
+	return s, nil
+}
