@@ -1,0 +1,232 @@
+package simulator
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+)
+
+// page answers a query: whole buckets, oldest first, empty ones too. Data is as the API sees it at asOf; the first
+// page's now only decides where the last bucket ends.
+func (v *view) page(q *query, asOf int64) []byte {
+	width := int64(q.width.Duration / time.Second)
+	bound := q.now
+	if q.endpoint.IsCosts() {
+		bound = q.now + 1 // The running day is there from its first second.
+	}
+	if q.end != 0 {
+		bound = min(bound, q.end)
+	}
+	p := printer{v: v, q: q, b: make([]byte, 0, 16<<10)}
+	p.b = append(p.b, `{"object":"page","data":[`...)
+	start, n := q.start, int64(0)
+	r := v.read(asOf)
+	for ; start < bound && n < q.limit; n++ {
+		boundary := start - mod(start, width) + width
+		end := boundary
+		if !q.endpoint.IsCosts() {
+			if q.end != 0 {
+				end = min(end, q.end)
+			} else {
+				end = min(end, q.now)
+			}
+		}
+		if n > 0 {
+			p.b = append(p.b, ',')
+		}
+		p.bucket(r, start, end)
+		start = boundary
+	}
+	p.b = append(p.b, `],"has_more":`...)
+	if start < bound {
+		p.b = append(p.b, `true,"next_page":`...)
+		p.text(cursor(q.now, q.fraction, start))
+	} else {
+		p.b = append(p.b, `false,"next_page":null`...)
+	}
+	return append(p.b, "}\n"...)
+}
+
+// A printer writes a page.
+type printer struct {
+	v *view
+	q *query
+	b []byte
+}
+
+func (p *printer) text(s string) {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			quoted, _ := json.Marshal(s) // A string always marshals.
+			p.b = append(p.b, quoted...)
+			return
+		}
+	}
+	p.b = append(append(append(p.b, '"'), s...), '"')
+}
+
+func (p *printer) field(name string) {
+	p.b = append(p.b, ',')
+	p.text(name)
+	p.b = append(p.b, ':')
+}
+
+// orNull prints a string, or null where it is empty.
+func (p *printer) orNull(s string) {
+	if s == "" {
+		p.b = append(p.b, "null"...)
+		return
+	}
+	p.text(s)
+}
+
+func (p *printer) bucket(r *reading, start, end int64) {
+	e := p.q.endpoint
+	p.b = append(p.b, `{"object":"bucket","start_time":`...)
+	p.b = strconv.AppendInt(p.b, start, 10)
+	p.b = append(p.b, `,"end_time":`...)
+	p.b = strconv.AppendInt(p.b, end, 10)
+	p.b = append(p.b, `,"start_time_iso":"`...)
+	p.b = time.Unix(start, 0).UTC().AppendFormat(p.b, "2006-01-02T15:04:05-07:00")
+	p.b = append(p.b, `","end_time_iso":"`...)
+	p.b = time.Unix(end, 0).UTC().AppendFormat(p.b, "2006-01-02T15:04:05-07:00")
+	p.b = append(p.b, `",`...)
+	p.text(p.v.o.ResultKey)
+	p.b = append(p.b, `:[`...)
+	var rows []row
+	if e.IsCosts() {
+		rows = p.v.costRows(e, p.q.groupBy, p.q.filters, start/86400, r.asOf)
+	} else {
+		rows = p.v.usageRows(r, p.v.s.source(e), p.q.groupBy, p.q.filters, start, end)
+	}
+	for i := range rows {
+		if i > 0 {
+			p.b = append(p.b, ',')
+		}
+		p.b = append(p.b, `{"object":`...)
+		p.text(e.Object)
+		if e.IsCosts() {
+			p.costs(&rows[i])
+		} else {
+			p.usage(&rows[i], start)
+		}
+		p.dimensions(&rows[i])
+		p.extras(&rows[i])
+		p.b = append(p.b, '}')
+	}
+	p.b = append(p.b, "]}"...)
+}
+
+// always is how many measures of an endpoint every row has. The others came over the years: where they are zero, a row
+// may have them, have null, or not have them.
+const always = 3
+
+func (p *printer) usage(r *row, start int64) {
+	for i := range p.q.endpoint.Measures {
+		m := &p.q.endpoint.Measures[i]
+		name, value := m.Fields[0], r.cell.measure(m.Name)
+		if start < p.v.o.LegacyBefore.Unix() {
+			name = m.Fields[len(m.Fields)-1]
+		}
+		null := false
+		if i >= always && value == 0 {
+			switch r.style % 4 {
+			case 2:
+				continue
+			case 3:
+				null = true
+			}
+		}
+		p.field(name)
+		if null {
+			p.b = append(p.b, "null"...)
+		} else {
+			p.b = strconv.AppendInt(p.b, value, 10)
+		}
+	}
+}
+
+func (p *printer) costs(r *row) {
+	p.b = append(p.b, `,"amount":{"value":`...)
+	if p.v.o.StringAmounts {
+		p.b = append(append(append(p.b, '"'), r.amount.text...), '"')
+	} else {
+		p.b = append(p.b, r.amount.text...)
+	}
+	p.b = append(p.b, `,"currency":"usd"},"quantity":`...)
+	if r.quantity.text == nil {
+		p.b = append(p.b, "null"...)
+	} else {
+		p.b = append(p.b, r.quantity.text...)
+	}
+	for _, a := range p.q.endpoint.Attributes {
+		p.field(a.Name)
+		p.orNull(r.attribute(a.Name))
+	}
+}
+
+// dimensions prints every dimension of the endpoint, null where it is not grouped by.
+func (p *printer) dimensions(r *row) {
+	for _, d := range p.q.endpoint.Dimensions {
+		p.field(d.Name)
+		at := slices.Index(p.q.groupBy, d.Name)
+		switch {
+		case at < 0 && d.Name == "project_id" && r.byLine:
+			p.orNull(r.project)
+		case at < 0:
+			p.b = append(p.b, "null"...)
+		case d.Name == "batch" && r.labels[at] != "":
+			p.b = append(p.b, r.labels[at]...)
+		case d.Name == "project_id" && r.labels[at] == "" && r.blank:
+			p.b = append(p.b, `""`...)
+		default:
+			p.orNull(r.labels[at])
+		}
+	}
+}
+
+// extras prints what no documentation speaks of.
+func (p *printer) extras(r *row) {
+	if !p.q.endpoint.IsCosts() && r.style>>8%2 == 0 {
+		return
+	}
+	org := p.v.s.org
+	p.field("organization_id")
+	p.text(org.id)
+	p.field("organization_name")
+	p.text(org.name)
+	project, user := r.project, ""
+	for i, d := range p.q.groupBy {
+		switch d {
+		case "project_id":
+			project = r.labels[i]
+		case "user_id":
+			user = r.labels[i]
+		}
+	}
+	for i := range org.projects {
+		if org.projects[i].ID == project && project != "" {
+			p.field("project_name")
+			p.text(org.projects[i].Name)
+		}
+	}
+	for i := range org.users {
+		if org.users[i].ID == user && user != "" {
+			p.field("user_email")
+			p.text(org.users[i].Email)
+		}
+	}
+}
+
+// endpointOf finds the endpoint of the table that a path below /v1/ names.
+func endpointOf(path string) (*api.Endpoint, bool) {
+	for i := range api.Endpoints {
+		if api.Endpoints[i].Path == path {
+			return &api.Endpoints[i], true
+		}
+	}
+	return nil, false
+}

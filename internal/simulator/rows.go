@@ -1,0 +1,114 @@
+package simulator
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+)
+
+// A row is one result of a bucket, as it is served.
+type row struct {
+	*group
+	style uint64 // decides what may be spelled one way or another
+	cell  cell   // usage
+
+	// Costs.
+	amount, quantity number
+	byLine           bool
+}
+
+// usageRows are the rows of [from,to) as seen.
+func (v *view) usageRows(r *reading, src *source, groupBy []string, filters map[string][]string, from, to int64) []row {
+	g := v.s.usageGroups(src, groupBy, filters)
+	cells := make([]cell, len(g.groups))
+	v.sum(r, src, g.of, cells, from, to)
+	rows := make([]row, 0, len(cells))
+	for i := range cells {
+		if cells[i].zero() {
+			continue
+		}
+		out := row{group: &g.groups[i], cell: cells[i], style: mix2(v.s.org.seed^saltStyle, uint64(from)^uint64(i)<<40)}
+		// Now and then a row comes in two halves.
+		if half := halved(&out.cell); len(groupBy) > 0 && !src.endpoint.Stock && out.style>>32%16 == 0 && !half.zero() {
+			second := out
+			for l := range half {
+				second.cell[l] -= half[l]
+			}
+			out.cell = half
+			second.style = mix(second.style)
+			rows = append(rows, second)
+		}
+		rows = append(rows, out)
+	}
+	return rows
+}
+
+func halved(c *cell) cell {
+	var out cell
+	for i, x := range c {
+		out[i] = x / 2
+	}
+	return out
+}
+
+// costRows are the rows of a day of the bill as it stands at asOf.
+func (v *view) costRows(e *api.Endpoint, groupBy []string, filters map[string][]string, day, asOf int64) []row {
+	g := v.s.billGroups(e, groupBy, filters)
+	byLine := slices.Contains(groupBy, "line_item")
+	sums := make([]billed, len(g.groups))
+	seen := make([]bool, len(g.groups))
+	for _, b := range v.billOf(day, asOf) {
+		at := b.item * 2
+		if b.free {
+			at++
+		}
+		if i := g.of[at]; i >= 0 {
+			sums[i].micro += b.micro
+			sums[i].amount += b.amount
+			seen[i] = true
+		}
+	}
+	rows := make([]row, 0, len(sums))
+	for i := range sums {
+		if !seen[i] {
+			continue
+		}
+		style := mix2(v.s.org.seed^saltStyle, uint64(day)^uint64(i)<<40)
+		out := row{group: &g.groups[i], style: style, byLine: byLine, amount: amount(sums[i].amount, v.o.StringAmounts, mix2(style, saltDigits))}
+		if byLine {
+			out.quantity = quantity(sums[i].micro, v.o.StringAmounts)
+		}
+		rows = append(rows, out)
+	}
+	if v.o.Credits && len(filters) == 0 && len(rows) > 0 {
+		none := &group{labels: make([]string, len(groupBy))}
+		rows = append(rows, row{group: none, amount: amount(-1_250_000_000_000, v.o.StringAmounts, 1)})
+	}
+	return rows
+}
+
+// value is what a reader of the row makes of a measure.
+func (r *row) value(e *api.Endpoint, m *api.Measure) decimal.Fixed {
+	if !e.IsCosts() {
+		return decimal.FromInt(r.cell.measure(m.Name))
+	}
+	switch m.Name {
+	case api.MeasureCost:
+		return r.amount.value
+	case api.MeasureCostQuantity:
+		return r.quantity.value
+	}
+	return decimal.Fixed{}
+}
+
+// attribute is what the row says on its own, ungrouped.
+func (r *row) attribute(name string) string {
+	if name == "quantity_unit" {
+		return r.unit
+	}
+	return ""
+}
+
+func labelKey(labels []string) string { return strings.Join(labels, "\x00") }

@@ -1,0 +1,79 @@
+package simulator_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/simulator"
+)
+
+var exact = cmpopts.EquateComparable(decimal.Fixed{})
+
+// groupings are nothing, one dimension, some and all of an endpoint.
+func groupings(e *api.Endpoint) [][]string {
+	var all []string
+	for _, d := range e.Dimensions {
+		all = append(all, d.Name)
+	}
+	return [][]string{nil, all[:1], all[len(all)/2:], all}
+}
+
+// stretch is a range up to monday that is a fair amount of buckets of a width.
+func stretch(e *api.Endpoint, w api.Width) time.Time {
+	switch {
+	case e.Stock:
+		return monday.Truncate(24 * time.Hour) // A stock's truth is its newest level: that of one bucket.
+	case w.Duration < 24*time.Hour:
+		return monday.Add(-7 * time.Hour).Truncate(time.Minute)
+	}
+	return monday.Add(-5 * w.Duration).Truncate(24 * time.Hour)
+}
+
+func TestWhatIsServedIsTheTruth(t *testing.T) {
+	for _, profile := range simulator.Profiles() {
+		conditions, err := simulator.Profile(profile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, strings := range []bool{false, true} {
+			s, _ := at(monday, simulator.Options{Lateness: conditions.Lateness, Restate: conditions.Restate, StringAmounts: strings, LabelSets: 30})
+			for i := range api.Endpoints {
+				e := &api.Endpoints[i]
+				for _, w := range e.Widths {
+					if e.Stock && w != api.Day {
+						continue
+					}
+					for _, groupBy := range groupings(e) {
+						t.Run(fmt.Sprintf("%s/strings=%t/%s/%s/%v", profile, strings, e.Name, w.Name, groupBy), func(t *testing.T) {
+							sameAsTruth(t, s, e, w, groupBy)
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
+func sameAsTruth(t *testing.T, s *simulator.Simulator, e *api.Endpoint, w api.Width, groupBy []string) {
+	t.Helper()
+	from := stretch(e, w)
+	q := query("start_time", seconds(from), "bucket_width", w.Name, "limit", strconv.Itoa(min(w.Max, 100)))
+	for _, g := range groupBy {
+		q.Add("group_by", g)
+	}
+	got := total(t, e, groupBy, askAll(t, s, e.Name, q))
+	want := totalOf(s.Truth(e.Name, groupBy, from, monday, monday))
+	if diff := cmp.Diff(want, got, exact); diff != "" {
+		t.Errorf("truth and what is served differ (-truth +served):\n%.3000s", diff)
+	}
+	if len(want) == 0 {
+		t.Error("there is no usage at all")
+	}
+}
