@@ -73,8 +73,9 @@ func (w *world) read(e *api.Endpoint, groupBy []string, win ledger.Window) *ledg
 			// Every row comes in two halves, since rows are not unique.
 			measures := make([]decimal.Fixed, len(e.Measures))
 			for _, half := range []int64{n / 2, n - n/2} {
-				measures[0] = decimal.FromInt(half)
-				measures[1] = decimal.FromInt(3 * half)
+				for i := range measures {
+					measures[i] = decimal.FromInt(int64(1+2*i) * half) // requests, and three tokens for each
+				}
 				r.Row(row, measures)
 			}
 		}
