@@ -43,6 +43,9 @@ func (c *Config) checkUsage(s *source) {
 	if w := c.Usage.Audit.Window; w <= 0 || w%time.Hour != 0 {
 		s.wrong([]string{"usage.audit.window"}, "must be whole hours")
 	}
+	if w := c.Usage.BucketWidth; w == api.Minute.Name && c.Usage.Lookback < time.Minute || w == api.Hour.Name && c.Usage.Lookback < time.Hour {
+		s.wrong([]string{"usage.lookback", "usage.bucket_width"}, "%s is shorter than a bucket of %s", formatDuration(c.Usage.Lookback), w)
+	}
 	interval(s, "costs.interval", c.Costs.Interval)
 	costs, _ := api.Find(api.Costs)
 	group(s, "costs.group_by", c.Costs.GroupBy, dimensions(costs), "costs cannot be grouped by")
@@ -107,6 +110,9 @@ func (c *Config) settings(e *api.Endpoint) EndpointSettings {
 	}
 	if o.Lookback != 0 {
 		set.Lookback = o.Lookback
+	} else {
+		// What was set for minutes must not keep an endpoint of wider buckets from reading a whole one.
+		set.Lookback = max(set.Lookback, set.Width.Duration)
 	}
 	if o.GroupBy != nil {
 		set.GroupBy = e.GroupBy(o.GroupBy)
@@ -118,33 +124,25 @@ func (c *Config) settings(e *api.Endpoint) EndpointSettings {
 	return set
 }
 
-// checkWindows checks the windows of an endpoint against each other. What two endpoints inherit from the same line is
-// wrong once, not for each of them.
+// checkWindows checks the windows of an endpoint against each other.
 func (c *Config) checkWindows(s *source, set EndpointSettings) {
-	if set.Endpoint.IsCosts() {
-		if set.Lookback < set.Width.Duration {
-			s.wrong([]string{"costs.lookback"}, "%s is shorter than a bucket of %s", formatDuration(set.Lookback), formatDuration(set.Width.Duration))
-		}
+	own, width := "costs.lookback", set.Width.Duration
+	written := c.Costs.Lookback
+	if !set.Endpoint.IsCosts() {
+		own = "usage.endpoints." + set.Endpoint.Name + ".lookback"
+		written = c.Usage.Endpoints[set.Endpoint.Name].Lookback
+	}
+	overridden := written != 0 || s.set(own)
+	if overridden && written < width {
+		s.wrong([]string{own}, "%s is shorter than a bucket of %s", formatDuration(written), set.Width.Name)
 		return
 	}
-	own := "usage.endpoints." + set.Endpoint.Name
-	lookback := []string{own + ".lookback", "usage.lookback"}
-	if c.Usage.Endpoints[set.Endpoint.Name].Lookback == 0 && !s.set(lookback[0]) {
-		lookback = lookback[1:]
+	inherited := own
+	if !overridden {
+		inherited = "usage.lookback"
 	}
-	read := set.Lookback
-	if override, written := c.Usage.Endpoints[set.Endpoint.Name].Lookback, s.set(own+".lookback"); override != 0 || written {
-		read = override // As written: a stock's lookback is raised, which must not hide nonsense.
-	}
-	if set.Width.Duration > 0 && read < set.Width.Duration {
-		blame := append(slices.Clone(lookback), own+".bucket_width", "usage.bucket_width")
-		s.once(blame, "%s is shorter than a bucket of %s", formatDuration(read), set.Width.Name)
-	}
-	if set.AuditWindow == 0 || s.bad[lookback[0]] {
-		return
-	}
-	if need := set.Lookback + time.Hour; set.AuditWindow < need && set.AuditWindow%time.Hour == 0 {
-		s.once(append([]string{"usage.audit.window"}, lookback...), "%s must be one hour longer than %s (%s) at least",
-			formatDuration(set.AuditWindow), lookback[0], formatDuration(set.Lookback))
+	if need := set.Lookback + time.Hour; set.AuditWindow > 0 && set.AuditWindow < need && set.AuditWindow%time.Hour == 0 {
+		s.once([]string{"usage.audit.window", inherited}, "%s must be one hour longer than %s (%s) at least",
+			formatDuration(set.AuditWindow), inherited, formatDuration(set.Lookback))
 	}
 }

@@ -43,8 +43,13 @@ func Parse(name string, data []byte) (*Valid, error) {
 	return c.Validate()
 }
 
-// The parser says where it stumbled in its own words.
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)
+// The parser says where it stumbled in its own words. What its grammar expects it counts from line 0, what its scanner
+// finds from 1, and of an unknown anchor it names no line.
+var (
+	yamlLine        = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)
+	countedFromZero = regexp.MustCompile(`^did not find expected (key|node content|',' or '[\]}]'|'-' indicator|<document start>)$`)
+	unknownAnchor   = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
+)
 
 // document returns the root of the one document that the text may hold, or nil when there is nothing to read.
 func (s *source) document(data []byte) *yaml.Node {
@@ -58,14 +63,14 @@ func (s *source) document(data []byte) *yaml.Node {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
-		s.syntax(err)
+		s.syntax(err, data)
 		return nil
 	}
 	switch err := decoder.Decode(&more); {
 	case err == nil:
 		s.at(more.Line, "a second document: the configuration is one")
 	case !errors.Is(err, io.EOF):
-		s.syntax(err)
+		s.syntax(err, data)
 	}
 	if root.Kind != yaml.DocumentNode || len(root.Content) == 0 {
 		return nil
@@ -73,14 +78,23 @@ func (s *source) document(data []byte) *yaml.Node {
 	return root.Content[0]
 }
 
-func (s *source) syntax(err error) {
+// syntax notes where the parser stumbled.
+func (s *source) syntax(err error, data []byte) {
 	message := strings.ReplaceAll(err.Error(), "\n", " ")
 	m := yamlLine.FindStringSubmatch(message)
+	message = strings.TrimPrefix(message, m[0])
 	line := 1
 	if m[1] != "" {
 		line, _ = strconv.Atoi(m[1])
 	}
-	s.at(line, "not YAML: %s", strings.TrimPrefix(message, m[0]))
+	if countedFromZero.MatchString(message) {
+		line++
+	}
+	if m := unknownAnchor.FindStringSubmatch(message); m != nil {
+		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
+		line = 1 + bytes.Count(before, []byte("\n"))
+	}
+	s.at(line, "not YAML: %s", message)
 }
 
 // setDirectory lets relative paths start at the folder of the file, as Prometheus does.

@@ -39,7 +39,7 @@ func (ps Problems) Error() string {
 }
 
 // A key that somebody pasted where it does not belong must not travel on into messages.
-var keyLike = regexp.MustCompile(`sk-[A-Za-z0-9_-]{6,}`)
+var keyLike = regexp.MustCompile(`\bsk-[A-Za-z0-9_-]{6,}`)
 
 // A source remembers which line said what, and collects what is wrong with it.
 type source struct {

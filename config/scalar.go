@@ -32,17 +32,20 @@ func (s *source) scalar(n *yaml.Node, path string, k *key, target any) {
 		return
 	}
 	if n.Kind != yaml.ScalarNode {
-		s.unreadable(path, n.Line, "must be %s, not %s", expected(target), describe(n, k.opaque))
+		s.unreadable(path, n.Line, "must be %s, not %s", k.expected(target), describe(n, k.opaque))
 		return
 	}
 	if err := setScalar(n, target); err != nil {
 		if errors.Is(err, errType) {
-			s.unreadable(path, n.Line, "must be %s, not %s", expected(target), describe(n, k.opaque))
+			s.unreadable(path, n.Line, "must be %s, not %s", k.expected(target), describe(n, k.opaque))
 			return
 		}
 		s.unreadable(path, n.Line, "%v", err)
 	}
 }
+
+// maxDuration keeps sums of durations and times far from overflow.
+const maxDuration = 10 * 365 * 24 * time.Hour
 
 // errType means that the value is not of the key's type, and that there is no more to say.
 var errType = errors.New("wrong type")
@@ -83,6 +86,9 @@ func setScalar(n *yaml.Node, target any) error {
 		if err != nil {
 			return err
 		}
+		if d > maxDuration {
+			return errors.New("is longer than ten years")
+		}
 		*target = d
 	case *Start:
 		start, err := ParseStart(n.Value)
@@ -115,7 +121,11 @@ func decodeAs(n *yaml.Node, target any, tags ...string) error {
 	return nil
 }
 
-func expected(target any) string {
+// expected says what may be written.
+func (k *key) expected(target any) string {
+	if strings.HasPrefix(k.kind, "`") {
+		return strings.ReplaceAll(k.kind, "`", "")
+	}
 	switch target.(type) {
 	case *bool, **bool:
 		return "true or false"
@@ -125,12 +135,8 @@ func expected(target any) string {
 		return "a number"
 	case *time.Duration:
 		return "a duration such as 90s, 15m or 72h"
-	case *Start:
-		return "now, today, month or a time such as 2026-11-01T00:00:00Z"
 	case *promconfig.URL:
 		return "a URL"
-	case *promconfig.TLSVersion:
-		return "TLS10, TLS11, TLS12 or TLS13"
 	}
 	return "a string (in quotes where it looks like something else)"
 }

@@ -117,7 +117,7 @@ func table() []key {
 				value("enabled", "`false` switches the endpoint off.", func(e *Endpoint) **bool { return &e.Enabled }).or("`true`"),
 				value("interval", "As `usage.interval`.", func(e *Endpoint) *time.Duration { return &e.Interval }).or("`usage.interval`"),
 				value("bucket_width", "As `usage.bucket_width`.", func(e *Endpoint) *string { return &e.BucketWidth }).typed(widthKind).or("`usage.bucket_width`"),
-				value("lookback", "As `usage.lookback`. `vector_stores` reads 24 hours at least, because it is a level and not a flow.", func(e *Endpoint) *time.Duration { return &e.Lookback }).or("`usage.lookback`"),
+				value("lookback", "As `usage.lookback`, but never less than one bucket. `vector_stores` reads 24 hours at least, because it is a level and not a flow.", func(e *Endpoint) *time.Duration { return &e.Lookback }).or("`usage.lookback`"),
 				value("group_by", "As `usage.group_by`, but a dimension that the endpoint does not know is refused. `[]` asks for totals only.", func(e *Endpoint) *[]string { return &e.GroupBy }).typed("list of dimensions").or("`usage.group_by`"),
 			).as(named).or("see below").of(func() any { return &Endpoint{} }),
 		),

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -67,6 +68,9 @@ func (c *Config) clone() *Config {
 	return &out
 }
 
+// pasted is a key where the name of its file belongs.
+var pasted = regexp.MustCompile(`^sk-[A-Za-z0-9_-]{20,}$`)
+
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func (c *Config) checkOrganizations(s *source) {
@@ -127,7 +131,7 @@ func (c *Config) checkKey(s *source, o *Organization, path string) {
 	case o.Key.File != "" && o.Key.Env != "":
 		s.wrong([]string{env}, "api_key_file is set too: name one of them")
 	case o.Key.File != "":
-		if keyLike.MatchString(o.Key.File) && !strings.ContainsRune(strings.TrimPrefix(o.Key.File, "./"), '.') {
+		if pasted.MatchString(filepath.Base(o.Key.File)) {
 			s.wrong([]string{file}, "looks like a key: it must name the file that holds the key")
 		}
 	case o.Key.Env != "":
@@ -173,10 +177,7 @@ func (c *Config) checkHTTP(s *source, o *Organization, path string) {
 	if low, high := o.HTTP.TLSConfig.MinVersion, o.HTTP.TLSConfig.MaxVersion; low != 0 && high != 0 && low > high {
 		s.wrong([]string{tls + ".min_version", tls + ".max_version", tls}, "is above max_version")
 	}
-	withCredentials := *o.HTTP
-	withCredentials.ProxyConfig = promconfig.ProxyConfig{}
-	if withCredentials.BasicAuth != nil || withCredentials.Authorization != nil || withCredentials.OAuth2 != nil ||
-		withCredentials.BearerToken != "" || withCredentials.BearerTokenFile != "" {
+	if h := o.HTTP; h.BasicAuth != nil || h.Authorization != nil || h.OAuth2 != nil || h.BearerToken != "" || h.BearerTokenFile != "" {
 		s.wrong([]string{http, path}, "requests are authorized with the admin key alone")
 	}
 }

@@ -1,0 +1,286 @@
+package config_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	promconfig "github.com/prometheus/common/config"
+
+	"github.com/openai-exporter/openai_exporter/config"
+	"github.com/openai-exporter/openai_exporter/internal/api"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files and docs/configuration.md")
+
+func files(t testing.TB, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join("testdata", pattern))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no files like %s: %v", pattern, err)
+	}
+	return names
+}
+
+func read(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// golden compares with a file that -update rewrites.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(string(read(t, name)), string(got)); diff != "" {
+		t.Errorf("%s (-want +got; -update rewrites it):\n%s", name, diff)
+	}
+}
+
+func TestGoodFilesAreAccepted(t *testing.T) {
+	for _, name := range files(t, "*.good.yml") {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			if _, err := config.Load(name); err != nil {
+				t.Errorf("refused:\n%v", err)
+			}
+		})
+	}
+}
+
+func TestBadFilesAreRefusedWithEveryProblemAtItsLine(t *testing.T) {
+	for _, name := range files(t, "*.bad.yml") {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			_, err := config.Parse(filepath.Base(name), read(t, name))
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, secret := range []string{"sk-admin-", "hunter2"} {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("shows a secret:\n%v", err)
+				}
+			}
+			golden(t, strings.TrimSuffix(name, ".yml")+".txt", []byte(err.Error()+"\n"))
+		})
+	}
+}
+
+func TestProblemsCanBeTakenApart(t *testing.T) {
+	_, err := config.Parse("x.yml", []byte("costs: {enabled: 1}\nnames: {interval: 0s}\n"))
+	problems, ok := err.(config.Problems)
+	if !ok {
+		t.Fatalf("%T: %v", err, err)
+	}
+	want := config.Problems{
+		{File: "x.yml", Line: 1, Message: `costs.enabled: must be true or false, not "1"`},
+		{File: "x.yml", Line: 2, Message: "names.interval: must be 1s at least"},
+	}
+	if diff := cmp.Diff(want, problems); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestAFileThatIsNotThereIsNamed(t *testing.T) {
+	_, err := config.Load(filepath.Join(t.TempDir(), "absent.yml"))
+	if err == nil || !strings.Contains(err.Error(), "absent.yml") || !os.IsNotExist(unwrap(err)) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func unwrap(err error) error {
+	for {
+		inner, ok := err.(interface{ Unwrap() error })
+		if !ok {
+			return err
+		}
+		if _, path := err.(*os.PathError); path {
+			return err
+		}
+		err = inner.Unwrap()
+	}
+}
+
+func TestAFileFarTooLargeIsRefused(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "large.yml")
+	if err := os.WriteFile(name, bytes.Repeat([]byte("# no\n"), 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(name); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestEveryKeyOfTheFullExampleArrives(t *testing.T) {
+	v, err := config.Load("testdata/full.good.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	orgs := v.Organizations()
+	if len(orgs) != 2 {
+		t.Fatalf("%d organizations, want 2", len(orgs))
+	}
+	first, second := orgs[0], orgs[1]
+	type organization struct {
+		Name, File, Env, BaseURL string
+		PerMinute                int
+	}
+	gotOrgs := []organization{
+		{first.Name, first.Key.File, first.Key.Env, first.BaseURL, first.RequestsPerMinute},
+		{second.Name, second.Key.File, second.Key.Env, second.BaseURL, second.RequestsPerMinute},
+	}
+	wantOrgs := []organization{
+		{Name: "acme", File: "testdata/secrets/acme_admin_key", BaseURL: "https://api.openai.com/v1", PerMinute: 90},
+		{Name: "acme-research", Env: "RESEARCH_ADMIN_KEY", BaseURL: api.DefaultBaseURL, PerMinute: 60},
+	}
+	if diff := cmp.Diff(wantOrgs, gotOrgs); diff != "" {
+		t.Errorf("organizations (-want +got):\n%s", diff)
+	}
+	if got := first.HTTP.ProxyURL.String(); got != "http://proxy.example.com:3128" {
+		t.Errorf("proxy_url is %s", got)
+	}
+	if h := first.HTTP; h.NoProxy != "localhost,10.0.0.0/8" || h.FollowRedirects || h.EnableHTTP2 ||
+		h.GetProxyConnectHeader().Get("Proxy-Authorization") != "Basic c2VjcmV0" {
+		t.Error("the first organization's http settings did not arrive")
+	}
+	wantTLS := promconfig.TLSConfig{
+		CAFile: "testdata/tls/ca.pem", CertFile: "/etc/tls/client.pem", KeyFile: "testdata/tls/client.key",
+		ServerName: "api.openai.com", MinVersion: promconfig.TLSVersions["TLS12"], MaxVersion: promconfig.TLSVersions["TLS13"],
+	}
+	if diff := cmp.Diff(wantTLS, first.HTTP.TLSConfig); diff != "" {
+		t.Errorf("tls_config (-want +got):\n%s", diff)
+	}
+	if h := second.HTTP; !h.ProxyFromEnvironment || !h.FollowRedirects || !h.EnableHTTP2 ||
+		h.TLSConfig.CA != "-----BEGIN CERTIFICATE-----\n" || h.TLSConfig.Cert != "-----BEGIN CERTIFICATE-----\n" || h.TLSConfig.Key != "-----BEGIN PRIVATE KEY-----\n" {
+		t.Error("the second organization's http settings did not arrive")
+	}
+
+	three := []string{"project_id", "api_key_id", "model"}
+	usage := func(name string, change func(*config.EndpointSettings)) config.EndpointSettings {
+		e, _ := api.Find(name)
+		s := config.EndpointSettings{
+			Endpoint: e, Enabled: true, GroupBy: three, Width: api.Minute, Interval: 2 * time.Minute, Lookback: 2 * time.Hour,
+			AuditInterval: 30 * time.Minute, AuditWindow: 48 * time.Hour,
+		}
+		if change != nil {
+			change(&s)
+		}
+		return s
+	}
+	costs, _ := api.Find(api.Costs)
+	want := []config.EndpointSettings{
+		usage("completions", func(s *config.EndpointSettings) {
+			s.GroupBy, s.Lookback = []string{"project_id", "model", "batch", "service_tier"}, 3*time.Hour
+		}),
+		usage("decisions", nil),
+		usage("embeddings", func(s *config.EndpointSettings) { s.GroupBy = nil }),
+		usage("moderations", func(s *config.EndpointSettings) { s.Enabled = false }),
+		usage("images", nil),
+		usage("audio_speeches", nil),
+		usage("audio_transcriptions", nil),
+		usage("vector_stores", func(s *config.EndpointSettings) {
+			s.GroupBy, s.Width, s.Interval, s.Lookback = []string{"project_id"}, api.Hour, 20*time.Minute, 36*time.Hour
+			s.AuditInterval, s.AuditWindow = 0, 0
+		}),
+		usage("code_interpreter_sessions", func(s *config.EndpointSettings) {
+			s.GroupBy, s.Width, s.Interval = []string{"project_id"}, api.Hour, 15*time.Minute
+		}),
+		usage("file_search_calls", func(s *config.EndpointSettings) { s.GroupBy = []string{"project_id", "api_key_id"} }),
+		usage("web_search_calls", nil),
+		{
+			Endpoint: costs, Enabled: true, GroupBy: []string{"project_id", "line_item", "api_key_id"}, Width: api.CostDay,
+			Interval: 20 * time.Minute, Lookback: 120 * time.Hour,
+		},
+	}
+	if diff := cmp.Diff(want, v.Endpoints(), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("endpoints (-want +got):\n%s", diff)
+	}
+
+	start, err := config.ParseStart("2026-11-01T08:30:00Z")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []any{v.Names(), v.Limits(), v.Counters(), v.Pricing(), v.Budgets()}
+	rest := []any{
+		config.Names{Enabled: true, Interval: 15 * time.Minute, UserEmails: true},
+		config.Limits{Interval: time.Hour},
+		config.Counters{Start: start, MaxLabelSets: 5000, IdleRetention: 1000 * time.Hour},
+		config.Pricing{File: "testdata/prices.json"},
+		[]config.Budget{
+			{Name: "research", ProjectIDs: []string{"proj_abc", "proj_def"}, MonthlyUSD: 500},
+			{Name: "everything", MonthlyUSD: 1999.5},
+		},
+	}
+	if diff := cmp.Diff(rest, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestDocumentationSaysWhatTheParserKnows(t *testing.T) {
+	var b bytes.Buffer
+	if err := config.WriteMarkdown(&b); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, filepath.Join("..", "docs", "configuration.md"), b.Bytes())
+}
+
+func TestDocumentedDefaultsAreTheDefaults(t *testing.T) {
+	text := string(read(t, filepath.Join("..", "docs", "configuration.md")))
+	_, text, found := strings.Cut(text, "```yaml\n")
+	text, _, closed := strings.Cut(text, "```")
+	if !found || !closed {
+		t.Fatal("no YAML in docs/configuration.md")
+	}
+	v, err := config.Parse("docs", []byte(text))
+	if err != nil {
+		t.Fatalf("refused:\n%v", err)
+	}
+	if !v.Equal(config.Default()) {
+		t.Error("the documented defaults come to something else than no configuration at all")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, pattern := range []string{"*.good.yml", "*.bad.yml"} {
+		for _, name := range files(f, pattern) {
+			f.Add(read(f, name))
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		v, err := config.Parse("fuzz.yml", data)
+		if err != nil {
+			problems, ok := err.(config.Problems)
+			if !ok || len(problems) == 0 {
+				t.Fatalf("%T: %v", err, err)
+			}
+			for i, p := range problems {
+				if p.Message == "" || strings.ContainsAny(p.String(), "\n\r") || i > 0 && p.Line < problems[i-1].Line {
+					t.Fatalf("problem %d is empty, torn or out of order:\n%v", i, err)
+				}
+			}
+			return
+		}
+		again, err := config.Parse("fuzz.yml", v.Redacted())
+		if err != nil {
+			t.Fatalf("what holds is refused:\n%v\n%s", err, v.Redacted())
+		}
+		if diff := cmp.Diff(v.Endpoints(), again.Endpoints(), cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("what holds reads as something else (-was +now):\n%s", diff)
+		}
+	})
+}
