@@ -1,0 +1,152 @@
+package simulator
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+)
+
+// Control lets another process turn the knobs and ask for the truth, under /_simulator/. Times are RFC 3339, Unix
+// seconds, or "now".
+//
+//	GET  now                                                the API's clock
+//	GET  truth?endpoint=&group_by=&from=&to=&asof=          Truth; asof is now by default, or "final"
+//	GET  requests                                           Counts
+//	POST advance?by=1h                                      moves the clock
+//	POST faults?profile=                                    takes over the faults of a profile; "none" ends them
+//	POST conditions?profile=                                takes over all of a profile
+//	POST end?at=                                            stops the traffic; an empty time lets it run on
+func (s *Simulator) Control(clock *Clock) http.Handler {
+	mux := http.NewServeMux()
+	handle := func(pattern string, f func(q url.Values) (any, error)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			q := r.URL.Query()
+			x, err := f(q)
+			w.Header().Set("Content-Type", "application/json")
+			if err != nil {
+				w.WriteHeader(http.StatusBadRequest)
+				x = map[string]string{"error": err.Error()}
+			}
+			_ = json.NewEncoder(w).Encode(x) // A client that has gone is no concern here.
+		})
+	}
+	state := func() (any, error) { return map[string]string{"now": s.Now().UTC().Format(time.RFC3339Nano)}, nil }
+	handle("GET /_simulator/now", func(url.Values) (any, error) { return state() })
+	handle("GET /_simulator/truth", s.controlTruth)
+	handle("GET /_simulator/requests", func(url.Values) (any, error) { return s.Counts(), nil })
+	handle("POST /_simulator/advance", func(q url.Values) (any, error) {
+		d, err := time.ParseDuration(q.Get("by"))
+		if err != nil {
+			return nil, fmt.Errorf("parse by: %w", err)
+		}
+		clock.Advance(d)
+		return state()
+	})
+	handle("POST /_simulator/faults", func(q url.Values) (any, error) {
+		c, err := conditionsOf(q)
+		if err != nil {
+			return nil, err
+		}
+		s.SetFaults(c.Faults)
+		return state()
+	})
+	handle("POST /_simulator/conditions", func(q url.Values) (any, error) {
+		c, err := conditionsOf(q)
+		if err != nil {
+			return nil, err
+		}
+		s.SetLateness(c.Lateness)
+		s.SetRestatement(c.Restate)
+		s.SetFaults(c.Faults)
+		return state()
+	})
+	handle("POST /_simulator/end", func(q url.Values) (any, error) {
+		at, err := s.controlTime(q, "at", time.Time{})
+		if err != nil {
+			return nil, err
+		}
+		s.SetEnd(at)
+		return state()
+	})
+	return mux
+}
+
+func conditionsOf(q url.Values) (Conditions, error) {
+	if q.Get("profile") == "none" {
+		return Conditions{}, nil
+	}
+	return Profile(q.Get("profile"))
+}
+
+func (s *Simulator) controlTime(q url.Values, name string, unset time.Time) (time.Time, error) {
+	v := q.Get(name)
+	switch v {
+	case "":
+		return unset, nil
+	case "now":
+		return s.Now(), nil
+	}
+	if n, err := strconv.ParseInt(v, 10, 64); err == nil {
+		return time.Unix(n, 0).UTC(), nil
+	}
+	t, err := time.Parse(time.RFC3339, v)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("parse %s: %w", name, err)
+	}
+	return t, nil
+}
+
+// controlTruth answers with decimal strings, since a JSON number would be read as a float.
+func (s *Simulator) controlTruth(q url.Values) (any, error) {
+	e, ok := api.Find(q.Get("endpoint"))
+	if !ok {
+		return nil, fmt.Errorf("unknown endpoint %q", q.Get("endpoint"))
+	}
+	groupBy := array(q, "group_by")
+	for _, g := range groupBy {
+		if !e.Supports(g) {
+			return nil, fmt.Errorf("%s can't be grouped by %q", e.Name, g)
+		}
+	}
+	now := s.Now()
+	from, err := s.controlTime(q, "from", time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	if from.IsZero() {
+		return nil, fmt.Errorf("from is missing")
+	}
+	to, err := s.controlTime(q, "to", now)
+	if err != nil {
+		return nil, err
+	}
+	var rows []Row
+	asOf := "final"
+	if q.Get("asof") == asOf {
+		rows = s.Final(e.Name, groupBy, from, to)
+	} else {
+		at, err := s.controlTime(q, "asof", now)
+		if err != nil {
+			return nil, err
+		}
+		rows, asOf = s.Truth(e.Name, groupBy, from, to, at), at.UTC().Format(time.RFC3339Nano)
+	}
+	type printed struct {
+		Labels map[string]string `json:"labels"`
+		Values map[string]string `json:"values"`
+	}
+	out := make([]printed, 0, len(rows))
+	for _, r := range rows {
+		p := printed{r.Labels, make(map[string]string, len(r.Values))}
+		for m, v := range r.Values {
+			p.Values[m] = v.String()
+		}
+		out = append(out, p)
+	}
+	return map[string]any{"endpoint": e.Name, "as_of": asOf, "rows": out}, nil
+}
