@@ -41,9 +41,7 @@ type Organization struct {
 	Key               KeySource
 	BaseURL           string
 	RequestsPerMinute int
-	// HTTP is a pointer because it may hold secrets in a type that prints them: fmt shows the address of a pointer
-	// that lies inside a struct.
-	HTTP *promconfig.HTTPClientConfig
+	HTTP              HTTP
 }
 
 // Usage configures the usage endpoints: defaults for all of them, and what differs for one.
@@ -144,8 +142,7 @@ func defaults() *Config {
 
 // newOrganization returns an organization of which nothing was written.
 func newOrganization() Organization {
-	http := promconfig.DefaultHTTPClientConfig
-	return Organization{BaseURL: api.DefaultBaseURL, RequestsPerMinute: 60, HTTP: &http}
+	return Organization{BaseURL: api.DefaultBaseURL, RequestsPerMinute: 60, HTTP: NewHTTP(promconfig.DefaultHTTPClientConfig)}
 }
 
 // Default returns the configuration that holds without a file: one organization named "default", whose admin key is in
@@ -159,18 +156,18 @@ func Default() *Valid {
 }
 
 // String, GoString and LogValue keep the settings, and what may be secret among them, out of logs and messages.
-func (c *Config) String() string {
+func (c Config) String() string {
 	return fmt.Sprintf("configuration of %d organizations", len(c.Organizations))
 }
 
 // GoString says no more than String.
-func (c *Config) GoString() string { return c.String() }
+func (c Config) GoString() string { return c.String() }
 
 // LogValue says no more than String.
-func (c *Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Format keeps every verb to String, which covers verbs that would walk the fields.
-func (c *Config) Format(f fmt.State, verb rune) { formatAs(f, verb, c.String()) }
+func (c Config) Format(f fmt.State, verb rune) { formatAs(f, verb, c.String()) }
 
 // String names the organization and where it is asked, and nothing secret.
 func (o Organization) String() string { return fmt.Sprintf("organization %q at %s", o.Name, o.BaseURL) }
@@ -183,6 +180,12 @@ func (o Organization) LogValue() slog.Value { return slog.StringValue(o.String()
 
 // Format keeps every verb to String.
 func (o Organization) Format(f fmt.State, verb rune) { formatAs(f, verb, o.String()) }
+
+// MarshalText says no more than String; JSON, YAML and log encoders use it.
+func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// MarshalText says no more than String; JSON, YAML and log encoders use it.
+func (o Organization) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // formatAs prints a text under any verb, quoted where the verb asks for it.
 func formatAs(f fmt.State, verb rune, text string) {

@@ -151,10 +151,10 @@ func TestEveryKeyOfTheFullExampleArrives(t *testing.T) {
 	if diff := cmp.Diff(wantOrgs, gotOrgs); diff != "" {
 		t.Errorf("organizations (-want +got):\n%s", diff)
 	}
-	if got := first.HTTP.ProxyURL.String(); got != "http://proxy.example.com:3128" {
+	if got := first.HTTP.Config().ProxyURL.String(); got != "http://proxy.example.com:3128" {
 		t.Errorf("proxy_url is %s", got)
 	}
-	if h := first.HTTP; h.NoProxy != "localhost,10.0.0.0/8" || h.FollowRedirects || h.EnableHTTP2 ||
+	if h := first.HTTP.Config(); h.NoProxy != "localhost,10.0.0.0/8" || h.FollowRedirects || h.EnableHTTP2 ||
 		h.GetProxyConnectHeader().Get("Proxy-Authorization") != "Basic c2VjcmV0" {
 		t.Error("the first organization's http settings did not arrive")
 	}
@@ -162,10 +162,10 @@ func TestEveryKeyOfTheFullExampleArrives(t *testing.T) {
 		CAFile: "testdata/tls/ca.pem", CertFile: "/etc/tls/client.pem", KeyFile: "testdata/tls/client.key",
 		ServerName: "api.openai.com", MinVersion: promconfig.TLSVersions["TLS12"], MaxVersion: promconfig.TLSVersions["TLS13"],
 	}
-	if diff := cmp.Diff(wantTLS, first.HTTP.TLSConfig); diff != "" {
+	if diff := cmp.Diff(wantTLS, first.HTTP.Config().TLSConfig); diff != "" {
 		t.Errorf("tls_config (-want +got):\n%s", diff)
 	}
-	if h := second.HTTP; !h.ProxyFromEnvironment || !h.FollowRedirects || !h.EnableHTTP2 ||
+	if h := second.HTTP.Config(); !h.ProxyFromEnvironment || !h.FollowRedirects || !h.EnableHTTP2 ||
 		h.TLSConfig.CA != "-----BEGIN CERTIFICATE-----\n" || h.TLSConfig.Cert != "-----BEGIN CERTIFICATE-----\n" || h.TLSConfig.Key != "-----BEGIN PRIVATE KEY-----\n" {
 		t.Error("the second organization's http settings did not arrive")
 	}

@@ -108,21 +108,22 @@ type Key struct {
 func (k *Key) Source() KeySource { return k.source }
 
 // Read reads the key anew, changed or not, as after an answer that it is not accepted.
-func (k *Key) Read() (Secret, error) {
+func (k *Key) Read() (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.load()
+	k.load()
+	return k.secret.Reveal(), k.err
 }
 
 // Get returns the key, read again only when the file has changed since. It costs one stat, so it can be called before
 // every request.
-func (k *Key) Get() (Secret, error) {
+func (k *Key) Get() (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.read && !k.changed() {
-		return k.secret, k.err
+	if !k.read || k.changed() {
+		k.load()
 	}
-	return k.load()
+	return k.secret.Reveal(), k.err
 }
 
 // Changed says whether the file looks different from when it was last read: another time, size or file behind the
@@ -133,12 +134,11 @@ func (k *Key) Changed() bool {
 	return k.read && k.changed()
 }
 
-func (k *Key) load() (Secret, error) {
+func (k *Key) load() {
 	// The look comes before the read, so that a change in between is seen as one afterwards.
 	k.seen = k.look()
 	k.secret, k.err = k.source.Read()
 	k.read = true
-	return k.secret, k.err
 }
 
 // look returns what the file looks like, or nil where there is none. It follows links, so a swapped link is another

@@ -102,7 +102,7 @@ func (c *Config) setDirectory(dir string) {
 	for i := range c.Organizations {
 		o := &c.Organizations[i]
 		o.Key.File = joinDir(dir, o.Key.File)
-		o.HTTP.SetDirectory(dir)
+		o.HTTP.at().SetDirectory(dir)
 	}
 	c.Pricing.File = joinDir(dir, c.Pricing.File)
 }

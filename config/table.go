@@ -82,7 +82,7 @@ func table() []key {
 			value("api_key_env", "The environment variable that holds the admin key. A single organization without a key setting uses `"+DefaultKeyEnv+"`; with several, each names its file or its variable.", func(o *Organization) *string { return &o.Key.Env }).or("`"+DefaultKeyEnv+"`"),
 			value("base_url", "Where the API is.", func(o *Organization) *string { return &o.BaseURL }).typed("URL").mayHoldSecret(),
 			value("requests_per_minute", "A hard budget for all requests of this organization.", func(o *Organization) *int { return &o.RequestsPerMinute }),
-			section("http", "How the API is reached.", func(o *Organization) *promconfig.HTTPClientConfig { return o.HTTP },
+			section("http", "How the API is reached.", func(o *Organization) *promconfig.HTTPClientConfig { return o.HTTP.at() },
 				value("proxy_url", "The proxy to go through.", func(h *promconfig.HTTPClientConfig) *promconfig.URL { return &h.ProxyURL }).mayHoldSecret(),
 				value("no_proxy", "Hosts, domains and networks that are reached without the proxy, comma-separated.", func(h *promconfig.HTTPClientConfig) *string { return &h.NoProxy }),
 				value("proxy_from_environment", "Takes the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` instead.", func(h *promconfig.HTTPClientConfig) *bool { return &h.ProxyFromEnvironment }),

@@ -3,12 +3,9 @@ package config
 import (
 	"fmt"
 	"log/slog"
-	"maps"
 	"reflect"
 	"slices"
 	"time"
-
-	promconfig "github.com/prometheus/common/config"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
 )
@@ -40,21 +37,7 @@ func (s EndpointSettings) Equal(other EndpointSettings) bool { return reflect.De
 
 // Organizations returns the organizations in the order they were written. Every one has a name and a source for its key.
 func (v *Valid) Organizations() []Organization {
-	out := slices.Clone(v.config.Organizations)
-	for i := range out {
-		http := *out[i].HTTP
-		http.ProxyConnectHeader = cloneHeader(http.ProxyConnectHeader)
-		out[i].HTTP = &http
-	}
-	return out
-}
-
-func cloneHeader(h promconfig.ProxyHeader) promconfig.ProxyHeader {
-	out := maps.Clone(h)
-	for k := range out {
-		out[k] = slices.Clone(out[k])
-	}
-	return out
+	return slices.Clone(v.config.Organizations)
 }
 
 // Organization returns the organization of that name.
@@ -101,7 +84,7 @@ func (v *Valid) Budgets() []Budget {
 // Equal says whether both are asked and authorized in the same way, under the same name.
 func (o Organization) Equal(other Organization) bool {
 	return o.Name == other.Name && o.Key == other.Key && o.BaseURL == other.BaseURL &&
-		o.RequestsPerMinute == other.RequestsPerMinute && reflect.DeepEqual(o.HTTP, other.HTTP)
+		o.RequestsPerMinute == other.RequestsPerMinute && o.HTTP.Equal(other.HTTP)
 }
 
 // Equal says whether two configurations come to the same, however they were written.
@@ -142,13 +125,16 @@ func (c Counters) Equal(other Counters) bool {
 }
 
 // String keeps the settings, and what may be secret among them, out of logs and messages.
-func (v *Valid) String() string { return v.config.String() }
+func (v Valid) String() string { return v.config.String() }
 
 // GoString says no more than String.
-func (v *Valid) GoString() string { return v.String() }
+func (v Valid) GoString() string { return v.String() }
 
 // LogValue says no more than String.
-func (v *Valid) LogValue() slog.Value { return slog.StringValue(v.String()) }
+func (v Valid) LogValue() slog.Value { return slog.StringValue(v.String()) }
 
 // Format keeps every verb to String.
-func (v *Valid) Format(f fmt.State, verb rune) { formatAs(f, verb, v.String()) }
+func (v Valid) Format(f fmt.State, verb rune) { formatAs(f, verb, v.String()) }
+
+// MarshalText says no more than String; JSON, YAML and log encoders use it. Redacted is the whole of it.
+func (v Valid) MarshalText() ([]byte, error) { return []byte(v.String()), nil }

@@ -11,8 +11,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	promconfig "github.com/prometheus/common/config"
-
 	"github.com/openai-exporter/openai_exporter/internal/api"
 )
 
@@ -49,12 +47,7 @@ func (c *Config) clone() *Config {
 	out := *c
 	out.Organizations = slices.Clone(c.Organizations)
 	for i := range out.Organizations {
-		http := promconfig.DefaultHTTPClientConfig
-		if c.Organizations[i].HTTP != nil {
-			http = *c.Organizations[i].HTTP
-			http.ProxyConnectHeader = cloneHeader(http.ProxyConnectHeader)
-		}
-		out.Organizations[i].HTTP = &http
+		out.Organizations[i].HTTP = NewHTTP(c.Organizations[i].HTTP.Config())
 	}
 	out.Usage.GroupBy = slices.Clone(c.Usage.GroupBy)
 	out.Usage.Endpoints = maps.Clone(c.Usage.Endpoints)
@@ -163,21 +156,22 @@ func (c *Config) checkHTTP(s *source, o *Organization, path string) {
 	}
 
 	http := path + ".http"
-	proxy := o.HTTP.ProxyURL.URL
+	settings := o.HTTP.at()
+	proxy := settings.ProxyURL.URL
 	if proxy != nil && !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, proxy.Scheme) {
 		s.wrong([]string{http + ".proxy_url", http}, "must start with http://, https://, socks5:// or socks5h://")
 	}
-	if err := o.HTTP.ProxyConfig.Validate(); err != nil && !s.bad[http+".proxy_url"] {
+	if err := settings.ProxyConfig.Validate(); err != nil && !s.bad[http+".proxy_url"] {
 		s.wrong([]string{http, path}, "%v", err)
 	}
 	tls := http + ".tls_config"
-	if err := o.HTTP.TLSConfig.Validate(); err != nil {
+	if err := settings.TLSConfig.Validate(); err != nil {
 		s.wrong([]string{tls, http, path}, "%v", err)
 	}
-	if low, high := o.HTTP.TLSConfig.MinVersion, o.HTTP.TLSConfig.MaxVersion; low != 0 && high != 0 && low > high {
+	if low, high := settings.TLSConfig.MinVersion, settings.TLSConfig.MaxVersion; low != 0 && high != 0 && low > high {
 		s.wrong([]string{tls + ".min_version", tls + ".max_version", tls}, "is above max_version")
 	}
-	if h := o.HTTP; h.BasicAuth != nil || h.Authorization != nil || h.OAuth2 != nil || h.BearerToken != "" || h.BearerTokenFile != "" {
+	if h := settings; h.BasicAuth != nil || h.Authorization != nil || h.OAuth2 != nil || h.BearerToken != "" || h.BearerTokenFile != "" {
 		s.wrong([]string{http, path}, "requests are authorized with the admin key alone")
 	}
 }

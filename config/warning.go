@@ -25,7 +25,7 @@ func (v *Valid) Warnings() []string {
 		if u, err := url.Parse(o.BaseURL); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
 			warn("base_url %s is not encrypted: whoever is in between can read the admin key; use https", o.BaseURL)
 		}
-		if o.HTTP.TLSConfig.InsecureSkipVerify {
+		if o.HTTP.at().TLSConfig.InsecureSkipVerify {
 			warn("http.tls_config.insecure_skip_verify accepts any certificate: whoever is in between can read the admin key; use ca_file")
 		}
 	}
