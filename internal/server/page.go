@@ -1,0 +1,200 @@
+package server
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/fetcher"
+)
+
+//go:embed page.html
+var pageSource string
+
+//go:embed page.css
+var pageStyle string
+
+var pageTemplate = template.Must(template.New("page").Parse(pageSource))
+
+// contentPolicy lets a browser load nothing, and apply nothing but our own style sheet.
+var contentPolicy = func() string {
+	sum := sha256.Sum256([]byte(pageStyle))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}()
+
+// A view is a report with what only its page needs.
+type view struct {
+	*Report
+	Style       template.CSS
+	MetricsPath string // relative, so that the page works behind a proxy that puts it under a prefix
+}
+
+func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	var b bytes.Buffer
+	v := view{Report: s.report(), Style: template.CSS(pageStyle), MetricsPath: strings.TrimPrefix(s.options.TelemetryPath, "/")}
+	if err := pageTemplate.Execute(&b, v); err != nil {
+		plain(w, http.StatusInternalServerError, "Status page could not be written: "+err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Write(b.Bytes())
+}
+
+// Verdict is the state of everything in one line.
+func (v view) Verdict() string {
+	n := v.count()
+	polled := n.all - n.unavailable
+	switch {
+	case n.all == 0:
+		return "Polling has not begun"
+	case n.failing > 0:
+		return fmt.Sprintf("%d of %s failing", n.failing, endpoints(polled))
+	case n.starting > 0:
+		return fmt.Sprintf("Starting: %d of %s polled", polled-n.starting, endpoints(polled))
+	}
+	return fmt.Sprintf("%s up to date", endpoints(polled))
+}
+
+// Mood is the class of the verdict.
+func (v view) Mood() fetcher.State {
+	switch n := v.count(); {
+	case n.failing > 0:
+		return fetcher.StateFailing
+	case n.all == 0 || n.starting > 0:
+		return fetcher.StateStarting
+	}
+	return fetcher.StateOK
+}
+
+type counts struct{ all, failing, starting, unavailable int }
+
+func (v view) count() (n counts) {
+	for _, o := range v.Organizations {
+		for _, e := range o.Endpoints {
+			n.all++
+			switch e.State {
+			case fetcher.StateFailing:
+				n.failing++
+			case fetcher.StateStarting:
+				n.starting++
+			case fetcher.StateUnavailable:
+				n.unavailable++
+			case fetcher.StateOK:
+			}
+		}
+	}
+	return n
+}
+
+func endpoints(n int) string {
+	if n == 1 {
+		return "1 endpoint"
+	}
+	return fmt.Sprintf("%d endpoints", n)
+}
+
+// Uptime is how long the process has been running.
+func (v view) Uptime() string { return span(v.Time.Sub(v.Started)) }
+
+// Ago is how long before the report a time was.
+func (v view) Ago(t time.Time) string { return span(v.Time.Sub(t)) + " ago" }
+
+// In is how long after the report a time will be.
+func (v view) In(t time.Time) string {
+	if d := t.Sub(v.Time); d >= time.Second {
+		return "in " + span(d)
+	}
+	return "now"
+}
+
+// Lag is how long ago the newest closed bucket that was read ended.
+func (v view) Lag(e Endpoint) string { return span(time.Duration(e.LagSeconds) * time.Second) }
+
+// UTC is a time for people.
+func (v view) UTC(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// ISO is a time for machines.
+func (v view) ISO(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// USD rounds an amount of money to cents.
+func (v view) USD(n json.Number) string {
+	f, err := n.Float64()
+	if err != nil {
+		return "–"
+	}
+	sign := ""
+	if f < 0 {
+		sign, f = "−", -f
+	}
+	return sign + "$" + group(fmt.Sprintf("%.2f", f))
+}
+
+// An Item is an amount of a measure.
+type Item struct{ Sign, Amount, Measure string }
+
+// Withheld are the amounts that counters of an endpoint are ahead of the API.
+func (v view) Withheld(e Endpoint) []Item { return items(nil, "", e.Withheld) }
+
+// Restated are the amounts by which the API restated an endpoint's numbers.
+func (v view) Restated(e Endpoint) []Item {
+	return items(items(nil, "+", e.RestatedUp), "−", e.RestatedDown)
+}
+
+func items(to []Item, sign string, amounts map[string]json.Number) []Item {
+	for _, m := range slices.Sorted(maps.Keys(amounts)) {
+		to = append(to, Item{Sign: sign, Amount: group(string(amounts[m])), Measure: strings.ReplaceAll(m, "_", " ")})
+	}
+	return to
+}
+
+// Group puts thousands apart.
+func (v view) Group(n int) string { return group(fmt.Sprint(n)) }
+
+// group puts thousands apart: 1234567.5 → 1,234,567.5.
+func group(number string) string {
+	whole, fraction, hasFraction := strings.Cut(number, ".")
+	var b strings.Builder
+	for i, d := range whole {
+		if i > 0 && (len(whole)-i)%3 == 0 && whole[i-1] != '-' {
+			b.WriteByte(',')
+		}
+		b.WriteRune(d)
+	}
+	if hasFraction {
+		b.WriteString("." + fraction)
+	}
+	return b.String()
+}
+
+// span is a duration in its two largest units.
+func span(d time.Duration) string {
+	d = max(d, 0).Round(time.Second)
+	s := int64(d / time.Second)
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%d s", s)
+	case s < 3600:
+		return two(s/60, "min", s%60, "s")
+	case s < 86400:
+		return two(s/3600, "h", s%3600/60, "min")
+	}
+	return two(s/86400, "d", s%86400/3600, "h")
+}
+
+func two(a int64, unitA string, b int64, unitB string) string {
+	if b == 0 {
+		return fmt.Sprintf("%d %s", a, unitA)
+	}
+	return fmt.Sprintf("%d %s %d %s", a, unitA, b, unitB)
+}

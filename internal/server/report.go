@@ -1,0 +1,175 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/collector"
+	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// A Report is what the status page shows and /api/v1/status answers.
+type Report struct {
+	Version       string    `json:"version"`
+	Started       time.Time `json:"started"`
+	Time          time.Time `json:"time"`
+	UptimeSeconds int64     `json:"uptime_seconds"`
+	Ready         bool      `json:"ready"`
+	// WaitingFor are the endpoints, organization/endpoint each, that have not been polled yet.
+	WaitingFor    []string       `json:"waiting_for,omitempty"`
+	Organizations []Organization `json:"organizations"`
+	// Config is the effective configuration, without secrets.
+	Config string `json:"config,omitempty"`
+}
+
+// An Organization is one section of a report.
+type Organization struct {
+	Name              string `json:"name"`
+	LabelSets         int    `json:"label_sets"`
+	LabelSetsLimit    int    `json:"label_sets_limit"`
+	OverflowLabelSets int    `json:"overflow_label_sets"`
+	// Cost of the running UTC day and month in US dollars; absent until costs were read.
+	CostTodayUSD       json.Number `json:"cost_today_usd,omitempty"`
+	CostMonthToDateUSD json.Number `json:"cost_month_to_date_usd,omitempty"`
+	Endpoints          []Endpoint  `json:"endpoints"`
+}
+
+// An Endpoint is one line of a report.
+type Endpoint struct {
+	Name  string        `json:"endpoint"`
+	State fetcher.State `json:"state"`
+	// Summary is the state in words.
+	Summary     string    `json:"summary"`
+	Error       string    `json:"error,omitempty"`
+	Failures    int       `json:"failures,omitempty"`
+	LastPoll    time.Time `json:"last_poll,omitzero"`
+	LastSuccess time.Time `json:"last_success,omitzero"`
+	NextPoll    time.Time `json:"next_poll,omitzero"`
+	ReadThrough time.Time `json:"read_through,omitzero"`
+	// LagSeconds is how long ago the newest closed bucket that was read ended.
+	LagSeconds        int64     `json:"lag_seconds,omitempty"`
+	Audited           time.Time `json:"audited,omitzero"`
+	GroupBy           []string  `json:"group_by,omitempty"`
+	DroppedDimensions []string  `json:"dropped_dimensions,omitempty"`
+	LabelSets         int       `json:"label_sets"`
+	// The amounts are by measure, in the measure's own unit; a measure without one is left out.
+	Withheld     map[string]json.Number `json:"withheld,omitempty"`
+	RestatedUp   map[string]json.Number `json:"restated_up,omitempty"`
+	RestatedDown map[string]json.Number `json:"restated_down,omitempty"`
+	AuditUp      map[string]json.Number `json:"audit_up,omitempty"`
+	AuditDown    map[string]json.Number `json:"audit_down,omitempty"`
+}
+
+// readiness says whether every endpoint was polled, or failed for a reason that its status names, and which are waiting.
+func readiness(statuses []fetcher.Status) (ready bool, waiting []string) {
+	for i := range statuses {
+		if st := &statuses[i]; st.State == fetcher.StateStarting {
+			waiting = append(waiting, st.Organization+"/"+st.Endpoint)
+		}
+	}
+	return len(statuses) > 0 && len(waiting) == 0, waiting
+}
+
+// report puts together what the ledger and the scheduler show at this moment.
+func (s *Server) report() *Report {
+	now := s.options.Now()
+	statuses := s.options.Statuses.Status()
+	r := &Report{
+		Version: s.options.Version, Started: s.options.Started.UTC(), Time: now.UTC(), UptimeSeconds: int64(now.Sub(s.options.Started).Seconds()),
+		Organizations: []Organization{},
+	}
+	r.Ready, r.WaitingFor = readiness(statuses)
+	if s.options.Config != nil {
+		r.Config = s.options.Config()
+	}
+	view := s.options.Views.View()
+	if view == nil {
+		view = &ledger.View{}
+	}
+	for i := range statuses {
+		st := &statuses[i]
+		at := slices.IndexFunc(r.Organizations, func(o Organization) bool { return o.Name == st.Organization })
+		if at < 0 {
+			at = len(r.Organizations)
+			r.Organizations = append(r.Organizations, organization(view, st.Organization, now))
+		}
+		o := &r.Organizations[at]
+		o.Endpoints = append(o.Endpoints, endpoint(view, st, now))
+	}
+	return r
+}
+
+func organization(v *ledger.View, name string, now time.Time) Organization {
+	o := Organization{Name: name}
+	for i := range v.Organizations {
+		if w := &v.Organizations[i]; w.Name == name {
+			o.LabelSets, o.LabelSetsLimit, o.OverflowLabelSets = w.LabelSets, w.Limit, w.Overflow
+		}
+	}
+	for _, f := range v.Feeds {
+		if f.Organization == name && f.Endpoint.IsCosts() && len(f.Days) > 0 {
+			today, month := collector.Spend(f, now)
+			o.CostTodayUSD = json.Number(collector.Total(today).String())
+			o.CostMonthToDateUSD = json.Number(collector.Total(month).String())
+		}
+	}
+	return o
+}
+
+func endpoint(v *ledger.View, st *fetcher.Status, now time.Time) Endpoint {
+	e := Endpoint{
+		Name: st.Endpoint, State: st.State, Summary: summary(st), Error: st.Error, Failures: st.Failures,
+		LastPoll: st.LastPoll, LastSuccess: st.LastSuccess, NextPoll: st.NextPoll,
+	}
+	at := slices.IndexFunc(v.Feeds, func(f *ledger.FeedView) bool {
+		return f.Organization == st.Organization && f.Endpoint.Name == st.Endpoint
+	})
+	if at < 0 {
+		return e
+	}
+	f := v.Feeds[at]
+	e.ReadThrough, e.Audited, e.GroupBy, e.DroppedDimensions = f.ReadThrough, f.Audited, f.GroupBy, f.Dropped
+	e.LabelSets = len(f.Series) + len(f.Stock)
+	if !f.ReadThrough.IsZero() {
+		e.LagSeconds = max(0, int64(now.Sub(f.ReadThrough).Seconds()))
+	}
+	for i := range f.ByMeasure {
+		m, name := &f.ByMeasure[i], f.Endpoint.Measures[i].Name
+		for _, a := range []struct {
+			to     *map[string]json.Number
+			amount interface {
+				IsZero() bool
+				String() string
+			}
+		}{{&e.Withheld, m.Withheld}, {&e.RestatedUp, m.RestatedUp}, {&e.RestatedDown, m.RestatedDown}, {&e.AuditUp, m.AuditUp}, {&e.AuditDown, m.AuditDown}} {
+			if a.amount.IsZero() {
+				continue
+			}
+			if *a.to == nil {
+				*a.to = make(map[string]json.Number)
+			}
+			(*a.to)[name] = json.Number(a.amount.String())
+		}
+	}
+	return e
+}
+
+func summary(st *fetcher.Status) string {
+	switch st.State {
+	case fetcher.StateStarting:
+		return "waiting for the first poll"
+	case fetcher.StateOK:
+		return "up to date"
+	case fetcher.StateUnavailable:
+		return "not available to this organization"
+	case fetcher.StateFailing:
+		if st.Failures > 1 {
+			return fmt.Sprintf("failing, %d polls in a row", st.Failures)
+		}
+		return "the last poll failed"
+	}
+	return string(st.State)
+}

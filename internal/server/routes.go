@@ -1,0 +1,104 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+)
+
+const (
+	pagePath    = "/"
+	statusPath  = "/api/v1/status"
+	healthyPath = "/-/healthy"
+	readyPath   = "/-/ready"
+	reloadPath  = "/-/reload"
+)
+
+// handler routes what the server answers. The only error is a telemetry path that can't be served.
+func (s *Server) handler() (http.Handler, error) {
+	telemetry := s.options.TelemetryPath
+	switch telemetry {
+	case statusPath, healthyPath, readyPath, reloadPath:
+		return nil, fmt.Errorf("telemetry path %s is taken: choose another --web.telemetry-path", telemetry)
+	}
+	if !strings.HasPrefix(telemetry, "/") || telemetry != path.Clean(telemetry) || strings.ContainsAny(telemetry, "{}?# \t") {
+		return nil, fmt.Errorf("telemetry path %q is no plain absolute path: set --web.telemetry-path to one like /metrics", telemetry)
+	}
+	mux := http.NewServeMux()
+	if telemetry == pagePath {
+		// Metrics at the root leave no room for the page; its JSON stays.
+		mux.Handle("GET /{$}", s.options.Metrics)
+	} else {
+		mux.Handle("GET "+telemetry, s.options.Metrics)
+		mux.HandleFunc("GET /{$}", s.page)
+	}
+	mux.HandleFunc("GET "+statusPath, s.status)
+	mux.HandleFunc("GET "+healthyPath, s.healthy)
+	mux.HandleFunc("GET "+readyPath, s.ready)
+	// A page elsewhere must not make a visitor's browser reload the exporter.
+	mux.Handle("POST "+reloadPath, http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.reload)))
+	return secure(mux), nil
+}
+
+// secure sets headers that keep a browser from doing anything with an answer but showing it.
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
+	plain(w, http.StatusOK, "Healthy")
+}
+
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	ready, waiting := readiness(s.options.Statuses.Status())
+	switch {
+	case ready:
+		plain(w, http.StatusOK, "Ready")
+	case len(waiting) == 0:
+		plain(w, http.StatusServiceUnavailable, "Not ready: polling has not begun")
+	default:
+		plain(w, http.StatusServiceUnavailable, "Not ready: waiting for the first poll of "+strings.Join(waiting, ", "))
+	}
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	if !s.options.EnableLifecycle || s.options.Reload == nil {
+		plain(w, http.StatusForbidden, "Reload over HTTP is off: start with --web.enable-lifecycle, or send SIGHUP")
+		return
+	}
+	err := s.options.Reload(r.Context())
+	switch {
+	case r.Context().Err() != nil: // Nobody is there to hear it.
+	case err != nil:
+		plain(w, http.StatusInternalServerError, "Configuration was not loaded, the one before goes on: "+err.Error())
+	default:
+		plain(w, http.StatusOK, "Configuration loaded")
+	}
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	b, err := json.MarshalIndent(s.report(), "", "  ")
+	if err != nil {
+		plain(w, http.StatusInternalServerError, "Status could not be written: "+err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(append(b, '\n'))
+}
+
+func plain(w http.ResponseWriter, code int, line string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	fmt.Fprintln(w, line)
+}
