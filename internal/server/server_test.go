@@ -99,10 +99,11 @@ func organization(t *testing.T) *source {
 
 // running is a server under test.
 type running struct {
-	url    string
-	client *http.Client
-	stop   context.CancelFunc
-	ended  chan error
+	addresses []net.Addr
+	url       string // of the first address
+	client    *http.Client
+	stop      context.CancelFunc
+	ended     chan error
 }
 
 // start serves until the test ends or stop is called.
@@ -128,7 +129,7 @@ func start(t *testing.T, o server.Options) *running {
 	go func() { r.ended <- server.New(o).Serve(ctx) }()
 	select {
 	case a := <-bound:
-		r.url = "http://" + a[0].String()
+		r.addresses, r.url = a, "http://"+a[0].String()
 	case err := <-r.ended:
 		t.Fatal(err)
 	}

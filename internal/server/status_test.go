@@ -1,0 +1,96 @@
+package server_test
+
+import (
+	"encoding/json"
+	"flag"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/server"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func described(t *testing.T) server.Options {
+	t.Helper()
+	s := organization(t)
+	return server.Options{
+		Views: s, Statuses: s, Version: "1.2.3", Started: noon.Add(-27*time.Hour - 5*time.Minute),
+		Config: func() string { return "organizations:\n  - name: acme\n    api_key_env: <secret>\n" },
+	}
+}
+
+func TestStatusAsJSONIsTheGoldenOne(t *testing.T) {
+	a := start(t, described(t)).do(t, http.MethodGet, "/api/v1/status")
+	if got := a.header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("content type %q", got)
+	}
+	const golden = "testdata/status.json"
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(golden, []byte(a.body), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), a.body); d != "" {
+		t.Errorf("%s is not current, -update rewrites it (-file +now):\n%s", golden, d)
+	}
+	var back server.Report
+	if err := json.Unmarshal([]byte(a.body), &back); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestThePageSaysWhereEveryEndpointStands(t *testing.T) {
+	a := start(t, described(t)).do(t, http.MethodGet, "/")
+	for _, want := range []string{
+		"1 of 3 endpoints failing", "1.2.3 · up 1 d 3 h", ">acme<",
+		"up to date", "failing, 3 polls in a row", "not available to this organization",
+		"12 s ago", "1 min 12 s ago", "in 48 s", "in 10 min", "2026-11-20 11:58:48 UTC",
+		"HTTP 502 &lt;b&gt;Bad Gateway&lt;/b&gt;", "switch it off with enabled: false", "refuses to group by user_id",
+		"$12.50", "$4,333.60", "1,312", "20,000", "4 folded into other",
+		"1,234 input tokens", "&#43;56,789 input tokens", "−2,000 input tokens",
+		"api_key_env: &lt;secret&gt;", `href="metrics"`, `href="api/v1/status"`,
+	} {
+		if !strings.Contains(a.body, want) {
+			t.Errorf("the page does not say %s", want)
+		}
+	}
+	for _, never := range []string{"<script", "http://", "https://", "ZgotmplZ"} {
+		if strings.Contains(strings.ReplaceAll(a.body, "xmlns='http://www.w3.org/2000/svg'", ""), never) {
+			t.Errorf("the page has %s", never)
+		}
+	}
+}
+
+func TestThePageStandsBeforeAnythingIsKnown(t *testing.T) {
+	s := new(source)
+	r := start(t, server.Options{Views: s, Statuses: s})
+	if a := r.do(t, http.MethodGet, "/"); a.code != http.StatusOK || !strings.Contains(a.body, "Polling has not begun") {
+		t.Errorf("status %d", a.code)
+	}
+	s.set(fetcher.Status{Organization: `<acme> "1"`, Endpoint: "costs", State: fetcher.StateStarting})
+	a := r.do(t, http.MethodGet, "/")
+	if !strings.Contains(a.body, "Starting: 0 of 1 endpoint polled") || !strings.Contains(a.body, "waiting for the first poll") || !strings.Contains(a.body, "never") {
+		t.Errorf("the page does not say that it starts:\n%s", a.body)
+	}
+	if strings.Contains(a.body, "<acme>") {
+		t.Error("a name is not escaped")
+	}
+	a = r.do(t, http.MethodGet, "/api/v1/status")
+	if !strings.Contains(a.body, `"ready": false`) || strings.Contains(a.body, "cost_today_usd") || strings.Contains(a.body, "0001-01-01") {
+		t.Errorf("status: %s", a.body)
+	}
+}
