@@ -1,0 +1,198 @@
+//go:build e2e
+
+// Package e2e_test runs what users run: the real binary, polling a simulated API over HTTP, scraped by a real Prometheus
+// that has our rules and sends its alerts to a real Alertmanager. `make e2e` builds those two and runs it.
+package e2e_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const root = "../.."
+
+// adminKey is long and odd, so that it is found wherever it might leak.
+const adminKey = "sk-admin-e2e-4b1d0c5e9f"
+
+func TestPrometheusRecordsTheTruthAndAlertsArrive(t *testing.T) {
+	binary := build(t)
+
+	simulator := fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
+	start(t, "simulator", binary, "simulate", "--listen-address="+strings.TrimPrefix(simulator, "http://"))
+	eventually(t, 30*time.Second, "the simulator answers", func() error {
+		_, err := do(t.Context(), http.MethodGet, simulator+"/_simulator/now")
+		return err
+	})
+	control := func(path string) {
+		t.Helper()
+		if _, err := do(t.Context(), http.MethodPost, simulator+"/_simulator/"+path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Nearly a third of all requests go wrong until the books are closed.
+	control("faults?profile=faulty")
+
+	// Counting from some hours ago gives the counters something to be wrong about from the first poll on.
+	from := time.Now().UTC().Add(-3 * time.Hour).Truncate(time.Hour)
+	dir := t.TempDir()
+	config := filepath.Join(dir, "openai_exporter.yml")
+	good := fmt.Sprintf(`
+organizations:
+  - name: acme
+    api_key_file: %s
+    base_url: %s/v1
+    requests_per_minute: 6000
+usage:
+  interval: 1s
+  lookback: 10m
+  audit: {interval: 5s, window: 6h}
+  endpoints:
+    vector_stores: {bucket_width: 1h, interval: 5s}
+    code_interpreter_sessions: {bucket_width: 1h, interval: 2s}
+costs: {interval: 2s}
+names: {enabled: false}
+limits: {enabled: false}
+counters: {start: %q, zero_hold: 2s}
+`, filepath.Join(dir, "key"), simulator, from.Format(time.RFC3339))
+	write(t, config, good)
+	write(t, filepath.Join(dir, "key"), adminKey+"\n")
+
+	target := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	exporter := "http://" + target
+	args := []string{
+		"--config.file=" + config, "--storage.path=" + filepath.Join(dir, "data"),
+		"--web.listen-address=" + target, "--web.enable-lifecycle", "--log.level=debug",
+	}
+	first := start(t, "exporter", binary, args...)
+	ready := func() error {
+		_, err := do(t.Context(), http.MethodGet, exporter+"/-/ready")
+		return err
+	}
+	eventually(t, 60*time.Second, "the exporter is ready", ready)
+
+	m := startMonitor(t, target)
+	up := func() error {
+		v, err := m.value(t, `up{job="openai"}`)
+		if err == nil && v != 1 {
+			err = errors.New("up is 0")
+		}
+		return err
+	}
+	eventually(t, 30*time.Second, "Prometheus scrapes the exporter", up)
+	eventually(t, 30*time.Second, "every rule works on what is scraped", func() error { return m.rulesWork(t) })
+
+	// A typo in the configuration.
+	write(t, config, strings.Replace(good, "lookback:", "lookbak:", 1))
+	if _, err := do(t.Context(), http.MethodPost, exporter+"/-/reload"); err == nil || !strings.Contains(err.Error(), "lookbak") {
+		t.Fatalf("reload of a configuration with a typo gave %v, want an error that names it", err)
+	}
+	alert := func(name, status string) {
+		t.Helper()
+		eventually(t, 60*time.Second, name+" arrives as "+status, func() error { return m.webhook.is(name, status) })
+	}
+	alert("OpenAIExporterReloadFailed", "firing")
+	write(t, config, good)
+	if _, err := do(t.Context(), http.MethodPost, exporter+"/-/reload"); err != nil {
+		t.Fatal(err)
+	}
+	alert("OpenAIExporterReloadFailed", "resolved")
+
+	// A crash in the middle of whatever it was doing.
+	first.end(t, syscall.SIGKILL)
+	alert("OpenAIExporterDown", "firing")
+	second := start(t, "exporter", binary, args...)
+	eventually(t, 60*time.Second, "the exporter is ready after a crash", ready)
+	alert("OpenAIExporterDown", "resolved")
+
+	// The books are closed: no more traffic, no more faults.
+	control("faults?profile=instant")
+	control("end?at=" + strconv.FormatInt(time.Now().Unix(), 10))
+	want, err := truth(t, simulator, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 60*time.Second, "the exporter shows the truth", func() error {
+		got, err := exposed(t, exporter)
+		if err != nil {
+			return err
+		}
+		return equal(want, got)
+	})
+	eventually(t, 30*time.Second, "Prometheus has recorded the truth", func() error {
+		got, err := m.recorded(t)
+		if err != nil {
+			return err
+		}
+		return equal(want, got)
+	})
+	neverDown(t, m)
+
+	if code := second.end(t, syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code after SIGTERM is %d, want 0", code)
+	}
+	for _, p := range []*program{first, second} {
+		if strings.Contains(p.output(), adminKey) {
+			t.Error("the log holds the admin key")
+		}
+	}
+}
+
+// neverDown looks at every sample that Prometheus has of the counters: over the crash, too, none may be smaller than the
+// one before.
+func neverDown(t *testing.T, m *monitor) {
+	t.Helper()
+	series := 0
+	for _, name := range counters() {
+		samples, err := m.query(t, name+"[15m]")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range samples {
+			series++
+			before := 0.0
+			for _, p := range s.Values {
+				v, err := p.number()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v < before {
+					t.Errorf("%s went down from %v to %v", key(name, s.Metric), before, v)
+				}
+				before = v
+			}
+		}
+	}
+	if series == 0 {
+		t.Error("Prometheus has no counters")
+	}
+}
+
+// flagName is a flag of ours as documents and units write it.
+var flagName = regexp.MustCompile(`--(?:config|storage|web|log)\.[a-z.-]+[a-z]|--demo\b|--version\b`)
+
+func TestFlagsThatDocumentsNameExist(t *testing.T) {
+	binary := build(t)
+	p := start(t, "help", binary, "--help")
+	eventually(t, 10*time.Second, "the help is printed", func() error {
+		if p.running() {
+			return errors.New("still running")
+		}
+		return nil
+	})
+	help := p.output()
+	for _, f := range []string{"README.md", "SECURITY.md", "docs/operations.md", "docs/configuration.md", "Dockerfile", "deploy/systemd/openai_exporter.service"} {
+		for _, name := range flagName.FindAllString(read(t, f), -1) {
+			if !strings.Contains(strings.ReplaceAll(help, "--[no-]", "--"), name) {
+				t.Errorf("%s names the flag %s, which the help does not know:\n%s", f, name, help)
+			}
+		}
+	}
+}

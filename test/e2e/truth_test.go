@@ -1,0 +1,203 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+)
+
+// totals are the values of counters, by a spelling of metric and labels that is the same for all three sources.
+type totals map[string]float64
+
+// ours are the labels that say where a sample is from. They are the same for all series here.
+var ours = []string{"__name__", "organization", "instance", "job"}
+
+func key(metric string, labels map[string]string) string {
+	var b strings.Builder
+	b.WriteString(metric)
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		if labels[name] != "" && !slices.Contains(ours, name) {
+			fmt.Fprintf(&b, " %s=%q", name, labels[name])
+		}
+	}
+	return b.String()
+}
+
+// counter is the name of a measure's counter.
+func counter(m api.Measure) string {
+	switch m.Name {
+	case api.MeasureCost, api.MeasureCostQuantity:
+		return "openai_" + m.Name + "_total"
+	}
+	return "openai_usage_" + m.Name + "_total"
+}
+
+// flows are the endpoints whose measures are counters.
+func flows() []api.Endpoint {
+	return slices.DeleteFunc(slices.Clone(api.Endpoints), func(e api.Endpoint) bool { return e.Stock })
+}
+
+// counters are the names of all counters of the provider's data.
+func counters() []string {
+	var names []string
+	for _, e := range flows() {
+		for _, m := range e.Measures {
+			if n := counter(m); !slices.Contains(names, n) {
+				names = append(names, n)
+			}
+		}
+	}
+	return names
+}
+
+// truth asks the simulator what the API says now about everything since from, grouped as the exporter groups it.
+func truth(t *testing.T, simulator string, from time.Time) (totals, error) {
+	t.Helper()
+	want := totals{}
+	for _, e := range flows() {
+		groupBy := e.GroupBy([]string{"project_id", "model"})
+		if e.IsCosts() {
+			groupBy = e.GroupBy([]string{"project_id", "line_item"})
+		}
+		q := url.Values{
+			"endpoint": {e.Name},
+			"group_by": groupBy,
+			"from":     {strconv.FormatInt(from.Unix(), 10)},
+			"to":       {strconv.FormatInt(time.Now().Add(24*time.Hour).Unix(), 10)},
+		}
+		body, err := do(t.Context(), http.MethodGet, simulator+"/_simulator/truth?"+q.Encode())
+		if err != nil {
+			return nil, err
+		}
+		var answer struct {
+			Rows []struct {
+				Labels map[string]string          `json:"labels"`
+				Values map[string]json.RawMessage `json:"values"`
+			} `json:"rows"`
+		}
+		if err := json.Unmarshal(body, &answer); err != nil {
+			return nil, fmt.Errorf("decode truth about %s: %w in %s", e.Name, err, tail(string(body), 300))
+		}
+		if len(answer.Rows) == 0 {
+			return nil, fmt.Errorf("no truth about %s in %s", e.Name, tail(string(body), 300))
+		}
+		for _, r := range answer.Rows {
+			for _, m := range e.Measures {
+				labels := map[string]string{}
+				for name, value := range r.Labels {
+					d, ok := e.Dimension(name)
+					if !ok {
+						return nil, fmt.Errorf("%s has no dimension %q", e.Name, name)
+					}
+					if m.By == nil && slices.Contains(groupBy, name) || slices.Contains(m.By, name) {
+						labels[d.Label] = value
+					}
+				}
+				if !e.IsCosts() {
+					labels["endpoint"] = e.Name
+				}
+				v, err := strconv.ParseFloat(strings.Trim(string(r.Values[m.Name]), `"`), 64)
+				if err != nil {
+					return nil, fmt.Errorf("%s of %s: %w", m.Name, e.Name, err)
+				}
+				want[key(counter(m), labels)] += v
+			}
+		}
+	}
+	return want, nil
+}
+
+// exposed reads the counters from the exporter itself.
+func exposed(t *testing.T, exporter string) (totals, error) {
+	t.Helper()
+	body, err := do(t.Context(), http.MethodGet, exporter+"/metrics")
+	if err != nil {
+		return nil, err
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(string(body)))
+	if err != nil {
+		return nil, fmt.Errorf("parse metrics: %w", err)
+	}
+	got := totals{}
+	for _, name := range counters() {
+		for _, m := range families[name].GetMetric() {
+			got[key(name, labelsOf(m))] = m.GetCounter().GetValue()
+		}
+	}
+	return got, nil
+}
+
+func labelsOf(m *dto.Metric) map[string]string {
+	labels := map[string]string{}
+	for _, l := range m.GetLabel() {
+		labels[l.GetName()] = l.GetValue()
+	}
+	return labels
+}
+
+// recorded reads the counters from Prometheus.
+func (m *monitor) recorded(t *testing.T) (totals, error) {
+	t.Helper()
+	got := totals{}
+	for _, name := range counters() {
+		samples, err := m.query(t, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range samples {
+			v, err := s.Value.number()
+			if err != nil {
+				return nil, err
+			}
+			got[key(name, s.Metric)] = v
+		}
+	}
+	return got, nil
+}
+
+// equal compares to the last token and to 1e-9 USD. A series that is absent counts as zero.
+func equal(want, got totals) error {
+	var wrong []string
+	for _, k := range slices.Sorted(maps.Keys(union(want, got))) {
+		tolerance := 0.0
+		if strings.HasPrefix(k, "openai_cost_") {
+			// Sums of many floats, here and in the test, differ in the last digits.
+			tolerance = 1e-9 * max(1, math.Abs(want[k]))
+		}
+		if math.Abs(want[k]-got[k]) > tolerance {
+			wrong = append(wrong, fmt.Sprintf("%s: got %v, want %v", k, got[k], want[k]))
+		}
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("%d of %d series differ, first of all %s", len(wrong), len(want), strings.Join(wrong[:min(3, len(wrong))], "; "))
+	}
+	if len(got) == 0 {
+		return errors.New("there are no series")
+	}
+	return nil
+}
+
+func union(a, b totals) totals {
+	u := maps.Clone(a)
+	maps.Copy(u, b)
+	return u
+}
