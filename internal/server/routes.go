@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -87,13 +88,16 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	b, err := json.MarshalIndent(s.report(), "", "  ")
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false) // It is read by people and programs, and no browser takes it for a page.
+	if err := e.Encode(s.report()); err != nil {
 		plain(w, http.StatusInternalServerError, "Status could not be written: "+err.Error())
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Write(append(b, '\n'))
+	w.Write(b.Bytes())
 }
 
 func plain(w http.ResponseWriter, code int, line string) {
