@@ -108,22 +108,22 @@ type Key struct {
 func (k *Key) Source() KeySource { return k.source }
 
 // Read reads the key anew, changed or not, as after an answer that it is not accepted.
-func (k *Key) Read() (string, error) {
+func (k *Key) Read() (Secret, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.load()
-	return k.secret.Reveal(), k.err
+	return k.secret, k.err
 }
 
 // Get returns the key, read again only when the file has changed since. It costs one stat, so it can be called before
 // every request.
-func (k *Key) Get() (string, error) {
+func (k *Key) Get() (Secret, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.read || k.changed() {
 		k.load()
 	}
-	return k.secret.Reveal(), k.err
+	return k.secret, k.err
 }
 
 // Changed says whether the file looks different from when it was last read: another time, size or file behind the

@@ -25,11 +25,6 @@ func reveal(t *testing.T, secret config.Secret, err error) string {
 	return secret.Reveal()
 }
 
-func same(t *testing.T, text string, err error) string {
-	t.Helper()
-	return reveal(t, config.NewSecret(text), err)
-}
-
 func TestWhiteSpaceAroundAKeyIsNoPartOfIt(t *testing.T) {
 	for _, text := range []string{"sk-admin-a", "sk-admin-a\n", "  sk-admin-a\r\n\n", "\ufeffsk-admin-a\n"} {
 		file := filepath.Join(t.TempDir(), "key")
@@ -96,8 +91,8 @@ func TestAKeyIsReadAgainWhenItsFileChanges(t *testing.T) {
 	key := config.KeySource{File: file}.Open()
 	expect := func(want string) {
 		t.Helper()
-		text, err := key.Get()
-		if got := same(t, text, err); got != want {
+		secret, err := key.Get()
+		if got := reveal(t, secret, err); got != want {
 			t.Fatalf("key is %q, want %q", got, want)
 		}
 		if key.Changed() {
@@ -179,8 +174,8 @@ func TestAKeyFollowsTheLinksThatKubernetesSwaps(t *testing.T) {
 	link("..one", "..data")
 	link(filepath.Join("..data", "key"), "key")
 	key := config.KeySource{File: filepath.Join(dir, "key")}.Open()
-	text, err := key.Get()
-	if got := same(t, text, err); got != "sk-admin-one" {
+	secret, err := key.Get()
+	if got := reveal(t, secret, err); got != "sk-admin-one" {
 		t.Fatalf("key is %q", got)
 	}
 	link("..two", "..data_tmp")
@@ -190,8 +185,8 @@ func TestAKeyFollowsTheLinksThatKubernetesSwaps(t *testing.T) {
 	if !key.Changed() {
 		t.Error("the swap was not noticed")
 	}
-	text, err = key.Get()
-	if got := same(t, text, err); got != "sk-admin-two" {
+	secret, err = key.Get()
+	if got := reveal(t, secret, err); got != "sk-admin-two" {
 		t.Errorf("key is %q after the swap", got)
 	}
 }
@@ -211,16 +206,16 @@ func TestAKeyCanBeReadAnewWithoutAnySignOfChange(t *testing.T) {
 	if err := os.Chtimes(file, at, at); err != nil {
 		t.Fatal(err)
 	}
-	text, err := key.Get()
-	if got := same(t, text, err); got != "sk-admin-one" {
+	secret, err := key.Get()
+	if got := reveal(t, secret, err); got != "sk-admin-one" {
 		t.Fatalf("key is %q: this test needs a change that does not show", got)
 	}
-	text, err = key.Read()
-	if got := same(t, text, err); got != "sk-admin-two" {
+	secret, err = key.Read()
+	if got := reveal(t, secret, err); got != "sk-admin-two" {
 		t.Errorf("key is %q after it was read anew", got)
 	}
-	text, err = key.Get()
-	if got := same(t, text, err); got != "sk-admin-two" {
+	secret, err = key.Get()
+	if got := reveal(t, secret, err); got != "sk-admin-two" {
 		t.Errorf("key is %q afterwards", got)
 	}
 }
@@ -228,8 +223,8 @@ func TestAKeyCanBeReadAnewWithoutAnySignOfChange(t *testing.T) {
 func TestAKeyInTheEnvironmentNeverChanges(t *testing.T) {
 	t.Setenv("SOME_KEY", "sk-admin-one")
 	key := config.KeySource{Env: "SOME_KEY"}.Open()
-	text, err := key.Get()
-	if got := same(t, text, err); got != "sk-admin-one" || key.Changed() {
+	secret, err := key.Get()
+	if got := reveal(t, secret, err); got != "sk-admin-one" || key.Changed() {
 		t.Errorf("key is %q, changed %t", got, key.Changed())
 	}
 }
