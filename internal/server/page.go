@@ -140,22 +140,42 @@ func (v view) USD(n json.Number) string {
 	return sign + "$" + group(fmt.Sprintf("%.2f", f))
 }
 
-// An Item is an amount of a measure.
-type Item struct{ Sign, Amount, Measure string }
+// An Item is a measure and what to say of it.
+type Item struct{ Amount, Measure string }
 
-// Withheld are the amounts that counters of an endpoint are ahead of the API.
-func (v view) Withheld(e Endpoint) []Item { return items(nil, "", e.Withheld) }
-
-// Restated are the amounts by which the API restated an endpoint's numbers.
-func (v view) Restated(e Endpoint) []Item {
-	return items(items(nil, "+", e.RestatedUp), "−", e.RestatedDown)
+// Withheld are the amounts by which counters of an endpoint are ahead of the API.
+func (v view) Withheld(e Endpoint) []Item {
+	var out []Item
+	for _, m := range slices.Sorted(maps.Keys(e.Withheld)) {
+		out = append(out, Item{group(string(e.Withheld[m])), words(m)})
+	}
+	return out
 }
 
-func items(to []Item, sign string, amounts map[string]json.Number) []Item {
-	for _, m := range slices.Sorted(maps.Keys(amounts)) {
-		to = append(to, Item{Sign: sign, Amount: group(string(amounts[m])), Measure: strings.ReplaceAll(m, "_", " ")})
+// Restated are the amounts by which the API restated an endpoint's numbers, up and down.
+func (v view) Restated(e Endpoint) []Item {
+	either := maps.Clone(e.RestatedUp)
+	if either == nil {
+		either = make(map[string]json.Number)
 	}
-	return to
+	maps.Copy(either, e.RestatedDown)
+	var out []Item
+	for _, m := range slices.Sorted(maps.Keys(either)) {
+		var amounts []string
+		if n, ok := e.RestatedUp[m]; ok {
+			amounts = append(amounts, "+"+group(string(n)))
+		}
+		if n, ok := e.RestatedDown[m]; ok {
+			amounts = append(amounts, "−"+group(string(n)))
+		}
+		out = append(out, Item{strings.Join(amounts, " "), words(m)})
+	}
+	return out
+}
+
+// words are the words of a measure's name, and money as people write it.
+func words(measure string) string {
+	return strings.Replace(strings.ReplaceAll(measure, "_", " "), "usd", "USD", 1)
 }
 
 // Group puts thousands apart.

@@ -61,7 +61,7 @@ func TestThePageSaysWhereEveryEndpointStands(t *testing.T) {
 		"12 s ago", "1 min 12 s ago", "in 48 s", "in 10 min", "2026-11-20 11:58:48 UTC",
 		"HTTP 502 &lt;b&gt;Bad Gateway&lt;/b&gt;", "switch it off with enabled: false", "refuses to group by user_id",
 		"$12.50", "$4,333.60", "1,312", "20,000", "4 folded into other",
-		"1,234 input tokens", "&#43;56,789 input tokens", "−2,000 input tokens",
+		"1,234 input tokens", "&#43;56,789 −2,000 input tokens",
 		"api_key_env: &lt;secret&gt;", `href="metrics"`, `href="api/v1/status"`,
 	} {
 		if !strings.Contains(a.body, want) {
