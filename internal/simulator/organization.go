@@ -196,6 +196,8 @@ func (o *organization) jobs() []job {
 
 		{endpoint: "embeddings", project: search, rate: 20_000, rhythm: &steady, labels: called("text-embedding-3-small", "", "", ""), means: text(340, 0, 0, 0), keys: 2},
 		{endpoint: "embeddings", project: dataPlatform, rate: 30_000, rhythm: &nights, labels: called("text-embedding-3-large", "", "", ""), means: text(1900, 0, 0, 0), keys: 1},
+		// So little that the bill's amounts need exponents.
+		{endpoint: "embeddings", project: marketing, rate: 5, rhythm: &office, labels: called("text-embedding-3-small", "", "", ""), means: text(60, 0, 0, 0), keys: 1},
 		{endpoint: "moderations", project: support, rate: 10_000, rhythm: &office, labels: called("omni-moderation-latest", "", "", ""), means: text(260, 0, 0, 0), keys: 2},
 
 		{endpoint: "images", project: marketing, rate: 300, rhythm: &office, labels: image("gpt-image-1-2025-04-23", "1024x1024", "image.generation"), means: units(1400), keys: 2},

@@ -56,6 +56,9 @@ func (v *view) parseQuery(e *api.Endpoint, q url.Values, now time.Time) (*query,
 			return nil, bad
 		}
 	}
+	if !e.IsCosts() && q.Has("end_time") && out.end <= out.start {
+		return nil, invalid("end_time", "Invalid 'end_time': must be after 'start_time'.")
+	}
 	const day = 86400
 	if e.IsCosts() {
 		out.start -= mod(out.start, day)
@@ -65,9 +68,6 @@ func (v *view) parseQuery(e *api.Endpoint, q url.Values, now time.Time) (*query,
 		out.end = ceil(out.end, day)
 	} else {
 		out.start -= mod(out.start, 60)
-		if q.Has("end_time") && out.end <= out.start {
-			return nil, invalid("end_time", "Invalid 'end_time': must be after 'start_time'.")
-		}
 	}
 	if out.groupBy, bad = v.parseGroupBy(e, q, out.start); bad != nil {
 		return nil, bad

@@ -37,27 +37,38 @@ func stretch(e *api.Endpoint, w api.Width) time.Time {
 }
 
 func TestWhatIsServedIsTheTruth(t *testing.T) {
-	for _, profile := range simulator.Profiles() {
-		conditions, err := simulator.Profile(profile)
+	// The other profiles differ in faults, which do not change what an answer says.
+	for _, profile := range []string{"instant", "late-hours", "restated"} {
+		c, err := simulator.Profile(profile)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, strings := range []bool{false, true} {
-			s, _ := at(monday, simulator.Options{Lateness: conditions.Lateness, Restate: conditions.Restate, StringAmounts: strings, LabelSets: 30})
-			for i := range api.Endpoints {
-				e := &api.Endpoints[i]
-				for _, w := range e.Widths {
-					if e.Stock && w != api.Day {
-						continue
-					}
-					for _, groupBy := range groupings(e) {
-						t.Run(fmt.Sprintf("%s/strings=%t/%s/%s/%v", profile, strings, e.Name, w.Name, groupBy), func(t *testing.T) {
-							sameAsTruth(t, s, e, w, groupBy)
-						})
-					}
+		s, _ := at(monday, simulator.Options{Lateness: c.Lateness, Restate: c.Restate, LabelSets: 30})
+		for i := range api.Endpoints {
+			e := &api.Endpoints[i]
+			for _, w := range e.Widths {
+				if e.Stock && w != api.Day {
+					continue
+				}
+				for _, groupBy := range groupings(e) {
+					t.Run(fmt.Sprintf("%s/%s/%s/%v", profile, e.Name, w.Name, groupBy), func(t *testing.T) {
+						sameAsTruth(t, s, e, w, groupBy)
+					})
 				}
 			}
 		}
+	}
+}
+
+func TestStringAmountsAreTheTruthToo(t *testing.T) {
+	c, err := simulator.Profile("restated")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := at(monday, simulator.Options{Lateness: c.Lateness, Restate: c.Restate, StringAmounts: true, Credits: true})
+	e := find(t, api.Costs)
+	for _, groupBy := range groupings(e) {
+		sameAsTruth(t, s, e, api.CostDay, groupBy)
 	}
 }
 
