@@ -29,8 +29,6 @@ type key struct {
 	at func(section any) any
 	// keys are those of the section, or of each section of the list or the names.
 	keys []key
-	// names are those that a section by name may have.
-	names func() []string
 	// fresh returns a section of a list with its defaults.
 	fresh func() any
 	// opaque keeps a value that may hold a secret out of messages.
