@@ -1,0 +1,480 @@
+package fetcher
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"math"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+)
+
+// maxValue bounds one string or number of a page, far above any that the API sends, so that a broken body can't fill
+// the memory within the body's own limit.
+const maxValue = 1 << 20
+
+// A sink takes the rows of pages as they are decoded. A ledger.Read is one.
+type sink interface {
+	// Bucket opens the bucket that the next rows belong to.
+	Bucket(start time.Time)
+	// Row adds a row; both slices are reused for the next one.
+	Row(labels []string, values []decimal.Fixed)
+}
+
+// A page is what stands around the buckets of a page.
+type page struct {
+	more   bool
+	cursor string
+}
+
+var (
+	errNotPage   = errors.New(`it is not an object "page" with "data"`)
+	errNoCursor  = errors.New("has_more without next_page")
+	errTooLong   = errors.New("a value is too long")
+	errTrailing  = errors.New("there is more behind the page")
+	errNoStart   = errors.New("a bucket has no start_time")
+	errNoResults = errors.New("a bucket has no results")
+)
+
+// A currencyError is an amount that is not in US dollars, which no counter of dollars can take.
+type currencyError string
+
+func (e currencyError) Error() string {
+	return fmt.Sprintf("an amount is in the currency %q, not in usd", string(e))
+}
+
+// A field says what becomes of a member of a row.
+type field struct {
+	column  int // index of the label, or -1
+	measure int // index of the measure, or -1
+	rank    int // place among the fields that may carry the measure; the lowest one present wins
+}
+
+// A decoder reads pages of one endpoint as a stream: its memory does not depend on the length of a page.
+type decoder struct {
+	fields map[string]field
+
+	labels []string
+	values []decimal.Fixed
+	ranks  []int
+
+	// rows and filled are over all pages: a column that no row fills is one that the API did not group by.
+	rows   int
+	filled []bool
+
+	dec     *jsontext.Decoder
+	guard   guard
+	text    []byte
+	strings stringCache
+}
+
+// newDecoder returns a decoder of an endpoint's pages whose rows have these columns.
+func newDecoder(e *api.Endpoint, columns []string) *decoder {
+	d := &decoder{
+		fields: make(map[string]field),
+		labels: make([]string, len(columns)),
+		filled: make([]bool, len(columns)),
+		values: make([]decimal.Fixed, len(e.Measures)),
+		ranks:  make([]int, len(e.Measures)),
+	}
+	d.strings.seed = maphash.MakeSeed()
+	for i, name := range columns {
+		d.fields[name] = field{column: i, measure: -1}
+	}
+	for i, m := range e.Measures {
+		for rank, name := range m.Fields {
+			d.fields[name] = field{column: -1, measure: i, rank: rank}
+		}
+	}
+	return d
+}
+
+// A guard stops reading when the decoder would have to hold more than a value can be long.
+type guard struct {
+	r     io.Reader
+	dec   *jsontext.Decoder
+	read  int64
+	limit int64
+}
+
+func (g *guard) Read(p []byte) (int, error) {
+	if g.read-g.dec.InputOffset() > g.limit {
+		return 0, errTooLong
+	}
+	n, err := g.r.Read(p)
+	g.read += int64(n)
+	return n, err
+}
+
+// options are lenient where the API or a gateway before it may be sloppy without a doubt about what is meant.
+func options() []jsontext.Options {
+	return []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+}
+
+// page decodes one page into the sink. keep says whether a bucket is wanted, or why it can't be right. After an error
+// the sink may hold a part of the page.
+func (d *decoder) page(r io.Reader, into sink, keep func(start, end time.Time) (bool, error)) (page, error) {
+	if d.dec == nil {
+		d.dec = new(jsontext.Decoder)
+	}
+	d.guard = guard{r: r, dec: d.dec, limit: maxValue}
+	d.dec.Reset(&d.guard, options()...)
+
+	var p page
+	object, data := "", false
+	if d.dec.PeekKind() != '{' {
+		// What can't be read says so; what can be read is something else than a page.
+		if err := d.dec.SkipValue(); err != nil {
+			return p, err
+		}
+		return p, errNotPage
+	}
+	err := d.members(func(name []byte) error {
+		switch string(name) {
+		case "object":
+			v, err := d.scalar()
+			object = string(v)
+			return err
+		case "has_more":
+			switch kind := d.dec.PeekKind(); kind {
+			case 't', 'f', 'n':
+				p.more = kind == 't'
+				return d.dec.SkipValue()
+			}
+			return d.wrongType("has_more")
+		case "next_page":
+			v, err := d.scalar()
+			p.cursor = string(v)
+			return err
+		case "data":
+			if d.dec.PeekKind() != '[' {
+				return d.wrongType("data")
+			}
+			if data {
+				return errors.New("there are two lists of data")
+			}
+			data = true
+			return d.elements(func() error { return d.bucket(into, keep) })
+		}
+		return d.dec.SkipValue()
+	})
+	if err != nil {
+		return p, err
+	}
+	if object != "page" || !data {
+		return p, errNotPage
+	}
+	if p.more && p.cursor == "" {
+		return p, errNoCursor
+	}
+	// Reading to the end finds what was torn or appended, and lets the connection be used again.
+	if _, err := d.dec.ReadToken(); err == nil {
+		return p, errTrailing
+	} else if !errors.Is(err, io.EOF) {
+		return p, err
+	}
+	return p, nil
+}
+
+// members calls f for every member of the object that comes next, with its name. The name is valid until the next read.
+func (d *decoder) members(f func(name []byte) error) error {
+	if _, err := d.dec.ReadToken(); err != nil {
+		return err
+	}
+	for d.dec.PeekKind() != '}' {
+		name, err := d.dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		if err := f(d.unquote(name)); err != nil {
+			return err
+		}
+	}
+	_, err := d.dec.ReadToken()
+	return err
+}
+
+// elements calls f before every element of the array that comes next.
+func (d *decoder) elements(f func() error) error {
+	if _, err := d.dec.ReadToken(); err != nil {
+		return err
+	}
+	for d.dec.PeekKind() != ']' {
+		if d.dec.PeekKind() == 0 {
+			return d.dec.SkipValue() // It says what is wrong.
+		}
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	_, err := d.dec.ReadToken()
+	return err
+}
+
+func (d *decoder) bucket(into sink, keep func(start, end time.Time) (bool, error)) error {
+	if d.dec.PeekKind() != '{' {
+		return d.wrongType("a bucket")
+	}
+	var start, end time.Time
+	var early []byte // results that came before their start_time
+	found := false
+	open := func() (bool, error) {
+		wanted, err := keep(start, end)
+		if err == nil && wanted {
+			into.Bucket(start)
+		}
+		return wanted, err
+	}
+	err := d.members(func(name []byte) (err error) {
+		switch string(name) {
+		case "start_time":
+			start, err = d.time("start_time")
+			return err
+		case "end_time":
+			end, err = d.time("end_time")
+			return err
+		case "results", "result":
+			// Where a body says both they are the same list under its old and its new name.
+			if found {
+				return d.dec.SkipValue()
+			}
+			switch d.dec.PeekKind() {
+			case 'n', '[':
+			default:
+				return d.wrongType("results")
+			}
+			found = true
+			if start.IsZero() {
+				d.guard.limit = math.MaxInt64
+				v, err := d.dec.ReadValue()
+				d.guard.limit = maxValue
+				early = bytes.Clone(v)
+				return err
+			}
+			wanted, err := open()
+			if err != nil {
+				return err
+			}
+			return d.results(into, wanted)
+		}
+		return d.dec.SkipValue()
+	})
+	switch {
+	case err != nil:
+		return err
+	case start.IsZero():
+		return errNoStart
+	case !found:
+		return errNoResults
+	}
+	// The end may have come only now.
+	wanted, err := keep(start, end)
+	if err != nil || early == nil {
+		return err
+	}
+	outer := d.dec
+	defer func() { d.dec = outer }()
+	d.dec = jsontext.NewDecoder(bytes.NewReader(early), options()...)
+	if wanted {
+		into.Bucket(start)
+	}
+	return d.results(into, wanted)
+}
+
+func (d *decoder) results(into sink, wanted bool) error {
+	if !wanted || d.dec.PeekKind() == 'n' {
+		return d.dec.SkipValue()
+	}
+	return d.elements(func() error {
+		if err := d.row(); err != nil {
+			return err
+		}
+		into.Row(d.labels, d.values)
+		return nil
+	})
+}
+
+// row decodes the next row into labels and values.
+func (d *decoder) row() error {
+	if d.dec.PeekKind() != '{' {
+		return d.wrongType("a row")
+	}
+	clear(d.labels)
+	clear(d.values)
+	for i := range d.ranks {
+		d.ranks[i] = math.MaxInt
+	}
+	err := d.members(func(name []byte) error {
+		f, ok := d.fields[string(name)]
+		if !ok {
+			return d.dec.SkipValue()
+		}
+		kind := d.dec.PeekKind()
+		if f.column >= 0 {
+			if kind == '{' || kind == '[' {
+				return d.wrongType(d.strings.get(name))
+			}
+			v, err := d.scalar()
+			d.labels[f.column] = d.strings.get(v)
+			return err
+		}
+		if kind == 'n' || f.rank > d.ranks[f.measure] {
+			return d.dec.SkipValue()
+		}
+		v, err := d.number()
+		if err != nil {
+			return err
+		}
+		d.values[f.measure], d.ranks[f.measure] = v, f.rank
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	d.rows++
+	for i, l := range d.labels {
+		d.filled[i] = d.filled[i] || l != ""
+	}
+	return nil
+}
+
+// number reads a number, one spelled as a string, or an amount of money.
+func (d *decoder) number() (decimal.Fixed, error) {
+	switch d.dec.PeekKind() {
+	case '{':
+		return d.amount()
+	case '[', 't', 'f':
+		return decimal.Fixed{}, d.wrongType("a number")
+	}
+	v, err := d.scalar()
+	if err != nil || v == nil {
+		return decimal.Fixed{}, err
+	}
+	return decimal.Parse(v)
+}
+
+func (d *decoder) amount() (decimal.Fixed, error) {
+	var value decimal.Fixed
+	currency := ""
+	err := d.members(func(name []byte) (err error) {
+		switch string(name) {
+		case "value":
+			if d.dec.PeekKind() == '{' {
+				return d.wrongType("value")
+			}
+			value, err = d.number()
+			return err
+		case "currency":
+			v, err := d.scalar()
+			currency = d.strings.get(v)
+			return err
+		}
+		return d.dec.SkipValue()
+	})
+	if err != nil {
+		return decimal.Fixed{}, err
+	}
+	if currency != "" && !isUSD(currency) && !value.IsZero() {
+		return decimal.Fixed{}, currencyError(shorten(currency))
+	}
+	return value, nil
+}
+
+func isUSD(s string) bool {
+	return len(s) == 3 && s[0]|0x20 == 'u' && s[1]|0x20 == 's' && s[2]|0x20 == 'd'
+}
+
+// scalar reads a string, a literal or a number as text; null is nil. It is valid until the next read.
+func (d *decoder) scalar() ([]byte, error) {
+	v, err := d.dec.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	switch v.Kind() {
+	case 'n':
+		return nil, nil
+	case '"':
+		return d.unquote(v), nil
+	case '{', '[':
+		return nil, errors.New("a list or an object stands where a text should")
+	}
+	return v, nil
+}
+
+// unquote returns the text of a string. Invalid UTF-8 is replaced, because a name that somebody mangled is no reason to
+// lose the numbers of everybody else.
+func (d *decoder) unquote(v jsontext.Value) []byte {
+	if len(v) < 2 {
+		return nil
+	}
+	plain := v[1 : len(v)-1]
+	simple := true
+	for _, c := range plain {
+		if c == '\\' || c >= 0x80 {
+			simple = false
+			break
+		}
+	}
+	if simple {
+		return plain
+	}
+	d.text, _ = jsontext.AppendUnquote(d.text[:0], v) // The decoder has checked the syntax; what is left is UTF-8.
+	return d.text
+}
+
+// time reads Unix seconds.
+func (d *decoder) time(name string) (time.Time, error) {
+	if k := d.dec.PeekKind(); k == '{' || k == '[' {
+		return time.Time{}, d.wrongType(name)
+	}
+	v, err := d.scalar()
+	if err != nil {
+		return time.Time{}, err
+	}
+	f, err := decimal.Parse(v)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s: %w", name, err)
+	}
+	n, ok := f.Int()
+	if !ok || n <= 0 {
+		return time.Time{}, fmt.Errorf("%s: not Unix seconds: %s", name, f)
+	}
+	return time.Unix(n, 0).UTC(), nil
+}
+
+// wrongType reads on to see whether the body is torn here, and else names what has the wrong type.
+func (d *decoder) wrongType(what string) error {
+	kind := d.dec.PeekKind()
+	if err := d.dec.SkipValue(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s is of the wrong type: %s", shorten(what), kind)
+}
+
+// A stringCache saves the allocations of label values that come again and again. Its size is fixed: a value that meets
+// another one in its place replaces it.
+type stringCache struct {
+	seed  maphash.Seed
+	slots [512]string
+}
+
+func (c *stringCache) get(b []byte) string {
+	const longest = 128
+	if len(b) == 0 {
+		return ""
+	}
+	if len(b) > longest {
+		return string(b)
+	}
+	slot := &c.slots[maphash.Bytes(c.seed, b)%uint64(len(c.slots))]
+	if *slot != string(b) {
+		*slot = string(b)
+	}
+	return *slot
+}

@@ -1,0 +1,61 @@
+package fetcher
+
+import (
+	"errors"
+	"sync"
+)
+
+// A Key is where an admin key comes from: a file or an environment variable.
+type Key interface {
+	// Get returns the key, read again when it has changed. It is called before every request and must be cheap.
+	Get() (string, error)
+	// Read reads the key anew, after the API has refused it.
+	Read() (string, error)
+	// Changed says whether the place of the key looks different since it was last read.
+	Changed() bool
+}
+
+// A keyring is the key of an organization and how often it has changed, so that everybody who waits for another key
+// notices it, whoever was the first to read it.
+type keyring struct {
+	mu      sync.Mutex
+	key     Key
+	text    string
+	failed  bool
+	read    bool
+	version int
+}
+
+var errNoKey = errors.New("it is empty")
+
+// get returns the key and its version.
+func (k *keyring) get() (text string, version int, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.read && k.key.Changed() {
+		// Whoever touches the key wants it to be tried, even if it is the same one.
+		k.version++
+		k.read = false
+	}
+	text, err = k.key.Get()
+	return k.take(text, err)
+}
+
+// again reads the key anew.
+func (k *keyring) again() (text string, version int, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	text, err = k.key.Read()
+	return k.take(text, err)
+}
+
+func (k *keyring) take(text string, err error) (string, int, error) {
+	if err == nil && text == "" {
+		err = errNoKey
+	}
+	if k.read && (k.text != text || k.failed != (err != nil)) {
+		k.version++
+	}
+	k.text, k.failed, k.read = text, err != nil, true
+	return text, k.version, err
+}
