@@ -32,3 +32,17 @@ func BenchmarkReads(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkManyLabelSets(b *testing.B) {
+	for _, c := range []struct {
+		name, width string
+		back        time.Duration
+	}{{"poll", "1m", time.Hour}, {"audit", "1h", 72 * time.Hour}} {
+		b.Run(c.name, func(b *testing.B) {
+			s, _ := at(monday, simulator.Options{LabelSets: 20_000})
+			for b.Loop() {
+				get(b, s, "organization/usage/completions", query("start_time", seconds(monday.Add(-c.back)), "bucket_width", c.width, "limit", "168", "group_by", "project_id,model"))
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"bytes"
 	"net"
 	"net/http"
 	"slices"
@@ -98,6 +99,11 @@ func (f *fault) write(w http.ResponseWriter, a *answer) {
 	case f.name == faultReset:
 		reset(w)
 	case f.name == faultTorn:
+		if a.stream != nil {
+			var b bytes.Buffer
+			a.stream(&b)
+			a.body = b.Bytes()
+		}
 		// The length is that of the whole body, and the break is anywhere in it.
 		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 		w.WriteHeader(a.status)
@@ -116,6 +122,9 @@ func (f *fault) write(w http.ResponseWriter, a *answer) {
 		}
 		w.WriteHeader(f.status)
 		_, _ = w.Write([]byte(f.body)) // As above.
+	case a.stream != nil:
+		w.WriteHeader(a.status)
+		a.stream(w)
 	default:
 		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 		w.WriteHeader(a.status)

@@ -3,6 +3,7 @@ package simulator
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,6 +15,8 @@ import (
 type answer struct {
 	status int
 	body   []byte
+	// stream, if set, writes the body instead: a page may be too large to be held.
+	stream func(io.Writer)
 }
 
 func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
@@ -100,7 +103,7 @@ func (v *view) authorize(r *http.Request, endpoint string) *answer {
 		case 1:
 			return refuse(&refusal{status: http.StatusForbidden, message: message, kind: "invalid_request_error"})
 		}
-		return &answer{http.StatusForbidden, marshal(map[string]string{"error": message})}
+		return &answer{status: http.StatusForbidden, body: marshal(map[string]string{"error": message})}
 	}
 	if v.o.AdminKey != "" && key != v.o.AdminKey {
 		return refuse(&refusal{status: http.StatusUnauthorized, message: fmt.Sprintf(wrongKey, masked(key)), kind: "invalid_request_error", code: "invalid_api_key"})
@@ -124,7 +127,7 @@ func refuse(r *refusal) *answer {
 		}
 		return s
 	}
-	return &answer{r.status, marshal(map[string]any{"error": map[string]any{
+	return &answer{status: r.status, body: marshal(map[string]any{"error": map[string]any{
 		"message": r.message, "type": orNull(r.kind), "param": orNull(r.param), "code": orNull(r.code),
 	}})}
 }
@@ -158,7 +161,7 @@ func (v *view) answer(r *http.Request, path string, now time.Time) *answer {
 	if bad != nil {
 		return refuse(bad)
 	}
-	return &answer{http.StatusOK, v.page(q, now.Unix())}
+	return &answer{status: http.StatusOK, stream: func(w io.Writer) { v.page(w, q, now.Unix()) }}
 }
 
 // endpointName is the name that a path below /v1/ goes by: the endpoint table's, or the look-up's. It is empty for a

@@ -25,7 +25,7 @@ func (v *view) lookUp(path string, q url.Values, now time.Time) *answer {
 		case "admin_api_keys":
 			return list(q, 20, org.listAdminKeys(now))
 		}
-		return &answer{http.StatusOK, marshal(spendLimit("organization.spend_limit", limitOfOrg))}
+		return &answer{status: http.StatusOK, body: marshal(spendLimit("organization.spend_limit", limitOfOrg))}
 	}
 	at := slices.IndexFunc(org.projects, func(p Project) bool { return p.ID == parts[2] })
 	if at < 0 {
@@ -48,7 +48,7 @@ func (v *view) lookUp(path string, q url.Values, now time.Time) *answer {
 	if p.SpendLimitCents == 0 {
 		return refuse(&refusal{status: http.StatusNotFound, message: fmt.Sprintf("No spend limit is set for project %s.", p.ID), kind: "invalid_request_error"})
 	}
-	return &answer{http.StatusOK, marshal(spendLimit("project.spend_limit", p.SpendLimitCents))}
+	return &answer{status: http.StatusOK, body: marshal(spendLimit("project.spend_limit", p.SpendLimitCents))}
 }
 
 // list pages through objects: after the one whose id is given, at most limit of them.
@@ -78,7 +78,7 @@ func list(q url.Values, limit int, all []object) *answer {
 	} else {
 		out["data"] = []object{}
 	}
-	return &answer{http.StatusOK, marshal(out)}
+	return &answer{status: http.StatusOK, body: marshal(out)}
 }
 
 func orNull(n int64) any {

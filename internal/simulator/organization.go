@@ -80,7 +80,7 @@ const (
 	noProject = -1
 )
 
-func newOrganization(seed uint64, name string, labelSets int) *organization {
+func newOrganization(seed uint64, name string, labelSets int, every int64) *organization {
 	o := &organization{seed: seed, id: "org-" + identifier(hashOf(seed, "organization"), 24), name: name, sources: map[string]*source{}}
 	for i, p := range []Project{
 		{Name: "Support Copilot", SpendLimitCents: 4_000_00},
@@ -126,7 +126,7 @@ func newOrganization(seed uint64, name string, labelSets int) *organization {
 		o.sources[e.Name] = &source{endpoint: e}
 	}
 	o.populate()
-	o.fineTune(labelSets)
+	o.fineTune(labelSets, every)
 	o.items = o.bill()
 	return o
 }
@@ -260,8 +260,8 @@ func (o *organization) populate() {
 	}
 }
 
-// fineTune adds label sets for load tests.
-func (o *organization) fineTune(n int) {
+// fineTune adds label sets for load tests, which see a request every so many hours.
+func (o *organization) fineTune(n int, every int64) {
 	src := o.sources["completions"]
 	means := text(600, 200, 0, 150)
 	for i := range n {
@@ -269,7 +269,7 @@ func (o *organization) fineTune(n int) {
 		key := o.keys[p*3+i/prototype%3]
 		labels := called(fmt.Sprintf("ft:gpt-4.1-mini-2025-04-14:%s::%s%05d", "example", identifier(mix(uint64(i)), 3), i), "default", "false", "responses")
 		labels["project_id"], labels["api_key_id"], labels["user_id"] = o.projects[p].ID, key.ID, key.UserID
-		src.sparse = append(src.sparse, &stream{labels: labels, id: hashOf(o.seed, "fine-tuned", strconv.Itoa(i)), means: means, sparse: true})
+		src.sparse = append(src.sparse, &stream{labels: labels, id: hashOf(o.seed, "fine-tuned", strconv.Itoa(i)), means: means, every: every})
 	}
 }
 

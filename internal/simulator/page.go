@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"encoding/json"
+	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -9,9 +10,12 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/api"
 )
 
-// page answers a query: whole buckets, oldest first, empty ones too. Data is as the API sees it at asOf; the first
-// page's now only decides where the last bucket ends.
-func (v *view) page(q *query, asOf int64) []byte {
+// chunk is how much of a page is held before it is written: a page may be hundreds of megabytes.
+const chunk = 64 << 10
+
+// page writes the answer to a query: whole buckets, oldest first, empty ones too. Data is as the API sees it at asOf;
+// the first page's now only decides where the last bucket ends.
+func (v *view) page(w io.Writer, q *query, asOf int64) {
 	width := int64(q.width.Duration / time.Second)
 	bound := q.now
 	if q.endpoint.IsCosts() {
@@ -20,11 +24,11 @@ func (v *view) page(q *query, asOf int64) []byte {
 	if q.end != 0 {
 		bound = min(bound, q.end)
 	}
-	p := printer{v: v, q: q, b: make([]byte, 0, 16<<10)}
+	p := printer{v: v, q: q, w: w, b: make([]byte, 0, chunk+chunk/8)}
 	p.b = append(p.b, `{"object":"page","data":[`...)
 	start, n := q.start, int64(0)
 	r := v.read(asOf)
-	for ; start < bound && n < q.limit; n++ {
+	for ; start < bound && n < q.limit && p.err == nil; n++ {
 		boundary := start - mod(start, width) + width
 		end := boundary
 		if !q.endpoint.IsCosts() {
@@ -47,14 +51,25 @@ func (v *view) page(q *query, asOf int64) []byte {
 	} else {
 		p.b = append(p.b, `false,"next_page":null`...)
 	}
-	return append(p.b, "}\n"...)
+	p.b = append(p.b, "}\n"...)
+	p.flush()
 }
 
 // A printer writes a page.
 type printer struct {
-	v *view
-	q *query
-	b []byte
+	v     *view
+	q     *query
+	w     io.Writer
+	err   error // the client has gone
+	b     []byte
+	cells []cell // of one bucket, used again for the next
+}
+
+func (p *printer) flush() {
+	if p.err == nil {
+		_, p.err = p.w.Write(p.b)
+	}
+	p.b = p.b[:0]
 }
 
 func (p *printer) text(s string) {
@@ -100,7 +115,7 @@ func (p *printer) bucket(r *reading, start, end int64) {
 	if e.IsCosts() {
 		rows = p.v.costRows(e, p.q.groupBy, p.q.filters, start/86400, r.asOf)
 	} else {
-		rows = p.v.usageRows(r, p.v.s.source(e), p.q.groupBy, p.q.filters, start, end)
+		rows = p.v.usageRows(r, p.v.s.source(e), p.q.groupBy, p.q.filters, start, end, &p.cells)
 	}
 	for i := range rows {
 		if i > 0 {
@@ -116,6 +131,9 @@ func (p *printer) bucket(r *reading, start, end int64) {
 		p.dimensions(&rows[i])
 		p.extras(&rows[i])
 		p.b = append(p.b, '}')
+		if len(p.b) >= chunk {
+			p.flush()
+		}
 	}
 	p.b = append(p.b, "]}"...)
 }

@@ -19,12 +19,16 @@ type row struct {
 	byLine           bool
 }
 
-// usageRows are the rows of [from,to) as seen.
-func (v *view) usageRows(r *reading, src *source, groupBy []string, filters map[string][]string, from, to int64) []row {
+// usageRows are the rows of [from,to) as seen. The scratch space may be handed in again.
+func (v *view) usageRows(r *reading, src *source, groupBy []string, filters map[string][]string, from, to int64, scratch *[]cell) []row {
 	g := v.s.usageGroups(src, groupBy, filters)
-	cells := make([]cell, len(g.groups))
+	if len(*scratch) != len(g.groups) {
+		*scratch = make([]cell, len(g.groups))
+	}
+	cells := *scratch
+	clear(cells)
 	v.sum(r, src, g.of, cells, from, to)
-	rows := make([]row, 0, len(cells))
+	var rows []row
 	for i := range cells {
 		if cells[i].zero() {
 			continue

@@ -49,8 +49,10 @@ type Options struct {
 	// LegacyBefore is when measures that were renamed got their present name; zero means 2026-01-01.
 	LegacyBefore time.Time
 	// LabelSets adds that many label sets to completions, for load tests: each has a fine-tuned model of its own and
-	// sees one request an hour. They are not billed.
+	// sees one request every LabelSetEvery. They are not billed.
 	LabelSets int
+	// LabelSetEvery is a whole number of hours; 0 means 1 h.
+	LabelSetEvery time.Duration
 	// Organization is the organization's name; empty means Example Org.
 	Organization string
 }
@@ -88,7 +90,7 @@ func New(o Options) *Simulator {
 		o.Organization = "Example Org"
 	}
 	return &Simulator{
-		org:   newOrganization(o.Seed, o.Organization, o.LabelSets),
+		org:   newOrganization(o.Seed, o.Organization, o.LabelSets, max(int64(o.LabelSetEvery/time.Hour), 1)),
 		scale: max(int64(o.Scale*1000+0.5), 0),
 		o:     o,
 		cache: newCache(),

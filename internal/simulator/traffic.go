@@ -105,8 +105,9 @@ type stream struct {
 	rhythm *rhythm
 	rate   int64 // requests a minute at the peak, in thousandths
 	means  []leafMean
-	// sparse streams see one request an hour, at some minute: they cost nearly nothing to have.
-	sparse bool
+	// every, if set, makes the stream sparse: it sees one request in that many hours, which costs nearly nothing to
+	// have.
+	every int64
 	// runaway streams go wild for six hours now and then.
 	runaway bool
 	// level makes the stream a stock of so many bytes, give or take.
@@ -125,8 +126,8 @@ const (
 
 // requests is how many requests the stream sees in a minute, and the draw that the rest of the minute follows from.
 func (st *stream) requests(minute, scale int64) (n int64, h uint64) {
-	if st.sparse {
-		if minute%60 != st.sparseMinute(minute/60) {
+	if st.every > 0 {
+		if minute != st.only(minute) {
 			return 0, 0
 		}
 		return 1, mix2(st.id^saltTraffic, uint64(minute))
@@ -144,8 +145,10 @@ func (st *stream) requests(minute, scale int64) (n int64, h uint64) {
 	return n, h >> 20
 }
 
-func (st *stream) sparseMinute(hour int64) int64 {
-	return int64(mix2(st.id^saltSparse, uint64(hour)) % 60)
+// only is the minute of a sparse stream's request, in the same hours as the given minute.
+func (st *stream) only(minute int64) int64 {
+	n := minute / (60 * st.every)
+	return n*60*st.every + int64(mix2(st.id^saltSparse, uint64(n))%uint64(60*st.every))
 }
 
 // fill sets the cell to n requests.

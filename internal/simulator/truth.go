@@ -74,7 +74,7 @@ func (s *Simulator) truth(endpoint string, groupBy []string, from, to time.Time,
 			add(v.costRows(e, groupBy, nil, day/86400, asOf))
 		}
 	} else {
-		add(v.usageRows(v.read(asOf), s.source(e), groupBy, nil, first-mod(first, 60), last))
+		add(v.usageRows(v.read(asOf), s.source(e), groupBy, nil, first-mod(first, 60), last, new([]cell)))
 	}
 	out := make([]Row, 0, len(sums))
 	for _, key := range slices.Sorted(maps.Keys(sums)) {

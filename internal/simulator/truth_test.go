@@ -31,7 +31,7 @@ func stretch(e *api.Endpoint, w api.Width) time.Time {
 	case e.Stock:
 		return monday.Truncate(24 * time.Hour) // A stock's truth is its newest level: that of one bucket.
 	case w.Duration < 24*time.Hour:
-		return monday.Add(-7 * time.Hour).Truncate(time.Minute)
+		return monday.Add(-3 * time.Hour).Truncate(time.Minute)
 	}
 	return monday.Add(-5 * w.Duration).Truncate(24 * time.Hour)
 }

@@ -140,7 +140,7 @@ func (r *reading) restate(c *cell, st *stream, minute, late int64, any bool) boo
 	}
 	if !any {
 		// Something that never was: it is seen until it is taken back.
-		if by < 0 || late < 0 || st.sparse || h>>40%4 != 0 {
+		if by < 0 || late < 0 || st.every > 0 || h>>40%4 != 0 {
 			return false
 		}
 		st.fill(c, 1, h)
@@ -253,8 +253,8 @@ func (v *view) sum(r *reading, src *source, groupOf []int32, out []cell, from, t
 		if g < 0 {
 			continue
 		}
-		for h := from / 3600; h*3600 < to; h++ {
-			r.add(&out[g], st, h*60+st.sparseMinute(h), from, to)
+		for m := from / 60; m*60 < to; m = (m/(60*st.every) + 1) * 60 * st.every {
+			r.add(&out[g], st, st.only(m), from, to)
 		}
 	}
 }
