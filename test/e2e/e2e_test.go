@@ -180,7 +180,7 @@ var flagName = regexp.MustCompile(`--(?:config|storage|web|log)\.[a-z.-]+[a-z]|-
 
 func TestFlagsThatDocumentsNameExist(t *testing.T) {
 	binary := build(t)
-	p := start(t, "help", binary, "--help")
+	p := start(t, "help", binary, "--help-long")
 	eventually(t, 10*time.Second, "the help is printed", func() error {
 		if p.running() {
 			return errors.New("still running")
