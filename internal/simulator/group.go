@@ -15,6 +15,9 @@ var simulated = []string{"project_id", "user_id", "api_key_id", "model", "batch"
 // label is the stream's value of a dimension, "" where it has none.
 func (st *stream) label(dimension string) string {
 	if v, ok := st.labels[dimension]; ok || slices.Contains(simulated, dimension) {
+		if v == "" && dimension == "api_source" {
+			return "unlabeled" // All records without a published source, says the official client.
+		}
 		return v
 	}
 	return dimension + "_" + identifier(st.id%3, 1)

@@ -168,31 +168,31 @@ func called(model, tier, batch, source string) map[string]string {
 }
 
 func (o *organization) jobs() []job {
-	const responses, chat, batchFiles, realtime = "responses", "chat_completions", "batch", "realtime"
+	const agents, direct = "agents_api", "" // The only sources that the API tells apart.
 	image := func(model, size, source string) map[string]string {
 		return map[string]string{"model": model, "size": size, "source": source}
 	}
 	withWrites12h := append(text(900, 5200, 300, 420), leafMean{leafWrite12h, 450_000})
 	return []job{
-		{endpoint: "completions", project: support, rate: 12_000, rhythm: &office, labels: called("gpt-5.6-terra", "default", "false", responses), means: withWrites12h, keys: 3},
-		{endpoint: "completions", project: support, rate: 300, rhythm: &office, labels: called("gpt-5.6-terra", "default", "false", responses), means: text(190_000, 120_000, 12_000, 1800), long: true, keys: 1},
-		{endpoint: "completions", project: support, rate: 8_000, rhythm: &steady, labels: called("gpt-5.4-mini-2026-03-17", "priority", "false", responses), means: text(1100, 2100, 0, 160), keys: 2},
-		{endpoint: "completions", project: search, rate: 30_000, rhythm: &steady, labels: called("gpt-5.6-luna", "default", "false", responses), means: text(700, 1900, 140, 90), keys: 2},
-		{endpoint: "completions", project: search, rate: 3_000, rhythm: &steady, labels: called("gpt-4o-mini-2024-07-18", "flex", "false", chat), means: text(1500, 200, 0, 260), keys: 2},
-		{endpoint: "completions", project: research, rate: 1_500, rhythm: &office, labels: called("gpt-5.6-sol", "default", "false", responses), means: text(9_000, 22_000, 1800, 2600), runaway: true, keys: 3},
-		{endpoint: "completions", project: research, rate: 20_000, rhythm: &nights, labels: called("gpt-5.6-sol", "default", "true", batchFiles), means: text(2400, 0, 0, 900), keys: 1},
-		{endpoint: "completions", project: research, rate: 50, rhythm: &office, labels: called("o1-pro", "default", "false", responses), means: text(3200, 0, 0, 5200), keys: 2},
-		{endpoint: "completions", project: dataPlatform, rate: 60_000, rhythm: &nights, labels: called("gpt-5.4-nano-2026-03-17", "default", "true", batchFiles), means: text(850, 300, 0, 120), keys: 1},
-		{endpoint: "completions", project: dataPlatform, rate: 4_000, rhythm: &steady, labels: called("gpt-5-mini-2025-08-07", "flex", "false", chat), means: text(2600, 1024, 0, 700), keys: 3},
-		{endpoint: "completions", project: marketing, rate: 2_000, rhythm: &office, labels: called("gpt-5.4-2026-03-05", "default", "false", chat), means: text(1300, 600, 0, 850), keys: 3},
-		{endpoint: "completions", project: marketing, rate: 500, rhythm: &office, labels: called("gpt-image-1-2025-04-23", "default", "false", responses), means: tokens(leafInText, 70, leafCachedText, 10, leafInImage, 320, leafCachedImage, 40, leafOutImage, 4160), keys: 2},
-		{endpoint: "completions", project: voice, rate: 3_000, rhythm: &office, labels: called("gpt-audio-mini-2025-12-15", "default", "false", chat), means: tokens(leafInText, 400, leafInAudio, 900, leafOutText, 120, leafOutAudio, 640), keys: 2},
-		{endpoint: "completions", project: voice, rate: 2_000, rhythm: &steady, labels: called("gpt-realtime-1.5", "default", "false", realtime), means: tokens(leafInText, 500, leafCachedText, 900, leafInAudio, 700, leafCachedAudio, 2500, leafOutText, 90, leafOutAudio, 520), keys: 2},
+		{endpoint: "completions", project: support, rate: 12_000, rhythm: &office, labels: called("gpt-5.6-terra", "default", "false", direct), means: withWrites12h, keys: 3},
+		{endpoint: "completions", project: support, rate: 300, rhythm: &office, labels: called("gpt-5.6-terra", "default", "false", direct), means: text(190_000, 120_000, 12_000, 1800), long: true, keys: 1},
+		{endpoint: "completions", project: support, rate: 8_000, rhythm: &steady, labels: called("gpt-5.4-mini-2026-03-17", "priority", "false", direct), means: text(1100, 2100, 0, 160), keys: 2},
+		{endpoint: "completions", project: search, rate: 30_000, rhythm: &steady, labels: called("gpt-5.6-luna", "default", "false", direct), means: text(700, 1900, 140, 90), keys: 2},
+		{endpoint: "completions", project: search, rate: 3_000, rhythm: &steady, labels: called("gpt-4o-mini-2024-07-18", "flex", "false", direct), means: text(1500, 200, 0, 260), keys: 2},
+		{endpoint: "completions", project: research, rate: 1_500, rhythm: &office, labels: called("gpt-5.6-sol", "default", "false", agents), means: text(9_000, 22_000, 1800, 2600), runaway: true, keys: 3},
+		{endpoint: "completions", project: research, rate: 20_000, rhythm: &nights, labels: called("gpt-5.6-sol", "default", "true", direct), means: text(2400, 0, 0, 900), keys: 1},
+		{endpoint: "completions", project: research, rate: 50, rhythm: &office, labels: called("o1-pro", "default", "false", direct), means: text(3200, 0, 0, 5200), keys: 2},
+		{endpoint: "completions", project: dataPlatform, rate: 60_000, rhythm: &nights, labels: called("gpt-5.4-nano-2026-03-17", "default", "true", direct), means: text(850, 300, 0, 120), keys: 1},
+		{endpoint: "completions", project: dataPlatform, rate: 4_000, rhythm: &steady, labels: called("gpt-5-mini-2025-08-07", "flex", "false", direct), means: text(2600, 1024, 0, 700), keys: 3},
+		{endpoint: "completions", project: marketing, rate: 2_000, rhythm: &office, labels: called("gpt-5.4-2026-03-05", "default", "false", direct), means: text(1300, 600, 0, 850), keys: 3},
+		{endpoint: "completions", project: marketing, rate: 500, rhythm: &office, labels: called("gpt-image-1-2025-04-23", "default", "false", direct), means: tokens(leafInText, 70, leafCachedText, 10, leafInImage, 320, leafCachedImage, 40, leafOutImage, 4160), keys: 2},
+		{endpoint: "completions", project: voice, rate: 3_000, rhythm: &office, labels: called("gpt-audio-mini-2025-12-15", "default", "false", direct), means: tokens(leafInText, 400, leafInAudio, 900, leafOutText, 120, leafOutAudio, 640), keys: 2},
+		{endpoint: "completions", project: voice, rate: 2_000, rhythm: &steady, labels: called("gpt-realtime-1.5", "default", "false", direct), means: tokens(leafInText, 500, leafCachedText, 900, leafInAudio, 700, leafCachedAudio, 2500, leafOutText, 90, leafOutAudio, 520), keys: 2},
 		// Two jobs without a project: the API says null for one and "" for the other.
-		{endpoint: "completions", project: noProject, rate: 300, rhythm: &office, labels: called("gpt-4o-2024-08-06", "default", "false", chat), means: text(1200, 0, 0, 300)},
+		{endpoint: "completions", project: noProject, rate: 300, rhythm: &office, labels: called("gpt-4o-2024-08-06", "default", "false", direct), means: text(1200, 0, 0, 300)},
 		{endpoint: "completions", project: noProject, rate: 100, rhythm: &steady, labels: called("", "default", "false", ""), means: text(600, 0, 0, 140)},
 
-		{endpoint: "decisions", project: research, rate: 1_000, rhythm: &steady, labels: called("gpt-6-astra", "default", "false", responses), means: text(1800, 2600, 300, 210), keys: 2},
+		{endpoint: "decisions", project: research, rate: 1_000, rhythm: &steady, labels: called("gpt-6-astra", "default", "false", direct), means: text(1800, 2600, 300, 210), keys: 2},
 
 		{endpoint: "embeddings", project: search, rate: 20_000, rhythm: &steady, labels: called("text-embedding-3-small", "", "", ""), means: text(340, 0, 0, 0), keys: 2},
 		{endpoint: "embeddings", project: dataPlatform, rate: 30_000, rhythm: &nights, labels: called("text-embedding-3-large", "", "", ""), means: text(1900, 0, 0, 0), keys: 1},
@@ -218,9 +218,9 @@ func (o *organization) jobs() []job {
 		{endpoint: "file_search_calls", project: support, rate: 600, rhythm: &office, labels: map[string]string{"vector_store_id": o.store("tickets")}, means: units(1000), keys: 1},
 		{endpoint: "file_search_calls", project: research, rate: 200, rhythm: &steady, labels: map[string]string{"vector_store_id": o.store("papers")}, means: units(2300), keys: 1},
 
-		{endpoint: "web_search_calls", project: search, rate: 5_000, rhythm: &steady, labels: map[string]string{"model": "gpt-5.6-luna", "context_level": "low", "api_source": responses}, means: units(1000), keys: 2},
-		{endpoint: "web_search_calls", project: search, rate: 900, rhythm: &office, labels: map[string]string{"model": "gpt-5.6-luna", "context_level": "medium", "api_source": responses}, means: units(1600), keys: 1},
-		{endpoint: "web_search_calls", project: research, rate: 400, rhythm: &office, labels: map[string]string{"model": "gpt-5.6-sol", "context_level": "high", "api_source": responses}, means: units(3100), keys: 2},
+		{endpoint: "web_search_calls", project: search, rate: 5_000, rhythm: &steady, labels: map[string]string{"model": "gpt-5.6-luna", "context_level": "low", "api_source": direct}, means: units(1000), keys: 2},
+		{endpoint: "web_search_calls", project: search, rate: 900, rhythm: &office, labels: map[string]string{"model": "gpt-5.6-luna", "context_level": "medium", "api_source": direct}, means: units(1600), keys: 1},
+		{endpoint: "web_search_calls", project: research, rate: 400, rhythm: &office, labels: map[string]string{"model": "gpt-5.6-sol", "context_level": "high", "api_source": agents}, means: units(3100), keys: 2},
 	}
 }
 
@@ -267,7 +267,7 @@ func (o *organization) fineTune(n int, every int64) {
 	for i := range n {
 		p := i % prototype
 		key := o.keys[p*3+i/prototype%3]
-		labels := called(fmt.Sprintf("ft:gpt-4.1-mini-2025-04-14:%s::%s%05d", "example", identifier(mix(uint64(i)), 3), i), "default", "false", "responses")
+		labels := called(fmt.Sprintf("ft:gpt-4.1-mini-2025-04-14:%s::%s%05d", "example", identifier(mix(uint64(i)), 3), i), "default", "false", "")
 		labels["project_id"], labels["api_key_id"], labels["user_id"] = o.projects[p].ID, key.ID, key.UserID
 		src.sparse = append(src.sparse, &stream{labels: labels, id: hashOf(o.seed, "fine-tuned", strconv.Itoa(i)), means: means, every: every})
 	}
