@@ -230,6 +230,59 @@ func TestDowntimeOfAnyLengthLosesNothing(t *testing.T) {
 	}
 }
 
+func TestAPollAfterADowntimeReadsAgainWhatMayHaveGrown(t *testing.T) {
+	g := newRig(t)
+	g.options.Lookback = 20 * time.Minute
+	g.now = noon.Add(20 * time.Minute) // 12:50
+	g.open()
+	g.poll()
+	g.audit()
+	g.use(10*time.Minute, a, 7)
+	g.pass(22 * time.Minute)
+	g.poll() // the lookback begins at 12:52, but 12:40 was last read when it was ten minutes old
+	g.expect(counts{a: 7})
+}
+
+func TestASpanChangesHandsOnlyWhole(t *testing.T) {
+	g := newRig(t)
+	g.options.Width = api.Hour
+	g.open()
+	g.poll()
+	for range 50 {
+		g.pass(time.Minute)
+		g.use(0, a, 1)
+	}
+	g.poll()
+	g.expect(counts{a: 50})
+	g.options.Width = api.Minute
+	g.configure()
+	hour := g.now.Truncate(time.Hour)
+	for name, missing := range map[string]func(time.Time) bool{
+		"start":  func(at time.Time) bool { return at.Before(hour.Add(-time.Hour).Add(10 * time.Minute)) },
+		"middle": func(at time.Time) bool { return at.Minute() == 41 },
+		"end":    func(at time.Time) bool { return at.Before(hour) && at.Minute() > 41 },
+	} {
+		w := g.feed.PollWindow(g.now)
+		r := ledger.NewRead(embeddings, g.feed.GroupBy(), w)
+		r.AsOf = g.now
+		for at := w.From; at.Before(hour); at = at.Add(time.Minute) {
+			if !missing(at) {
+				r.Bucket(at)
+			}
+		}
+		r.Bucket(hour.Add(time.Minute)) // what is missing is not just yet to come
+		if err := g.feed.Book(context.Background(), r); err != nil {
+			t.Fatal(err)
+		}
+		if w := g.measure().Withheld; !w.IsZero() {
+			t.Errorf("without its %s an hour was replaced: %s withheld", name, w)
+		}
+	}
+	g.settle()
+	g.expect(counts{a: 50})
+	g.expectAmount("withheld", g.measure().Withheld, 0)
+}
+
 func TestCatchingUpIsNoFindingOfTheAudit(t *testing.T) {
 	g := newRig(t).open()
 	g.poll()
@@ -331,9 +384,34 @@ func TestLookbackAndAuditWindowMayChangeWithoutDoubleCount(t *testing.T) {
 	g.expect(counts{a: want})
 }
 
+func TestAWindowThatGrewCountsWhatComesLateInIt(t *testing.T) {
+	g := newRig(t)
+	g.options.AuditWindow = 24 * time.Hour
+	g.use(50*time.Hour, a, 7) // before the start: part of the baseline, whenever it is read
+	g.open()
+	g.poll()
+	g.audit()
+	for range 60 {
+		g.pass(time.Hour)
+		g.use(0, a, 1)
+		g.poll()
+		g.audit()
+	}
+	g.options.AuditWindow = 120 * time.Hour
+	g.configure()
+	g.settle()
+	g.expect(counts{a: 60}) // what was folded is met again and counts no second time
+	g.use(100*time.Hour, a, 3)
+	g.use(45*time.Hour, a, 5)
+	g.settle()
+	g.expect(counts{a: 68})
+}
+
 func TestANewGroupingStartsAfreshAndSharedLabelSetsGoOn(t *testing.T) {
 	g := newRig(t)
 	plain := labels{project: "proj_a"} // exists in both shapes: its model is unknown
+	// The start concerns a ledger without state, not a new shape.
+	g.options.Start = func(now time.Time) (time.Time, bool) { return now.Truncate(24 * time.Hour), true }
 	g.open()
 	g.poll()
 	g.audit()

@@ -462,9 +462,7 @@ func (st *stage) advance(r *Read, from, through int64) {
 	switch {
 	case r.Window.Audit:
 		m.Audited = max(m.Audited, through)
-		if from <= m.Final {
-			m.Final = max(m.Final, min(through, f.spanOf(st.asOf-int64(f.options.AuditWindow/time.Second))))
-		}
+		m.Final = max(m.Final, min(through, f.spanOf(st.asOf-int64(f.options.AuditWindow/time.Second))))
 	case f.options.Endpoint.IsCosts():
 		m.Settled = settled
 		m.Final = max(m.Final, from)
