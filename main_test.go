@@ -1,0 +1,440 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"go.uber.org/goleak"
+
+	"github.com/openai-exporter/openai_exporter/config"
+	"github.com/openai-exporter/openai_exporter/internal/simulator"
+)
+
+func TestMain(m *testing.M) {
+	// The tests decide where a key is.
+	if err := os.Unsetenv(config.DefaultKeyEnv); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+const (
+	goodKey     = "sk-admin-good-0123456789"
+	scopelesKey = "sk-admin-scopeless-0123456789"
+	deadline    = 30 * time.Second
+)
+
+// A log collects what a process writes, and can be read while it does.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// A process is the whole program running in this one.
+type process struct {
+	t      *testing.T
+	log    *logBuffer
+	stdout *logBuffer
+	cancel context.CancelFunc
+	ended  chan struct{}
+	code   int
+}
+
+// start runs the program with the arguments until the test ends or stop is called.
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &process{t: t, log: &logBuffer{}, stdout: &logBuffer{}, cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(p.ended)
+		p.code = run(ctx, args, p.stdout, p.log)
+	}()
+	t.Cleanup(func() { p.stop() })
+	return p
+}
+
+// serve starts the exporter on a free port.
+func serve(t *testing.T, args ...string) *process {
+	t.Helper()
+	return start(t, append([]string{"--web.listen-address=127.0.0.1:0"}, args...)...)
+}
+
+// stop ends the program as SIGTERM does and returns its exit code.
+func (p *process) stop() int {
+	p.cancel()
+	return p.wait()
+}
+
+func (p *process) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+		return p.code
+	case <-time.After(deadline):
+		p.t.Fatalf("the program does not end:\n%s", p.log)
+		return 0
+	}
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	timeout := time.After(deadline)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-timeout:
+			t.Fatalf("gave up waiting for %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+var listeningLine = regexp.MustCompile(`msg=Listening.* address=(\S+)`)
+
+func (p *process) url(path string) string {
+	p.t.Helper()
+	var address string
+	eventually(p.t, "the address", func() bool {
+		if m := listeningLine.FindStringSubmatch(p.log.String()); m != nil {
+			address = m[1]
+		}
+		select {
+		case <-p.ended:
+			p.t.Fatalf("the program ended with %d:\n%s", p.code, p.log)
+		default:
+		}
+		return address != ""
+	})
+	return "http://" + address + path
+}
+
+func (p *process) get(path string) (int, string) {
+	p.t.Helper()
+	return request(p.t, http.MethodGet, p.url(path))
+}
+
+func request(t *testing.T, method, url string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: deadline}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func (p *process) families() map[string]*dto.MetricFamily {
+	p.t.Helper()
+	_, body := p.get("/metrics")
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return families
+}
+
+// sum adds up a counter or gauge over the series that have a label, given as "name=value"; all of them for "".
+func (p *process) sum(name, label string) float64 {
+	p.t.Helper()
+	total := 0.0
+	for _, m := range p.families()[name].GetMetric() {
+		matches := label == ""
+		for _, l := range m.GetLabel() {
+			matches = matches || l.GetName()+"="+l.GetValue() == label
+		}
+		if matches {
+			total += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return total
+}
+
+func (p *process) ready() {
+	p.t.Helper()
+	eventually(p.t, "readiness", func() bool {
+		code, _ := p.get("/-/ready")
+		return code == http.StatusOK
+	})
+}
+
+// simulate serves a simulated API and returns its base URL.
+func simulate(t *testing.T, o simulator.Options) (*simulator.Simulator, string) {
+	t.Helper()
+	o.AdminKey = goodKey
+	o.KeysWithoutScope = []string{scopelesKey}
+	s := simulator.New(o)
+	server := httptest.NewServer(s.Handler())
+	t.Cleanup(server.Close)
+	return s, server.URL + "/v1"
+}
+
+// configure writes a configuration and a key file and returns the arguments that use them.
+func configure(t *testing.T, baseURL, key, more string) (args []string, file string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "key"), []byte(key+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(dir, "config.yml")
+	writeConfig(t, file, baseURL, more)
+	return []string{"--config.file=" + file, "--storage.path=" + filepath.Join(dir, "data")}, file
+}
+
+func writeConfig(t *testing.T, file, baseURL, more string) {
+	t.Helper()
+	text := fmt.Sprintf("organizations:\n  - {name: acme, api_key_file: key, base_url: %q, requests_per_minute: 100000}\n%s\n", baseURL, more)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const fast = "usage: {interval: 1s, endpoints: {vector_stores: {interval: 1s}, code_interpreter_sessions: {interval: 1s}}}\ncosts: {interval: 1s}"
+
+func TestStartUpErrorsAreOneClearLine(t *testing.T) {
+	dir := t.TempDir()
+	typo := filepath.Join(dir, "typo.yml")
+	if err := os.WriteFile(typo, []byte("usage:\n  intervall: 1m\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	notADirectory := filepath.Join(dir, "file")
+	if err := os.WriteFile(notADirectory, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	_, baseURL := simulate(t, simulator.Options{})
+	good, _ := configure(t, baseURL, goodKey, "")
+
+	for name, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no key":            {[]string{"--storage.path=" + filepath.Join(dir, "a")}, "no admin key: set OPENAI_ADMIN_KEY"},
+		"typo":              {[]string{"--config.file=" + typo}, `typo.yml:2: `},
+		"no such file":      {[]string{"--config.file=" + filepath.Join(dir, "missing.yml")}, "missing.yml"},
+		"unknown flag":      {[]string{"--config.fil=x"}, "unknown long flag '--config.fil'; try --help"},
+		"storage":           {[]string{good[0], "--storage.path=" + notADirectory}, "--storage.path"},
+		"address in use":    {append(good, "--web.listen-address="+busy.Addr().String()), "address already in use"},
+		"demo with config":  {[]string{"--demo", "--config.file=" + typo}, "leave out --config.file"},
+		"simulate nonsense": {[]string{"simulate", "--start=yesterday"}, "parse start"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, tc.args...)
+			if code := p.wait(); code != 1 {
+				t.Errorf("exit code %d, want 1", code)
+			}
+			var said []string
+			for line := range strings.Lines(p.log.String()) {
+				if strings.HasPrefix(line, "openai_exporter: error: ") {
+					said = append(said, line)
+				}
+			}
+			if len(said) != 1 || !strings.Contains(said[0], tc.want) {
+				t.Errorf("said %q, want one line with %q; all of it:\n%s", said, tc.want, p.log)
+			}
+		})
+	}
+}
+
+func TestConfigCheckSaysWhetherAConfigurationIsValid(t *testing.T) {
+	args, file := configure(t, "https://api.openai.com/v1", goodKey, fast)
+	p := start(t, append(args, "--config.check")...)
+	if code := p.wait(); code != 0 || !strings.Contains(p.stdout.String(), "valid") {
+		t.Errorf("exit code %d, said %q, %s", code, p.stdout, p.log)
+	}
+	writeConfig(t, file, "https://api.openai.com/v1", "usage: {bucket_width: 5m, lookback: x}")
+	p = start(t, append(args, "--config.check")...)
+	if code := p.wait(); code != 1 || strings.Count(p.log.String(), "config.yml:3: ") != 2 {
+		t.Errorf("exit code %d, said %s", code, p.log)
+	}
+}
+
+func TestVersionAndHelpEndTheProgram(t *testing.T) {
+	for _, arg := range []string{"--version", "--help"} {
+		p := start(t, arg)
+		if code := p.wait(); code != 0 || !strings.Contains(p.stdout.String(), "openai_exporter") {
+			t.Errorf("%s: exit code %d, said %q", arg, code, p.stdout)
+		}
+	}
+}
+
+func TestDemoServesUsageAndCostWithoutAKey(t *testing.T) {
+	p := serve(t, "--demo")
+	for _, name := range []string{"openai_usage_requests_total", "openai_usage_input_tokens_total", "openai_cost_usd_total", "openai_cost_today_usd", "openai_cost_month_to_date_usd"} {
+		eventually(t, name, func() bool { return p.sum(name, "") > 0 })
+	}
+	p.ready()
+	_, page := p.get("/")
+	if !strings.Contains(page, "demo") {
+		t.Error("the page does not name the organization")
+	}
+	dir := regexp.MustCompile(`path=(\S+demo\S+)`).FindString(p.log.String())
+	if code := p.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "openai_exporter-demo-*")); len(left) > 0 {
+		t.Errorf("the demo left %s (%s)", left, dir)
+	}
+}
+
+func TestTheProgramCanRunTwiceAndGoesOnWhereItWas(t *testing.T) {
+	s, baseURL := simulate(t, simulator.Options{Clock: simulator.NewClock(time.Now(), 3600).Now})
+	args, _ := configure(t, baseURL, goodKey, fast+"\ncounters: {start: today, zero_hold: 0s}")
+	p := serve(t, args...)
+	p.ready()
+	eventually(t, "usage", func() bool { return p.sum("openai_usage_requests_total", "endpoint=completions") > 0 })
+	s.SetEnd(s.Now())
+	before := p.sum("openai_usage_requests_total", "endpoint=completions")
+	if code := p.stop(); code != 0 {
+		t.Fatalf("exit code %d:\n%s", code, p.log)
+	}
+	p = serve(t, args...)
+	if after := p.sum("openai_usage_requests_total", "endpoint=completions"); after < before {
+		t.Errorf("after the restart %v requests, before %v", after, before)
+	}
+	if code := p.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestARefusedKeyIsNamedOnceWithWhatToDo(t *testing.T) {
+	for key, want := range map[string]string{
+		"sk-admin-wrong-0123456789": "key",
+		scopelesKey:                 "api.usage.read",
+	} {
+		_, baseURL := simulate(t, simulator.Options{})
+		args, file := configure(t, baseURL, key, fast)
+		p := serve(t, args...)
+		p.ready() // failed, for a reason that the status names
+		eventually(t, "a second attempt", func() bool {
+			return p.sum("openai_exporter_api_requests_total", "endpoint=completions") >= 2
+		})
+		if up := p.sum("openai_up", ""); up != 0 {
+			t.Errorf("%v endpoints are up", up)
+		}
+		named := 0
+		for line := range strings.Lines(p.log.String()) {
+			if strings.Contains(line, "endpoint=completions") && strings.Contains(line, want) {
+				named++
+			}
+		}
+		if named != 1 {
+			t.Errorf("the log names the trouble of completions %d times:\n%s", named, p.log)
+		}
+		_, status := p.get("/api/v1/status")
+		if !strings.Contains(status, want) {
+			t.Errorf("the status does not say %q:\n%s", want, status)
+		}
+		_, metrics := p.get("/metrics")
+		_, page := p.get("/")
+		for where, text := range map[string]string{"log": p.log.String(), "status": status, "metrics": metrics, "page": page} {
+			if strings.Contains(text, key) || strings.Contains(text, key[len(key)-8:]) {
+				t.Errorf("the key is in the %s", where)
+			}
+		}
+		// A right key ends the waiting at once.
+		if err := os.WriteFile(filepath.Join(filepath.Dir(file), "key"), []byte(goodKey), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the new key", func() bool { return p.sum("openai_up", "") == 12 })
+	}
+}
+
+func TestReloadTakesOverWhatIsValidAndKeepsTheRestRunning(t *testing.T) {
+	_, baseURL := simulate(t, simulator.Options{})
+	args, file := configure(t, baseURL, goodKey, fast)
+	p := serve(t, append(args, "--web.enable-lifecycle")...)
+	p.ready()
+	const reloaded = "openai_exporter_config_last_reload_successful"
+
+	writeConfig(t, file, baseURL, "usage: {interval: no}")
+	if code, body := request(t, http.MethodPost, p.url("/-/reload")); code != http.StatusInternalServerError || !strings.Contains(body, "config.yml:3: ") {
+		t.Errorf("reload answered %d %q", code, body)
+	}
+	if p.sum(reloaded, "") != 0 || p.sum("openai_up", "") != 12 {
+		t.Error("the failed reload does not show, or has broken what ran")
+	}
+
+	writeConfig(t, file, baseURL, fast[:strings.LastIndex(fast, "\n")]+"\ncosts: {enabled: false}")
+	if code, body := request(t, http.MethodPost, p.url("/-/reload")); code != http.StatusOK {
+		t.Errorf("reload answered %d %q", code, body)
+	}
+	if p.sum(reloaded, "") != 1 {
+		t.Error("the reload does not show")
+	}
+	eventually(t, "costs to go", func() bool { return p.sum("openai_up", "") == 11 })
+	if len(p.families()["openai_cost_usd_total"].GetMetric()) != 0 {
+		t.Error("costs are still shown")
+	}
+}
+
+func TestReloadNeedsTheLifecycleFlag(t *testing.T) {
+	_, baseURL := simulate(t, simulator.Options{})
+	args, _ := configure(t, baseURL, goodKey, "")
+	p := serve(t, args...)
+	if code, _ := request(t, http.MethodPost, p.url("/-/reload")); code != http.StatusForbidden {
+		t.Errorf("reload answered %d", code)
+	}
+}
+
+func TestSimulateServesTheAPIToOthers(t *testing.T) {
+	p := start(t, "simulate", "--listen-address=127.0.0.1:0", "--admin-key="+goodKey)
+	var baseURL string
+	eventually(t, "the simulator", func() bool {
+		if m := regexp.MustCompile(`base_url=(\S+)`).FindStringSubmatch(p.log.String()); m != nil {
+			baseURL = m[1]
+		}
+		return baseURL != ""
+	})
+	args, _ := configure(t, baseURL, goodKey, fast)
+	e := serve(t, args...)
+	eventually(t, "all endpoints", func() bool { return e.sum("openai_up", "") == 12 })
+	if code := e.stop(); code != 0 {
+		t.Errorf("exit code of the exporter %d", code)
+	}
+	if code := p.stop(); code != 0 {
+		t.Errorf("exit code of the simulator %d:\n%s", code, p.log)
+	}
+}

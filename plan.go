@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/common/version"
+
+	"github.com/openai-exporter/openai_exporter/config"
+	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// A plan is a configuration that is ready to be put to work: what can fail has been done.
+type plan struct {
+	config        *config.Valid
+	organizations []fetcher.Organization
+}
+
+// plan makes the clients and the feeds of a configuration. Organizations that have not changed keep their client, and
+// with it their budget and their connections.
+func (e *exporter) plan(valid *config.Valid) (*plan, error) {
+	p := &plan{config: valid}
+	running := e.current.Load()
+	var feeds []ledger.FeedOptions
+	for _, o := range valid.Organizations() {
+		client, err := e.client(running, valid, o)
+		if err != nil {
+			return nil, fmt.Errorf("organization %s: %w", o.Name, err)
+		}
+		p.organizations = append(p.organizations, fetcher.Organization{Name: o.Name, Client: client})
+		for _, s := range valid.Endpoints() {
+			if s.Enabled {
+				feeds = append(feeds, feedOptions(o.Name, s, valid.Counters().Start))
+			}
+		}
+	}
+	counters := valid.Counters()
+	booked, err := e.ledger.Configure(ledger.Settings{
+		ZeroHold:      counters.ZeroHold,
+		IdleRetention: counters.IdleRetention,
+		MaxLabelSets:  counters.MaxLabelSets,
+	}, feeds)
+	if err != nil {
+		return nil, err
+	}
+	for i := range p.organizations {
+		for _, s := range valid.Endpoints() {
+			if s.Enabled {
+				p.organizations[i].Endpoints = append(p.organizations[i].Endpoints, fetcher.PolledEndpoint{Endpoint: s.Endpoint, Interval: s.Interval, Feed: booked[0]})
+				booked = booked[1:]
+			}
+		}
+	}
+	return p, nil
+}
+
+// client returns the running client of an organization, or a new one where its settings have changed.
+func (e *exporter) client(running *plan, valid *config.Valid, o config.Organization) (*fetcher.Client, error) {
+	if running != nil {
+		if was, ok := running.config.Organization(o.Name); ok && was.Equal(o) {
+			for _, r := range running.organizations {
+				if r.Name == o.Name {
+					return r.Client, nil
+				}
+			}
+		}
+	}
+	// An environment variable never changes, so a key that is missing there is no use waiting for; a file may come.
+	if o.Key.Env != "" && os.Getenv(o.Key.Env) == "" {
+		return nil, fmt.Errorf("no admin key: set %s to an admin key with the scope api.usage.read, name a file with api_key_file in the configuration, or try --demo", o.Key.Env)
+	}
+	return fetcher.NewClient(fetcher.ClientOptions{
+		Organization:      o.Name,
+		BaseURL:           o.BaseURL,
+		Key:               key{o.Key.Open()},
+		RequestsPerMinute: o.RequestsPerMinute,
+		HTTP:              o.HTTP.Config(),
+		Version:           version.Version,
+		Logger:            log.With(e.logger, "organization", o.Name),
+		Observer:          e.collector,
+	})
+}
+
+func feedOptions(organization string, s config.EndpointSettings, start config.Start) ledger.FeedOptions {
+	return ledger.FeedOptions{
+		Organization: organization, Endpoint: s.Endpoint, GroupBy: s.GroupBy,
+		Width: s.Width, Lookback: s.Lookback, AuditInterval: s.AuditInterval, AuditWindow: s.AuditWindow,
+		StartText: start.String(),
+		Start: func(now time.Time) (time.Time, bool) {
+			usage, costs, explicit := start.Origin(now)
+			if s.Endpoint.IsCosts() {
+				return costs, explicit
+			}
+			return usage, explicit
+		},
+	}
+}
+
+// start puts a plan to work.
+func (e *exporter) start(p *plan) {
+	e.current.Store(p)
+	e.scheduler.Apply(p.organizations)
+	for _, o := range p.organizations {
+		level.Debug(e.logger).Log("msg", "Polling", "organization", o.Name, "endpoints", len(o.Endpoints))
+	}
+}
+
+// key reveals the admin key to the client alone.
+type key struct{ *config.Key }
+
+func (k key) Get() (string, error) { return reveal(k.Key.Get()) }
+
+func (k key) Read() (string, error) { return reveal(k.Key.Read()) }
+
+func reveal(s config.Secret, err error) (string, error) {
+	if err != nil {
+		return "", err
+	}
+	return s.Reveal(), nil
+}
