@@ -1,0 +1,23 @@
+package main
+
+import (
+	"testing"
+)
+
+// TestCountersEqualTheAPIAfterEverythingAtOnce is the promise of the README, on the real binary: late data,
+// restatements, a third of the answers faulty, SIGKILLs and a downtime, and in the end every counter equals what the
+// API says, to the last token and to a billionth of a dollar.
+func TestCountersEqualTheAPIAfterEverythingAtOnce(t *testing.T) {
+	binary, err := build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := measure(t.Context(), binary, hostile, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.labelSets == 0 || r.usage.truth == 0 || r.cost.truth == 0 || r.failed == 0 {
+		t.Errorf("the run proves nothing: %+v", r)
+	}
+	t.Logf("%d counters compared after %.0f polls, %.0f of which failed, in %s", r.labelSets, r.polls, r.failed, r.took)
+}
