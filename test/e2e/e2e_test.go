@@ -40,8 +40,8 @@ func TestPrometheusRecordsTheTruthAndAlertsArrive(t *testing.T) {
 	// Nearly a third of all requests go wrong until the books are closed.
 	control("faults?profile=faulty")
 
-	// Counting from some hours ago gives the counters something to be wrong about from the first poll on.
-	from := time.Now().UTC().Add(-3 * time.Hour).Truncate(time.Hour)
+	// Counting from yesterday gives the counters something to be wrong about from the first poll on.
+	from := time.Now().UTC().Add(-26 * time.Hour).Truncate(time.Hour)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "openai_exporter.yml")
 	good := fmt.Sprintf(`

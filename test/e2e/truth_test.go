@@ -96,7 +96,7 @@ func truth(t *testing.T, simulator string, from time.Time) (totals, error) {
 		if err := json.Unmarshal(body, &answer); err != nil {
 			return nil, fmt.Errorf("decode truth about %s: %w in %s", e.Name, err, tail(string(body), 300))
 		}
-		if len(answer.Rows) == 0 {
+		if len(answer.Rows) == 0 && (e.IsCosts() || e.Name == "completions") {
 			return nil, fmt.Errorf("no truth about %s in %s", e.Name, tail(string(body), 300))
 		}
 		for _, r := range answer.Rows {
