@@ -147,20 +147,24 @@ var (
 func (c *Client) do(ctx context.Context, r request, consume func(answer) error) error {
 	key, version, err := c.keys.get()
 	if err != nil {
-		return keyError(err)
+		return keyError(err, version)
 	}
 	err = c.once(ctx, r, key, consume)
 	var e *Error
 	if !errors.As(err, &e) || !e.keyed() {
 		return err
 	}
+	e.keyVersion = version
 	// The file may have been replaced while nobody looked, or in a way that does not show.
-	again, now, readErr := c.keys.again()
-	if readErr != nil || now == version || again == key {
+	again, version, readErr := c.keys.again()
+	if readErr != nil || again == key {
 		return err
 	}
 	level.Info(c.o.Logger).Log("msg", "The admin key has changed, asking with the new one", "endpoint", r.name)
-	return c.once(ctx, r, again, consume)
+	if err = c.once(ctx, r, again, consume); errors.As(err, &e) {
+		e.keyVersion = version
+	}
+	return err
 }
 
 func (c *Client) once(ctx context.Context, r request, key string, consume func(answer) error) error {

@@ -50,12 +50,17 @@ func (c *clock) observe(h http.Header) (at time.Time, offset time.Duration, chan
 type plan struct {
 	api   time.Time
 	local time.Time // with its monotonic reading, which steps of the clock don't move
+	// trusting is a plan that is not given up, because others were and it was no better.
+	trusting bool
 }
 
 func (c *clock) plan() plan { return plan{api: c.now(), local: time.Now()} }
 
 // wrong says whether the plan was made by a wrong clock.
 func (p plan) wrong(now time.Time) bool {
+	if p.trusting {
+		return false
+	}
 	expected := p.api.Add(time.Since(p.local))
 	return now.Sub(expected).Abs() > tolerance
 }

@@ -43,6 +43,8 @@ type Error struct {
 	err  error
 	// lasting marks a fault of a class that is transient as a rule, but will not go away by asking again.
 	lasting bool
+	// keyVersion is which of the client's keys it was made with.
+	keyVersion int
 }
 
 func (e *Error) Error() string { return e.text }
@@ -98,15 +100,6 @@ func Code(err error) string {
 	return strconv.Itoa(e.Status)
 }
 
-// asError returns the Error in err, or one that says what little is known.
-func asError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return &Error{Class: ClassNetwork, text: clean(err.Error()), err: err, lasting: true}
-}
-
-func keyError(err error) *Error {
-	return &Error{Class: ClassKey, text: clean(fmt.Sprintf("the admin key can't be read: %v", err)), err: err}
+func keyError(err error, version int) *Error {
+	return &Error{Class: ClassKey, text: clean(fmt.Sprintf("the admin key can't be read: %v", err)), err: err, keyVersion: version}
 }

@@ -1,0 +1,163 @@
+package fetcher
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+)
+
+// An Organization is what to poll with one key.
+type Organization struct {
+	Name      string
+	Client    *Client
+	Endpoints []PolledEndpoint
+}
+
+// A PolledEndpoint is an endpoint, how often it is polled, and where its reads go.
+type PolledEndpoint struct {
+	Endpoint *api.Endpoint
+	Interval time.Duration
+	// Feed must be a pointer: it is how an endpoint that has not changed is known.
+	Feed Feed
+}
+
+// SchedulerOptions are what a scheduler needs.
+type SchedulerOptions struct {
+	Logger   log.Logger
+	Observer Observer
+}
+
+// A Scheduler polls every endpoint of every organization in a goroutine of its own, so that none waits for another.
+type Scheduler struct {
+	o SchedulerOptions
+
+	// applying is held while pollers are stopped and started, mu only while the list is looked at.
+	applying sync.Mutex
+	mu       sync.Mutex
+	running  []*running
+	closed   bool
+}
+
+// A running organization.
+type running struct {
+	organization Organization
+	pollers      []*poller
+	cancel       context.CancelFunc
+	done         sync.WaitGroup
+}
+
+// NewScheduler returns a scheduler that polls nothing yet.
+func NewScheduler(o SchedulerOptions) *Scheduler {
+	if o.Logger == nil {
+		o.Logger = log.NewNopLogger()
+	}
+	return &Scheduler{o: o}
+}
+
+// Apply makes these the organizations that are polled. One that is polled already with the same client and the same
+// endpoints goes on undisturbed; others are stopped, after what they are booking, and their clients' idle connections
+// closed. Every endpoint that is new is polled at once.
+func (s *Scheduler) Apply(organizations []Organization) {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	before := s.running
+	s.mu.Unlock()
+
+	next := make([]*running, len(organizations))
+	var stopped []*running
+	for _, r := range before {
+		at := slices.IndexFunc(organizations, r.organization.equal)
+		if at >= 0 && next[at] == nil {
+			next[at] = r
+			continue
+		}
+		stopped = append(stopped, r)
+	}
+	stop(stopped, organizations)
+
+	var started []*running
+	for i, o := range organizations {
+		if next[i] == nil {
+			next[i] = s.start(o)
+			started = append(started, next[i])
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = next
+	for _, r := range started {
+		r.run()
+	}
+}
+
+func (o Organization) equal(other Organization) bool {
+	return o.Name == other.Name && o.Client == other.Client && slices.Equal(o.Endpoints, other.Endpoints)
+}
+
+// start prepares an organization; run sets it going.
+func (s *Scheduler) start(o Organization) *running {
+	r := &running{organization: Organization{o.Name, o.Client, slices.Clone(o.Endpoints)}}
+	for _, e := range o.Endpoints {
+		r.pollers = append(r.pollers, newPoller(o.Name, o.Client, e, s.o))
+	}
+	return r
+}
+
+func (r *running) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	for _, p := range r.pollers {
+		r.done.Go(func() { p.run(ctx) })
+	}
+}
+
+// stop stops all of them at once and waits. Clients that are still in use keep their connections.
+func stop(all []*running, inUse []Organization) {
+	for _, r := range all {
+		r.cancel()
+	}
+	for _, r := range all {
+		r.done.Wait()
+		if !slices.ContainsFunc(inUse, func(o Organization) bool { return o.Client == r.organization.Client }) {
+			r.organization.Client.Close()
+		}
+	}
+}
+
+// Status says where every endpoint stands, in the order in which organizations and endpoints were given.
+func (s *Scheduler) Status() []Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Status
+	for _, r := range s.running {
+		for _, p := range r.pollers {
+			out = append(out, p.stand())
+		}
+	}
+	return out
+}
+
+// Close stops polling and waits until everything has ended: requests under way are given up, a booking under way is
+// finished. Afterwards Status still tells how things stood, and Apply does nothing.
+func (s *Scheduler) Close() {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	s.mu.Lock()
+	closed, all := s.closed, s.running
+	s.closed = true
+	s.mu.Unlock()
+	if !closed {
+		stop(all, nil)
+	}
+}
