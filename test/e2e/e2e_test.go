@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,8 +104,13 @@ counters: {start: %q, zero_hold: 2s}
 	}
 	alert("OpenAIExporterReloadFailed", "resolved")
 
-	// A crash in the middle of whatever it was doing.
+	// A crash in the middle of whatever it was doing, and two hours of the API's time until somebody notices.
+	before, err := truth(t, simulator, from)
+	if err != nil {
+		t.Fatal(err)
+	}
 	first.end(t, syscall.SIGKILL)
+	control("advance?by=2h")
 	alert("OpenAIExporterDown", "firing")
 	second := start(t, "exporter", binary, args...)
 	eventually(t, 60*time.Second, "the exporter is ready after a crash", ready)
@@ -114,10 +118,15 @@ counters: {start: %q, zero_hold: 2s}
 
 	// The books are closed: no more traffic, no more faults.
 	control("faults?profile=instant")
-	control("end?at=" + strconv.FormatInt(time.Now().Unix(), 10))
+	control("end?at=now")
 	want, err := truth(t, simulator, from)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range []string{"openai_usage_requests_total", "openai_usage_input_tokens_total", "openai_cost_usd_total"} {
+		if b, w := before.sum(name), want.sum(name); b <= 0 || w <= b {
+			t.Fatalf("the truth of %s went from %v to %v: nothing was there to be missed", name, b, w)
+		}
 	}
 	eventually(t, 60*time.Second, "the exporter shows the truth", func() error {
 		got, err := exposed(t, exporter)

@@ -27,6 +27,17 @@ import (
 // totals are the values of counters, by a spelling of metric and labels that is the same for all three sources.
 type totals map[string]float64
 
+// sum adds up all series of a metric.
+func (t totals) sum(metric string) float64 {
+	sum := 0.0
+	for k, v := range t {
+		if name, _, _ := strings.Cut(k, " "); name == metric {
+			sum += v
+		}
+	}
+	return sum
+}
+
 // ours are the labels that say where a sample is from. They are the same for all series here.
 var ours = []string{"__name__", "organization", "instance", "job"}
 
