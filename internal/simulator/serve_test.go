@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -242,4 +243,28 @@ func TestTheClockRunsAtItsSpeedAndCanBeMoved(t *testing.T) {
 			t.Errorf("the clock has moved by %s", got)
 		}
 	})
+}
+
+func TestKnobsCanBeTurnedWhileManyRead(t *testing.T) {
+	s, clock := at(monday, simulator.Options{})
+	want := totalOf(s.Final("completions", nil, monday.Add(-3*time.Hour), monday.Add(-2*time.Hour)))
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for range 20 {
+				outcome(t, &http.Client{Transport: s.Transport()}, "http://api.example/v1/organization/costs?group_by=line_item&start_time="+seconds(monday))
+				if diff := cmp.Diff(want, totalOf(s.Final("completions", nil, monday.Add(-3*time.Hour), monday.Add(-2*time.Hour))), exact); diff != "" {
+					t.Errorf("the past has changed:\n%s", diff)
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		s.SetFaults(simulator.Faults{Throttle: float64(i%2) / 2})
+		s.SetEnd(monday.Add(time.Duration(i) * time.Hour))
+		s.SetLateness(simulator.Lateness{Within: time.Duration(i) * time.Minute})
+		s.SetStringAmounts(i%2 == 0)
+		clock.Advance(time.Minute)
+	}
+	readers.Wait()
 }
