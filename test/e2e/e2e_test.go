@@ -5,9 +5,11 @@
 package e2e_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -18,14 +20,18 @@ import (
 
 const root = "../.."
 
-// adminKey is long and odd, so that it is found wherever it might leak.
-const adminKey = "sk-admin-e2e-4b1d0c5e9f"
+// The keys are long and odd, so that they are found wherever they might leak.
+const (
+	adminKey   = "sk-admin-e2e-4b1d0c5e9f-valid"
+	revokedKey = "sk-admin-e2e-77aa31f0d2-revoked"
+)
 
 func TestPrometheusRecordsTheTruthAndAlertsArrive(t *testing.T) {
 	binary := build(t)
 
 	simulator := fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
-	start(t, "simulator", binary, "simulate", "--listen-address="+strings.TrimPrefix(simulator, "http://"))
+	start(t, "simulator", binary, "simulate",
+		"--listen-address="+strings.TrimPrefix(simulator, "http://"), "--admin-key="+adminKey)
 	eventually(t, 30*time.Second, "the simulator answers", func() error {
 		_, err := do(t.Context(), http.MethodGet, simulator+"/_simulator/now")
 		return err
@@ -104,6 +110,12 @@ counters: {start: %q, zero_hold: 2s}
 	}
 	alert("OpenAIExporterReloadFailed", "resolved")
 
+	// A key that somebody revoked, and then a good one: nobody restarts anything.
+	write(t, filepath.Join(dir, "key"), revokedKey+"\n")
+	alert("OpenAIKeyRejected", "firing")
+	write(t, filepath.Join(dir, "key"), adminKey+"\n")
+	alert("OpenAIKeyRejected", "resolved")
+
 	// A crash in the middle of whatever it was doing, and two hours of the API's time until somebody notices.
 	before, err := truth(t, simulator, from)
 	if err != nil {
@@ -143,13 +155,16 @@ counters: {start: %q, zero_hold: 2s}
 		return equal(want, got)
 	})
 	neverDown(t, m)
+	lint(t, exporter)
 
 	if code := second.end(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code after SIGTERM is %d, want 0", code)
 	}
 	for _, p := range []*program{first, second} {
-		if strings.Contains(p.output(), adminKey) {
-			t.Error("the log holds the admin key")
+		for _, k := range []string{adminKey, revokedKey} {
+			if strings.Contains(p.output(), k) {
+				t.Errorf("the log holds the key %s", k)
+			}
 		}
 	}
 }
@@ -181,6 +196,25 @@ func neverDown(t *testing.T, m *monitor) {
 	}
 	if series == 0 {
 		t.Error("Prometheus has no counters")
+	}
+}
+
+// lint holds the scrape against the conventions that Prometheus' own tool knows.
+func lint(t *testing.T, exporter string) {
+	t.Helper()
+	body, err := do(t.Context(), http.MethodGet, exporter+"/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(tool(t, "PROMTOOL", "promtool"), "check", "metrics")
+	cmd.Stdin = bytes.NewReader(body)
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+	for _, k := range []string{adminKey, revokedKey} {
+		if bytes.Contains(body, []byte(k)) {
+			t.Errorf("the metrics hold the key %s", k)
+		}
 	}
 }
 
