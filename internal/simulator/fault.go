@@ -52,8 +52,13 @@ func (v *view) fault(n uint64, endpoint string) fault {
 		name  string
 		share float64
 	}{
-		{faultThrottle, f.Throttle}, {faultError, f.ServerError}, {faultGateway, f.Gateway}, {faultEmpty, f.Empty},
-		{faultTorn, f.Torn}, {faultReset, f.Reset}, {faultSlow, f.Slow},
+		{faultThrottle, f.Throttle},
+		{faultError, f.ServerError},
+		{faultGateway, f.Gateway},
+		{faultEmpty, f.Empty},
+		{faultTorn, f.Torn},
+		{faultReset, f.Reset},
+		{faultSlow, f.Slow},
 	} {
 		if draw >= kind.share {
 			draw -= kind.share

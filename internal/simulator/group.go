@@ -97,7 +97,7 @@ type grouper struct {
 	key   []byte
 }
 
-func (g *grouper) put(l labelled, groupBy []string, apart string, make func(labels []string) group) {
+func (g *grouper) put(l labelled, groupBy []string, apart string, start func(labels []string) group) {
 	g.key = append(g.key[:0], apart...)
 	for _, d := range groupBy {
 		g.key = append(append(g.key, 0), l.label(d)...)
@@ -110,7 +110,7 @@ func (g *grouper) put(l labelled, groupBy []string, apart string, make func(labe
 		for _, d := range groupBy {
 			labels = append(labels, l.label(d))
 		}
-		g.groups = append(g.groups, make(labels))
+		g.groups = append(g.groups, start(labels))
 	}
 	g.of = append(g.of, i)
 }

@@ -248,7 +248,7 @@ func TestAStockIsItsNewestLevelAndNoSum(t *testing.T) {
 
 var ignoreExtras = cmp.FilterPath(func(p cmp.Path) bool {
 	i, ok := p.Last().(cmp.MapIndex)
-	return ok && strings.Contains("organization_id organization_name project_name", i.Key().String())
+	return ok && slices.Contains([]string{"organization_id", "organization_name", "project_name"}, i.Key().String())
 }, cmp.Ignore())
 
 func TestUsageBeginsAndEndsWhereItIsTold(t *testing.T) {

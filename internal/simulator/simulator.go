@@ -27,7 +27,7 @@ type Options struct {
 	KeysWithoutScope []string
 	// KeysWithoutManagement are refused by the look-ups alone, which need a scope of their own.
 	KeysWithoutManagement []string
-	// Scale multiplies the traffic; 0 means 1.
+	// Scale multiplies the traffic; 0 means 1. Beyond 1000 a day's bill no longer fits the integers that it is made of.
 	Scale float64
 	// Begin and End bound the usage: there is none outside [Begin,End). Zero means no bound.
 	Begin, End time.Time

@@ -63,15 +63,15 @@ func (r *reading) add(sum *cell, st *stream, minute, from, to int64) {
 		return
 	}
 	var c cell
-	any := st.at(&c, minute, r.scale)
-	if !any && r.down == 0 {
+	some := st.at(&c, minute, r.scale)
+	if !some && r.down == 0 {
 		return
 	}
 	late := r.asOf - (start + 60)
 	if r.up|r.down != 0 {
-		any = r.restate(&c, st, minute, late, any)
+		some = r.restate(&c, st, minute, late, some)
 	}
-	if !any {
+	if !some {
 		return
 	}
 	share := int64(1024)
@@ -125,20 +125,20 @@ func (r *reading) share(h uint64, late int64) int64 {
 }
 
 // restate undoes the correction of a minute as long as it has not come, and says whether anything is left.
-func (r *reading) restate(c *cell, st *stream, minute, late int64, any bool) bool {
+func (r *reading) restate(c *cell, st *stream, minute, late int64, some bool) bool {
 	h := mix2(st.id^saltRestate, uint64(minute))
 	draw := h & 0xffff
 	if draw >= r.up+r.down {
-		return any
+		return some
 	}
 	if late >= r.after+int64((h>>16&0xffffff)%uint64(r.until-r.after+1)) {
-		return any
+		return some
 	}
 	by := r.by
 	if draw < r.up {
 		by = -by
 	}
-	if !any {
+	if !some {
 		// Something that never was: it is seen until it is taken back.
 		if by < 0 || late < 0 || st.every > 0 || h>>40%4 != 0 {
 			return false

@@ -200,7 +200,7 @@ func TestWhatTheSpecificationDoesNotKnowYet(t *testing.T) {
 		},
 		{
 			name: "the list of rows was once documented as result", endpoint: "embeddings", options: simulator.Options{ResultKey: "result"}, says: "results",
-			undo: func(t *testing.T, _ *api.Endpoint, body []byte) []byte {
+			undo: func(_ *testing.T, _ *api.Endpoint, body []byte) []byte {
 				return bytes.ReplaceAll(body, []byte(`"result":`), []byte(`"results":`))
 			},
 		},
