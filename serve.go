@@ -81,7 +81,7 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 	}
 
 	e := &exporter{load: load, logger: logger, reloading: make(chan struct{}, 1)}
-	e.collector = collector.New(collector.Options{Views: e, Statuses: e, StateBytes: e.stateBytes, Logger: logger})
+	e.collector = collector.New(collector.Options{Views: e, Statuses: e, StateBytes: e.stateBytes, Logger: logger, Now: e.now})
 	if e.ledger, err = ledger.Open(ledger.Options{Dir: c.storagePath, Logger: logger, Committed: e.collector.Commit}); err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 				level.Info(logger).Log("msg", "Demo of a simulated organization", "open", "http://"+visitable(addresses[0])+"/", "metrics", "http://"+visitable(addresses[0])+c.telemetryPath)
 			}
 		},
-		Logger: logger, WebLogger: slogger,
+		Logger: logger, WebLogger: slogger, Now: e.now,
 	})
 	var background sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
@@ -157,6 +157,16 @@ func (e *exporter) View() *ledger.View { return e.ledger.View() }
 func (e *exporter) Status() []fetcher.Status { return e.scheduler.Status() }
 
 func (e *exporter) stateBytes() int64 { return e.ledger.Bytes() }
+
+// now is the API's time where its answers have shown that the local clock is wrong: the day of "cost today" turns with
+// the API's. Every organization's API is on UTC, so the first one speaks for all.
+func (e *exporter) now() time.Time {
+	p := e.current.Load()
+	if p == nil {
+		return time.Now()
+	}
+	return p.organizations[0].Client.Now()
+}
 
 func (e *exporter) config() string { return string(e.current.Load().config.Redacted()) }
 

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/openai-exporter/openai_exporter/internal/simulator"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// build makes the real binary.
+func build(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), name)
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// execute starts the real binary in a process of its own; it is killed when the test ends.
+func execute(t *testing.T, binary string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, log: &logBuffer{}, stdout: &logBuffer{}, ended: make(chan struct{})}
+	cmd := exec.CommandContext(t.Context(), binary, append([]string{"--web.listen-address=127.0.0.1:0"}, args...)...)
+	cmd.Stdout, cmd.Stderr = p.stdout, p.log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.cancel = func() { _ = cmd.Process.Signal(os.Interrupt) }
+	go func() {
+		defer close(p.ended)
+		_ = cmd.Wait() // How it ended is in the exit code.
+		p.code = cmd.ProcessState.ExitCode()
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-p.ended
+	})
+	return p
+}
+
+// What of a scrape differs from run to run: times, sizes and how often something was done.
+var volatile = regexp.MustCompile(`^(openai_exporter_(poll|api_request|state_commit)_\w+|openai_exporter_\w*(timestamp_seconds|state_bytes|polls_total|audits_total|api_requests_total)|openai_exporter_build_info)\b`)
+
+// TestScrapeOfTheRealBinary holds all that a scrape shows of a small organization at a fixed moment.
+func TestScrapeOfTheRealBinary(t *testing.T) {
+	now := time.Date(2026, 11, 10, 9, 17, 0, 0, time.UTC)
+	_, baseURL := simulate(t, simulator.Options{Seed: 3, Clock: simulator.NewClock(now, 0).Now})
+	args, _ := configure(t, baseURL, goodKey, `
+usage:
+  interval: 1s
+  group_by: [project_id]
+  endpoints: {vector_stores: {interval: 1s}, code_interpreter_sessions: {interval: 1s}}
+costs: {interval: 1s, group_by: [line_item]}
+counters: {start: today, zero_hold: 0s}`)
+	p := execute(t, build(t), args...)
+	p.ready()
+	eventually(t, "the audits", func() bool {
+		for _, m := range p.families()["openai_exporter_audits_total"].GetMetric() {
+			if labels := m.GetLabel(); m.GetCounter().GetValue() == 0 && labels[len(labels)-1].GetValue() == "success" {
+				return false
+			}
+		}
+		return true
+	})
+	_, body := p.get("/metrics")
+	var got strings.Builder
+	lines := bufio.NewScanner(strings.NewReader(body))
+	for lines.Scan() {
+		line := lines.Text()
+		sample := strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE ")
+		if !strings.HasPrefix(sample, "openai_") {
+			continue // Metrics of Go, of the process and of the HTTP handler are not ours.
+		}
+		if volatile.MatchString(line) {
+			if strings.Contains(line, "_bucket{") {
+				continue
+			}
+			if strings.HasPrefix(line, "openai_exporter_build_info") {
+				line = "openai_exporter_build_info{} 1"
+			}
+			line = line[:strings.LastIndexByte(line, ' ')] + " …"
+		}
+		got.WriteString(line + "\n")
+	}
+	golden := filepath.Join("testdata", "scrape.golden")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("scrape (-want +got), rewrite with -update:\n%s", diff)
+	}
+	if code := p.stop(); code != 0 {
+		t.Errorf("exit code %d after SIGINT:\n%s", code, p.log)
+	}
+}
