@@ -129,11 +129,14 @@ func (st *stage) start(r *Read, from int64) {
 	m.Final = f.spanOf(min(origin, from, st.asOf-int64(f.options.AuditWindow/time.Second)))
 	m.Afresh = false
 	m.Start = f.options.StartText
-	logger := f.logger()
 	if explicit {
-		level.Info(logger).Log("msg", "Ledger started", "counts_from", time.Unix(origin, 0).UTC().Format(time.RFC3339), "note", "start is floored to a full UTC hour for usage and a full UTC day for costs")
+		unit := "UTC hour"
+		if f.options.Endpoint.IsCosts() {
+			unit = "UTC day"
+		}
+		level.Info(f.logger()).Log("msg", "Ledger started", "counts_from", time.Unix(origin, 0).UTC().Format(time.RFC3339), "floored_to", unit)
 	} else {
-		level.Info(logger).Log("msg", "Ledger started", "counts_from", "now", "baseline_from", time.Unix(from, 0).UTC().Format(time.RFC3339))
+		level.Info(f.logger()).Log("msg", "Ledger started", "counts_from", "now")
 	}
 }
 
