@@ -94,7 +94,7 @@ vet: ## Run go vet, the end-to-end test included
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters of .golangci.yml
-	@$(GOLANGCI_LINT) run
+	@$(GOLANGCI_LINT) run --allow-serial-runners
 
 .PHONY: unit
 unit: ## Run the tests of the main module; PKG and RUN narrow them
