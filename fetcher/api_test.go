@@ -360,10 +360,10 @@ func first(answers ...func(http.ResponseWriter, *http.Request) bool) func(http.R
 	}
 }
 
-// torn breaks off in the middle of a page.
-func torn(w http.ResponseWriter, _ *http.Request) bool {
+// torn breaks off in the middle of a page, behind a row that must not be counted.
+func torn(w http.ResponseWriter, r *http.Request) bool {
 	w.Header().Set("Content-Length", "100000")
-	_, _ = w.Write([]byte(`{"object":"page","data":[{"start_time":946684800,"results":[{"num_model_requests":1000,"model":"m","project_id":"p"},`))
+	_, _ = fmt.Fprintf(w, `{"object":"page","data":[{"start_time":%s,"results":[{"num_model_requests":1000,"model":"m","project_id":"p"},`, r.URL.Query().Get("start_time"))
 	w.(http.Flusher).Flush()
 	panic(http.ErrAbortHandler)
 }

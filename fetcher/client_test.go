@@ -474,8 +474,8 @@ func TestAReplacedKeyIsUsedAtOnce(t *testing.T) {
 		key := &word{text: secret}
 		seen := &witness{}
 		c := client(t, serve(t, f), seen, func(o *fetcher.ClientOptions) { o.Key = key })
-		if _, err := c.Read(t.Context(), embeddings(t, minutes(3))); fetcher.Code(err) != "401" || key.reads != 1 {
-			t.Errorf("error = %v after the key was read anew %d times", err, key.reads)
+		if _, err := c.Read(t.Context(), embeddings(t, minutes(3))); fetcher.Code(err) != "401" || key.reads != 1 || len(f.asks()) != 1 {
+			t.Errorf("error = %v after the key was read anew %d times and sent %d times", err, key.reads, len(f.asks()))
 		}
 		// The key is replaced in a way that only reading it shows.
 		key.set(fresh, nil)
@@ -535,6 +535,16 @@ func TestTheAPIsClockIsFollowed(t *testing.T) {
 		}
 		if n := len(seen.logged("level=warn")); n != 1 {
 			t.Errorf("%d warnings, want 1: %v", n, seen.logged(""))
+		}
+		for _, date := range [][]string{nil, {"yesterday"}} {
+			f.before = func(w http.ResponseWriter, _ *http.Request) bool {
+				w.Header()["Date"] = date
+				return false
+			}
+			r, err := c.Read(t.Context(), embeddings(t, minutes(3)))
+			if err != nil || !r.AsOf.Equal(time.Now()) {
+				t.Errorf("Date %v: AsOf = %v, want the local clock's %v: %v", date, r.AsOf, time.Now(), err)
+			}
 		}
 	})
 }

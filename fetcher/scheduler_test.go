@@ -334,10 +334,13 @@ func TestAKeyThatIsMissingIsWaitedFor(t *testing.T) {
 		if st := status(t, s, "embeddings"); st.State != fetcher.StateFailing || !strings.Contains(st.Error, "/run/key does not exist") || len(f.asks()) != 0 {
 			t.Errorf("without a key: %+v, %d requests", st, len(f.asks()))
 		}
+		// The tick that was to come is used all the same.
+		tick := status(t, s, "embeddings").NextPoll
+		until(tick.Add(-10 * time.Second))
 		key.set(secret, nil)
 		pass(2 * time.Second)
-		if st := status(t, s, "embeddings"); st.State != fetcher.StateOK {
-			t.Errorf("with a key: %+v", st)
+		if st := status(t, s, "embeddings"); st.State != fetcher.StateOK || !st.NextPoll.Equal(tick) {
+			t.Errorf("with a key: %+v, want the next poll at %s", st, tick)
 		}
 	})
 }
@@ -493,13 +496,16 @@ func (s *script) AuditWindow(now time.Time) (ledger.Window, bool) {
 	return ledger.Window{Width: api.Hour, From: hour.Add(-10 * time.Hour), To: hour.Add(-2 * time.Hour), Audit: true}, s.audits != 0
 }
 
-func (s *script) Book(_ context.Context, r *ledger.Read) error {
+func (s *script) Book(ctx context.Context, r *ledger.Read) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.book != nil {
 		if err := s.book(r); err != nil {
 			return err
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	if r.Window.Audit && s.audits > 0 {
 		s.audits--
