@@ -199,10 +199,9 @@ func (p *poller) finish(took time.Duration, err error) time.Time {
 
 	p.mu.Lock()
 	p.status.LastPoll, p.status.NextPoll = now.UTC(), next
-	switch {
-	case err == nil:
+	if err == nil {
 		p.status.State, p.status.Error, p.status.Failures, p.status.LastSuccess = StateOK, "", 0, now.UTC()
-	default:
+	} else {
 		p.status.State, p.status.Error = StateFailing, err.Error()
 		p.status.Failures++
 		if e != nil && e.Class == ClassNotFound && !p.succeeded {
@@ -253,8 +252,8 @@ func (p *poller) complain(known map[string]bool, message string, state State, er
 // audit may have been told to leave the endpoint alone for longer.
 func (p *poller) audits(ctx context.Context, next time.Time) time.Time {
 	for time.Until(next) > 0 {
-		any, err := p.take(ctx, priorityAudit, p.polled.Feed.AuditWindow)
-		if ctx.Err() != nil || !any {
+		due, err := p.take(ctx, priorityAudit, p.polled.Feed.AuditWindow)
+		if ctx.Err() != nil || !due {
 			return next
 		}
 		if p.observer != nil {
