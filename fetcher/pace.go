@@ -8,7 +8,7 @@ import (
 const (
 	// slowest bounds how far polls are spread out while the API is in trouble, unless ten intervals are longer.
 	slowest = 10 * time.Minute
-	// slowestPermanent bounds the same for trouble that only somebody's action ends, unless five intervals are longer.
+	// slowestPermanent bounds the same for trouble that only somebody's action ends, unless one interval is longer.
 	slowestPermanent = 15 * time.Minute
 	// keyLook is how often an endpoint that waits for another key looks for one.
 	keyLook = time.Second
@@ -51,7 +51,8 @@ func (g grid) next(now, last time.Time, pause time.Duration) time.Time {
 func pause(interval time.Duration, permanent bool, failures int) time.Duration {
 	first, limit := interval, max(10*interval, slowest)
 	if permanent {
-		first, limit = 5*interval, max(5*interval, slowestPermanent)
+		limit = max(interval, slowestPermanent)
+		first = min(5*interval, limit)
 	}
 	for ; failures > 1 && first < limit; failures-- {
 		first *= 2

@@ -65,7 +65,7 @@ func TestThePauseGrowsWithTheTrouble(t *testing.T) {
 		{15 * time.Minute, false, minutes(15, 30, 60, 120, 150, 150)},
 		{15 * time.Second, false, minutes(0.25, 0.5, 1, 2, 4, 8, 10, 10)},
 		{time.Minute, true, minutes(5, 10, 15, 15)},
-		{15 * time.Minute, true, minutes(75, 75)},
+		{15 * time.Minute, true, minutes(15, 15)},
 	} {
 		for i, want := range tc.want {
 			if got := pause(tc.interval, tc.permanent, i+1); got != want {

@@ -164,6 +164,24 @@ func TestABillMissedForMonthsIsCaughtUp(t *testing.T) {
 	}
 }
 
+func TestALongerLookbackCountsNoFoldedDayAgain(t *testing.T) {
+	g := costsRig(t).open()
+	b := bill{}
+	g.bookBill(b)
+	for range 50 { // over a month's end
+		g.pass(24 * time.Hour)
+		b[g.now.Truncate(24*time.Hour)] = map[string]string{"gpt-5, input": "1"}
+		g.bookBill(b)
+	}
+	g.options.Lookback = 80 * 24 * time.Hour
+	g.configure()
+	g.bookBill(b)
+	g.bookBill(b)
+	if usd, _ := g.costs(); usd["gpt-5, input"] != "50" {
+		t.Errorf("cost = %v", usd)
+	}
+}
+
 func TestAStockIsTheNewestBucketThatHasIt(t *testing.T) {
 	g := newRig(t)
 	stores, _ := api.Find("vector_stores")
@@ -212,6 +230,33 @@ func TestAStockIsTheNewestBucketThatHasIt(t *testing.T) {
 	}
 	if _, due := g.feed.AuditWindow(g.now); due {
 		t.Error("a stock is audited")
+	}
+}
+
+func TestANewMeasureInTheMiddleOfAnHourIsNotBackdated(t *testing.T) {
+	g := newRig(t)
+	g.options.Lookback = 10 * time.Minute
+	older := *embeddings
+	older.Measures = embeddings.Measures[:1]
+	g.options.Endpoint = &older
+	g.open()
+	g.poll()
+	g.audit()
+	g.pass(time.Minute)
+	g.use(0, a, 10)
+	for range 20 {
+		g.pass(time.Minute)
+		g.poll()
+	}
+	g.options.Endpoint = embeddings
+	g.open()
+	g.poll()
+	g.pass(time.Minute)
+	g.use(0, a, 1)
+	g.settle() // the hour changes hands: some of its minutes were recorded without the measure
+	s := g.ledger.View().Feeds[0].Series[0]
+	if requests, tokens := number(t, s.Values[0]), number(t, s.Values[1]); requests != 11 || tokens != 3 {
+		t.Errorf("%d requests, %d tokens; want 11 and 3", requests, tokens)
 	}
 }
 

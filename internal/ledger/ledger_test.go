@@ -283,6 +283,21 @@ func TestASpanChangesHandsOnlyWhole(t *testing.T) {
 	g.expectAmount("withheld", g.measure().Withheld, 0)
 }
 
+func TestAChangedWidthShowsAtOnce(t *testing.T) {
+	g := newRig(t)
+	g.options.Width, g.options.Lookback = api.Hour, 10*time.Minute
+	g.now = noon.Add(20 * time.Minute) // 12:50
+	g.open()
+	g.poll()
+	g.audit()
+	g.options.Width = api.Minute
+	g.configure()
+	g.pass(time.Minute)
+	g.use(0, a, 7)
+	g.poll() // must read the hour from its start, else it could not take it over
+	g.expect(counts{a: 7})
+}
+
 func TestCatchingUpIsNoFindingOfTheAudit(t *testing.T) {
 	g := newRig(t).open()
 	g.poll()
@@ -654,6 +669,7 @@ func TestANewSeriesIsShownAsZeroFirst(t *testing.T) {
 		g.use(0, a, 42)
 		g.poll()
 		g.expect(counts{a: 0})
+		born := g.ledger.View().Feeds[0].Series[0].Born
 		time.Sleep(2*time.Minute - time.Second)
 		synctest.Wait()
 		g.expect(counts{a: 0})
@@ -675,6 +691,9 @@ func TestANewSeriesIsShownAsZeroFirst(t *testing.T) {
 		<-done
 		g.open()
 		g.expect(counts{a: 42})
+		if got := g.ledger.View().Feeds[0].Series[0].Born; !got.Equal(born) {
+			t.Errorf("the series was born %s, and now says %s", born, got)
+		}
 	})
 }
 
