@@ -173,6 +173,9 @@ func TestALongerLookbackCountsNoFoldedDayAgain(t *testing.T) {
 		b[g.now.Truncate(24*time.Hour)] = map[string]string{"gpt-5, input": "1"}
 		g.bookBill(b)
 	}
+	if n := len(g.ledger.View().Feeds[0].Days); n > 35 {
+		t.Errorf("%d days are held", n)
+	}
 	g.options.Lookback = 80 * 24 * time.Hour
 	g.configure()
 	g.bookBill(b)

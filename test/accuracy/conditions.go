@@ -18,6 +18,8 @@ type condition struct {
 	kills int
 	// downtime is how long the exporter is down in the middle of it, while usage goes on.
 	downtime time.Duration
+	// sleep is how long the process is stopped with SIGSTOP, wherever it is just then, as when a machine sleeps.
+	sleep time.Duration
 }
 
 // conditions are what `make accuracy` measures.
@@ -34,8 +36,8 @@ var conditions = []condition{
 
 // hostile is all of it at once, shortened: the one that the test suite runs.
 var hostile = condition{
-	name: "everything at once", about: "late, restated, faults, kill -9 and hours of downtime",
-	profiles: []string{"late-hours", "restated", "faulty"}, live: 3 * time.Hour, kills: 3, downtime: 5 * time.Hour,
+	name: "everything at once", about: "late, restated, faults, kill -9, hours of downtime and a day of sleep",
+	profiles: []string{"late-hours", "restated", "faulty"}, live: 3 * time.Hour, kills: 3, downtime: 5 * time.Hour, sleep: 26 * time.Hour,
 }
 
 func (c condition) combined() (simulator.Conditions, error) {

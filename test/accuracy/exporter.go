@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -71,6 +72,15 @@ func (e *exporter) start(ctx context.Context) error {
 func (e *exporter) kill() {
 	_ = e.process.Process.Kill() // An error means that it has ended already.
 	<-e.ended
+}
+
+// sleep stops the process wherever it is, and lets it go on after something has happened.
+func (e *exporter) sleep(meanwhile func()) error {
+	if err := e.process.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	meanwhile()
+	return e.process.Process.Signal(syscall.SIGCONT)
 }
 
 // metrics are the families of a scrape.

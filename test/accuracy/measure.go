@@ -127,11 +127,12 @@ func measure(ctx context.Context, binary string, c condition, seed uint64) (resu
 	if err := e.until(ctx, func(m metrics) (bool, string) { return everywhere(m, nil) }); err != nil {
 		return result{}, fmt.Errorf("start: %w", err)
 	}
-	origin := clock.Now()
-	baseline := truths(sim, origin, origin.Add(time.Minute), origin)
+	began := clock.Now()
+	baseline := truths(sim, began, began.Add(time.Minute), began)
+	origin := began // moves with the leaps of the clock, so that the time lived is what lies between
 
 	rng := rand.New(rand.NewPCG(seed, 1))
-	down := c.downtime == 0
+	down, slept := c.downtime == 0, c.sleep == 0
 	killed := 0
 	var polls, failed float64
 	tally := func() {
@@ -163,10 +164,17 @@ func measure(ctx context.Context, binary string, c condition, seed uint64) (resu
 			tally()
 			e.kill()
 			clock.Advance(c.downtime)
-			origin = origin.Add(c.downtime) // for the measure of what is left to do
+			origin = origin.Add(c.downtime)
 			if err := e.start(ctx); err != nil {
 				return result{}, err
 			}
+		}
+		if !slept && done > 0.75 {
+			slept = true
+			if err := e.sleep(func() { clock.Advance(c.sleep) }); err != nil {
+				return result{}, err
+			}
+			origin = origin.Add(c.sleep)
 		}
 	}
 	end := clock.Now().Truncate(time.Minute).Add(time.Minute)
@@ -178,7 +186,7 @@ func measure(ctx context.Context, binary string, c condition, seed uint64) (resu
 		}
 	}
 
-	want := truths(sim, time.Date(2026, 11, 10, 9, 17, 0, 0, time.UTC), end, time.Time{})
+	want := truths(sim, began, end, time.Time{})
 	for k, n := range baseline {
 		want[k] = want[k].Sub(n)
 	}
