@@ -1,0 +1,71 @@
+package grafana
+
+import "fmt"
+
+func spend() *Dashboard {
+	const (
+		chosen = `{organization=~"$organization",project_id=~"$project",line_item=~"$line_item"}`
+		today  = "openai_cost_today_usd" + chosen
+		month  = "openai_cost_month_to_date_usd" + chosen
+		usd    = "currencyUSD"
+		asBill = " As the bill has it: it follows usage by some hours and may be corrected for days."
+	)
+	// A bar stands where its hour or day begins, so its query looks ahead.
+	per := func(d string) string {
+		return fmt.Sprintf("increase(openai_cost_usd_total%s[%s] offset -%s)", chosen, d, d)
+	}
+	last := func(d string) string { return fmt.Sprintf("increase(openai_cost_usd_total%s[%s])", chosen, d) }
+	total := func(expr string) string { return "sum(" + expr + ")" }
+	rows := func(expr string) string { return "sum by (organization, project_id, line_item) (" + expr + ")" }
+	return newDashboard(Dashboard{
+		UID: "openai-spend", Title: "OpenAI / Spend",
+		Description: "What OpenAI bills, by project and line item, from the Costs API. Days and months are UTC.",
+		Time:        timeRange{"now-7d", "now"}, Timezone: "utc", Refresh: "5m",
+	}, []variable{
+		choice("organization", "Organization", "openai_cost_month_to_date_usd", "organization"),
+		choice("project", "Project", `openai_cost_usd_total{organization=~"$organization"}`, "project_id"),
+		choice("line_item", "Line item", `openai_cost_usd_total{organization=~"$organization",project_id=~"$project"}`, "line_item"),
+	},
+		row{height: 4, panels: []*panel{
+			stat("Today", "Since 00:00 UTC."+asBill, usd, total(today)),
+			stat("Month to date", "Since the first of the month, 00:00 UTC."+asBill, usd, total(month)),
+			stat("Last 24 hours", "What came onto the bill within 24 hours, late items and corrections upwards of days before included.", usd, total(last("24h"))),
+			stat("In the time range", "What came onto the bill within the time range.", usd, total(last("$__range"))),
+			stat("Withheld", "How far the counters are ahead of the bill after corrections downwards, all projects together. They stand still until new spend has paid it back; today and month to date are not affected.",
+				usd, `sum(openai_exporter_withheld{organization=~"$organization",endpoint="costs",measure="cost_usd"})`),
+			stat("Bill last read", "How long ago the Costs API was last read with success. It is polled every 15 minutes unless configured otherwise.",
+				"s", `max(time() - openai_exporter_last_success_timestamp_seconds{organization=~"$organization",endpoint="costs"})`).
+				limits(good, from(3600, warning), from(7200, bad)),
+		}},
+		row{height: 9, panels: []*panel{
+			bars("Spend per day by project", "One bar per UTC day, when it came onto the bill; the last one is still growing.", usd, "1d", named("project_id", per("1d"))).signed().key("sum", "Total"),
+			bars("Spend per hour by project", "One bar per hour, when it came onto the bill; the last one is still growing. The bill arrives in lumps.", usd, "1h", named("project_id", per("1h"))).signed().key("sum", "Total"),
+		}},
+		row{title: "By project and line item", height: 9, panels: []*panel{
+			ranking("Today by project", "Since 00:00 UTC."+asBill, usd, 10, named("project_id", today)),
+			ranking("Month to date by project", "Since the first of the month, 00:00 UTC."+asBill, usd, 10, named("project_id", month)),
+			ranking("Month to date by line item", "The ten largest line items: model and kind of usage, as the bill spells them."+asBill, usd, 10, named("line_item", month)),
+		}},
+		row{height: 10, panels: []*panel{
+			bars("Spend per day by line item", "One bar per UTC day, when it came onto the bill; the last one is still growing.", usd, "1d", named("line_item", per("1d"))).signed().key("sum", "Total"),
+			stacked("Month to date as it builds up", "It falls to the first day's spend when a month begins."+asBill, usd, named("project_id", month)).signed().key("lastNotNull", "Last *"),
+		}},
+		row{title: "The bill in detail", height: 11, panels: []*panel{
+			table("Projects and line items", "What each project spent on what, the most of this month first. The project leads to its usage.", "Month to date",
+				column{name: "Organization", label: "organization", width: 130},
+				column{name: "Project", label: "project_id", width: 260, more: []property{{"links", []any{map[string]any{
+					"title": "Usage of this project", "url": "/d/openai-usage?${__url_time_range}&${datasource:queryparam}&${organization:queryparam}&var-project=${__value.raw}",
+				}}}}},
+				column{name: "Line item", label: "line_item"},
+				column{name: "Today", expr: rows(today), unit: usd, width: 110},
+				column{name: "Month to date", expr: rows(month) + " or 0 * " + rows(last("$__range")), unit: usd, width: 130},
+				column{name: "In the time range", expr: rows(last("$__range")), unit: usd, width: 150},
+			).wide(15),
+			table("Quantities billed", "How much of each line item was billed within the time range, in the bill's own unit, by all projects together.", "Quantity",
+				column{name: "Line item", label: "line_item"},
+				column{name: "Unit", label: "unit", width: 150},
+				column{name: "Quantity", expr: `sum by (line_item, unit) (increase(openai_cost_quantity_total{organization=~"$organization",line_item=~"$line_item"}[$__range])) > 0`, unit: "short", width: 130},
+			),
+		}},
+	)
+}
