@@ -1,0 +1,37 @@
+package ledger
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Each hands out what was read without booking it: for every bucket, oldest first, the label sets with their sums in
+// the order of their labels. other are the labels of the series that the label set is folded into where there is no
+// room for it. The slices must not be changed.
+func (r *Read) Each(yield func(start time.Time, row Row, other []Label)) error {
+	slices.SortFunc(r.buckets, func(a, b readBucket) int { return a.start.Compare(b.start) })
+	others := make([][]Label, len(r.groups))
+	for i := range r.groups {
+		for _, name := range r.groups[i].labels {
+			others[i] = append(others[i], Label{name, Other})
+		}
+	}
+	for i := range r.buckets {
+		b := &r.buckets[i]
+		if b.repeated {
+			return fmt.Errorf("the API answered with the bucket %s twice", b.start.UTC().Format(time.RFC3339))
+		}
+		for gi, cells := range b.cells {
+			for _, key := range slices.Sorted(maps.Keys(cells)) {
+				labels, err := labelsOf(indexKey(gi, []byte(key)))
+				if err != nil {
+					return err
+				}
+				yield(b.start, Row{Labels: labels, Measures: r.groups[gi].measures, Values: cells[key]}, others[gi])
+			}
+		}
+	}
+	return nil
+}
