@@ -1,0 +1,170 @@
+//go:build e2e
+
+package dashboards_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A prom is a running Prometheus, and the simulated API at the other end.
+type prom struct{ url, api string }
+
+// startAll starts a simulated API, an exporter of two organizations and Prometheus. The settings are lines of
+// usage.endpoints.
+func startAll(t *testing.T, settings string) *prom {
+	t.Helper()
+	binary := build(t)
+	api, target, dir := freeAddress(t), freeAddress(t), t.TempDir()
+	p := &prom{url: "http://" + freeAddress(t), api: "http://" + api}
+	start(t, "simulator", binary, "simulate", "--listen-address="+api, "--scale=20", "--lateness=minutes")
+	eventually(t, 30*time.Second, "the simulator answers", func() error { return p.control(t, "faults?profile=none") })
+
+	if settings == "" {
+		settings = "    vector_stores: {bucket_width: 1h, interval: 5s}\n    code_interpreter_sessions: {bucket_width: 1h, interval: 2s}\n"
+	}
+	organization := fmt.Sprintf("{api_key_file: key, base_url: %q, requests_per_minute: 6000, name: ", p.api+"/v1")
+	write(t, filepath.Join(dir, "key"), "sk-admin-dashboards\n")
+	write(t, filepath.Join(dir, "exporter.yml"), fmt.Sprintf(`
+organizations:
+  - %sacme}
+  - %sbeta}
+usage:
+  interval: 1s
+  audit: {interval: 5s, window: 12h}
+  endpoints:
+%s
+costs: {interval: 2s}
+names: {enabled: false}
+limits: {enabled: false}
+counters: {start: %q, zero_hold: 0s}
+`, organization, organization, settings, time.Now().UTC().Add(-10*time.Hour).Format(time.RFC3339)))
+	start(t, "exporter", binary, "--config.file="+filepath.Join(dir, "exporter.yml"), "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+target)
+
+	write(t, filepath.Join(dir, "prometheus.yml"), fmt.Sprintf(`
+global: {scrape_interval: 1s, scrape_timeout: 1s}
+scrape_configs:
+  - job_name: openai
+    static_configs: [{targets: [%q]}]
+`, target))
+	start(t, "prometheus", prometheus(t), "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "prometheus"), "--web.listen-address="+strings.TrimPrefix(p.url, "http://"))
+
+	p.seen(t, "Prometheus scrapes the exporter", `up{job="openai"} == 1`)
+	p.seen(t, "every endpoint is read", "count(openai_up) == sum(openai_up) and count(openai_up) == count(openai_endpoint_available)")
+	// Increases are counted from what Prometheus saw first, so that has to lie behind before things change.
+	p.seen(t, "costs are scraped for a while", "openai_cost_usd_total offset 5s")
+	return p
+}
+
+// trouble lets happen what panels on corrections and errors are about.
+func (p *prom) trouble(t *testing.T) {
+	t.Helper()
+	for _, step := range []struct{ what, control, seen string }{
+		{
+			"the API corrects itself downwards, in the bill too", "conditions?profile=restated",
+			`sum(increase(openai_exporter_audit_difference_total{direction="down"}[5m])) > 0 and sum(increase(openai_exporter_restated_total{direction="down",measure="cost_usd"}[5m])) > 0`,
+		},
+		{
+			"requests fail", "faults?profile=faulty",
+			`sum(increase(openai_exporter_api_requests_total{code!="200"}[5m])) > 10`,
+		},
+		{
+			"what was late arrives at once", "conditions?profile=instant",
+			`sum(increase(openai_exporter_audit_difference_total{direction="up"}[5m])) > 0 and sum(increase(openai_exporter_restated_total{direction="up"}[5m])) > 0`,
+		},
+	} {
+		if err := p.control(t, step.control); err != nil {
+			t.Fatal(err)
+		}
+		p.seen(t, step.what, step.seen)
+	}
+}
+
+func (p *prom) control(t *testing.T, path string) error {
+	t.Helper()
+	_, err := do(t.Context(), http.MethodPost, p.api+"/_simulator/"+path)
+	return err
+}
+
+// seen waits until a query has an answer.
+func (p *prom) seen(t *testing.T, what, expr string) {
+	t.Helper()
+	eventually(t, 90*time.Second, what, func() error {
+		n, err := p.points(t, expr, true)
+		if err == nil && n == 0 {
+			err = errors.New("not seen yet")
+		}
+		return err
+	})
+}
+
+var labelValues = regexp.MustCompile(`^label_values\((.+), ([a-z_]+)\)$`)
+
+// values are what Grafana offers for a variable.
+func (p *prom) values(t *testing.T, definition string) ([]string, error) {
+	t.Helper()
+	m := labelValues.FindStringSubmatch(definition)
+	if m == nil {
+		return nil, fmt.Errorf("unknown query %q", definition)
+	}
+	var values []string
+	err := p.get(t, "/api/v1/label/"+m[2]+"/values", url.Values{"match[]": {m[1]}}, &values)
+	return values, err
+}
+
+// points asks a query as a panel does and counts the numbers in the answer.
+func (p *prom) points(t *testing.T, expr string, instant bool) (int, error) {
+	t.Helper()
+	type pair [2]any
+	var data struct {
+		Result []struct {
+			Value  pair
+			Values []pair
+		}
+	}
+	var err error
+	if now := time.Now(); instant {
+		err = p.get(t, "/api/v1/query", url.Values{"query": {expr}}, &data)
+	} else {
+		err = p.get(t, "/api/v1/query_range", url.Values{
+			"query": {expr}, "step": {"5"}, "start": {fmt.Sprint(now.Add(-5 * time.Minute).Unix())}, "end": {fmt.Sprint(now.Unix())},
+		}, &data)
+	}
+	n := 0
+	for _, s := range data.Result {
+		for _, v := range append(s.Values, s.Value) {
+			if text, ok := v[1].(string); ok && text != "NaN" {
+				n++
+			}
+		}
+	}
+	return n, err
+}
+
+// get fails for a warning, too: Prometheus warns of a rate over a gauge, for example.
+func (p *prom) get(t *testing.T, path string, q url.Values, data any) error {
+	t.Helper()
+	body, err := do(t.Context(), http.MethodGet, p.url+path+"?"+q.Encode())
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Data            json.RawMessage
+		Warnings, Infos []any
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return err
+	}
+	if len(answer.Warnings)+len(answer.Infos) > 0 {
+		return fmt.Errorf("%s: %v %v", q, answer.Warnings, answer.Infos)
+	}
+	return json.Unmarshal(answer.Data, data)
+}
