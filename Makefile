@@ -137,8 +137,8 @@ manifests: $(PROMTOOL) $(AMTOOL) ## Check everything in deploy/ and the example 
 	$(GO) test -count=1 ./deploy/...
 
 .PHONY: e2e
-e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) ## Run the real binary against a real Prometheus and Alertmanager
-	@PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) ALERTMANAGER=$(ALERTMANAGER) $(GO) test -tags e2e -count=1 -timeout 10m ./test/e2e/...
+e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) ## Run the real binary under kill -9 and faults, and against a real Prometheus and Alertmanager
+	@PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) ALERTMANAGER=$(ALERTMANAGER) $(GO) test -tags e2e -count=1 -timeout 20m ./test/...
 
 .PHONY: accuracy
 accuracy: ## Measure counted ÷ truth against a hostile API, condition by condition

@@ -91,7 +91,9 @@ func startDemo(ctx context.Context, logger log.Logger) (*demo, error) {
 	d := &demo{dir: dir}
 	d.stop = func() {
 		cancel()
-		<-ended
+		if err := <-ended; err != nil {
+			level.Warn(logger).Log("msg", "The simulator did not stop cleanly", "err", err)
+		}
 		if err := os.RemoveAll(dir); err != nil {
 			level.Warn(logger).Log("msg", "The demo's state was not removed", "dir", dir, "err", err)
 		}

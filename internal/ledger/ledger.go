@@ -205,9 +205,9 @@ func (l *Ledger) Run(ctx context.Context) {
 	// A release that could not be written is tried again after this long.
 	const retry = time.Second
 	for {
-		wait, any := l.release(time.Now())
+		wait, held := l.release(time.Now())
 		timer := time.NewTimer(wait)
-		if !any {
+		if !held {
 			timer.Stop()
 		} else if wait <= 0 {
 			timer.Reset(retry)
@@ -224,7 +224,7 @@ func (l *Ledger) Run(ctx context.Context) {
 }
 
 // release releases what is due and returns how long it is until the next release, if there is any.
-func (l *Ledger) release(now time.Time) (wait time.Duration, any bool) {
+func (l *Ledger) release(now time.Time) (wait time.Duration, held bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var stages []*stage

@@ -670,7 +670,7 @@ func TestANewSeriesIsShownAsZeroFirst(t *testing.T) {
 		g.poll()
 		g.expect(counts{a: 0})
 		born := g.ledger.View().Feeds[0].Series[0].Born
-		time.Sleep(2*time.Minute - time.Second)
+		<-time.After(2*time.Minute - time.Second)
 		synctest.Wait()
 		g.expect(counts{a: 0})
 		// A crash now: nobody knows whether the zero was seen, so it is shown once more.
@@ -680,10 +680,10 @@ func TestANewSeriesIsShownAsZeroFirst(t *testing.T) {
 		ctx, cancel = context.WithCancel(t.Context())
 		done = make(chan struct{})
 		run()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		g.expect(counts{a: 0})
-		time.Sleep(time.Minute + time.Second)
+		<-time.After(time.Minute + time.Second)
 		synctest.Wait()
 		g.expect(counts{a: 42})
 		// A crash after the release: the counter must not fall back to zero.

@@ -20,6 +20,8 @@ type condition struct {
 	downtime time.Duration
 	// sleep is how long the process is stopped with SIGSTOP, wherever it is just then, as when a machine sleeps.
 	sleep time.Duration
+	// settle is how far the API's clock leaps at a time once usage has ended; settlingStep unless set.
+	settle time.Duration
 }
 
 // conditions are what `make accuracy` measures.
@@ -37,7 +39,7 @@ var conditions = []condition{
 // hostile is all of it at once, shortened: the one that the test suite runs.
 var hostile = condition{
 	name: "everything at once", about: "late, restated, faults, kill -9, hours of downtime and a day of sleep",
-	profiles: []string{"late-hours", "restated", "faulty"}, live: 3 * time.Hour, kills: 3, downtime: 5 * time.Hour, sleep: 26 * time.Hour,
+	profiles: []string{"late-hours", "restated", "faulty"}, live: 3 * time.Hour, kills: 3, downtime: 5 * time.Hour, sleep: 26 * time.Hour, settle: 10 * time.Hour,
 }
 
 func (c condition) combined() (simulator.Conditions, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,7 +80,7 @@ func (r ratio) value() float64 {
 
 // worse keeps whichever ratio is farther from 1.
 func (r *ratio) worse(other ratio) {
-	if r.measure == "" || math.Abs(other.value()-1) > math.Abs(r.value()-1) {
+	if r.truth == 0 || math.Abs(other.value()-1) > math.Abs(r.value()-1) {
 		*r = other
 	}
 }
@@ -180,7 +181,7 @@ func measure(ctx context.Context, binary string, c condition, seed uint64) (resu
 	end := clock.Now().Truncate(time.Minute).Add(time.Minute)
 	sim.SetEnd(end)
 	for clock.Now().Before(end.Add(settling)) {
-		clock.Advance(settlingStep)
+		clock.Advance(cmp.Or(c.settle, settlingStep))
 		if err := e.progress(ctx); err != nil {
 			return result{}, fmt.Errorf("settle: %w", err)
 		}
