@@ -20,6 +20,8 @@ import (
 //	POST advance?by=1h                                      moves the clock
 //	POST faults?profile=                                    takes over the faults of a profile; "none" ends them
 //	POST conditions?profile=                                takes over all of a profile
+//	POST spike?project=&factor=&from=&to=                   multiplies a project's traffic, for an hour from the next
+//	                                                        minute on by default; without a factor, ends all spikes
 //	POST end?at=                                            stops the traffic; an empty time lets it run on
 func (s *Simulator) Control(clock *Clock) http.Handler {
 	mux := http.NewServeMux()
@@ -63,6 +65,12 @@ func (s *Simulator) Control(clock *Clock) http.Handler {
 		s.SetLateness(c.Lateness)
 		s.SetRestatement(c.Restate)
 		s.SetFaults(c.Faults)
+		return state()
+	})
+	handle("POST /_simulator/spike", func(q url.Values) (any, error) {
+		if err := s.controlSpike(q); err != nil {
+			return nil, err
+		}
 		return state()
 	})
 	handle("POST /_simulator/end", func(q url.Values) (any, error) {

@@ -31,9 +31,11 @@ type Options struct {
 	Scale float64
 	// Begin and End bound the usage: there is none outside [Begin,End). Zero means no bound.
 	Begin, End time.Time
-	Lateness   Lateness
-	Restate    Restatement
-	Faults     Faults
+	// Spikes multiply the traffic of a project for a while.
+	Spikes   []Spike
+	Lateness Lateness
+	Restate  Restatement
+	Faults   Faults
 	// RejectGroupBy names, per endpoint, dimensions that this organization may not group by: 400. "a+b" rejects the
 	// two only together.
 	RejectGroupBy map[string][]string
@@ -151,9 +153,14 @@ func (s *Simulator) SetResultKey(key string) { s.change(func(o *Options) { o.Res
 
 // SetEnd stops the traffic at that moment. A zero time lets it run on.
 func (s *Simulator) SetEnd(t time.Time) {
+	s.changePast(func(o *Options) { o.End = t })
+}
+
+// changePast changes an option that decides what the final sums are, so that those in the cache no longer hold.
+func (s *Simulator) changePast(f func(o *Options)) {
 	s.change(func(o *Options) {
-		o.End = t
-		s.cache = newCache() // What is cached is bounded by the old end.
+		f(o)
+		s.cache = newCache()
 	})
 }
 

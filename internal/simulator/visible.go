@@ -23,6 +23,7 @@ type reading struct {
 	asOf       int64
 	begin, end int64
 	scale      int64
+	surges     []surge
 
 	instant   bool
 	late      Lateness
@@ -39,7 +40,7 @@ type reading struct {
 // read returns how usage is seen at a moment.
 func (v *view) read(asOf int64) *reading {
 	r := &reading{
-		asOf: asOf, begin: unix(v.o.Begin, math.MinInt64/4), end: unix(v.o.End, forever), scale: v.s.scale,
+		asOf: asOf, begin: unix(v.o.Begin, math.MinInt64/4), end: unix(v.o.End, forever), scale: v.s.scale, surges: surges(v.o.Spikes),
 		instant: v.o.Lateness.instant(), late: v.o.Lateness, immediate: per1024(v.o.Lateness.Immediate), tail: chance(v.o.Lateness.TailShare),
 		up: chance(v.o.Restate.Up), down: chance(v.o.Restate.Down), by: v.o.Restate.by(),
 		after: int64(v.o.Restate.After / time.Second), until: int64(max(v.o.Restate.Until, v.o.Restate.After) / time.Second),
@@ -63,7 +64,7 @@ func (r *reading) add(sum *cell, st *stream, minute, from, to int64) {
 		return
 	}
 	var c cell
-	some := st.at(&c, minute, r.scale)
+	some := st.at(&c, minute, r.scaleOf(st, minute))
 	if !some && r.down == 0 {
 		return
 	}
