@@ -53,6 +53,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	printVersion := app.Flag("version", "Show the version and exit.").Bool()
 
 	serve := newServeCommand(app)
+	backfill := newBackfillCommand(app)
+	verify := newVerifyCommand(app)
 	simulate := newSimulateCommand(app)
 
 	command, err := app.Parse(args)
@@ -70,6 +72,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return fail(stderr, err)
 	}
 	switch command {
+	case backfill.name:
+		err = backfill.run(ctx, logger, stdout, stderr)
+	case verify.name:
+		err = verify.run(ctx, logger, stdout)
 	case simulate.name:
 		err = simulate.run(ctx, logger)
 	default:

@@ -69,6 +69,11 @@ func (e *exporter) client(running *plan, valid *config.Valid, o config.Organizat
 			}
 		}
 	}
+	return newClient(o, o.RequestsPerMinute, e.collector, e.logger)
+}
+
+// newClient makes the client of an organization.
+func newClient(o config.Organization, requestsPerMinute int, observer fetcher.Observer, logger log.Logger) (*fetcher.Client, error) {
 	// An environment variable never changes, so a key that is missing there is no use waiting for; a file may come.
 	if o.Key.Env != "" && os.Getenv(o.Key.Env) == "" {
 		return nil, fmt.Errorf("no admin key: set %s to an admin key with the scope api.usage.read, name a file with api_key_file in the configuration, or try --demo", o.Key.Env)
@@ -77,11 +82,11 @@ func (e *exporter) client(running *plan, valid *config.Valid, o config.Organizat
 		Organization:      o.Name,
 		BaseURL:           o.BaseURL,
 		Key:               key{o.Key.Open()},
-		RequestsPerMinute: o.RequestsPerMinute,
+		RequestsPerMinute: requestsPerMinute,
 		HTTP:              o.HTTP.Config(),
 		Version:           version.Version,
-		Logger:            log.With(e.logger, "organization", o.Name),
-		Observer:          e.collector,
+		Logger:            log.With(logger, "organization", o.Name),
+		Observer:          observer,
 	})
 }
 

@@ -73,20 +73,7 @@ func (p plan) buckets() int {
 	return n
 }
 
-// bucket returns start and end of bucket i.
-func (p plan) bucket(i int) (start, end time.Time) {
-	for _, s := range p {
-		if n := s.buckets(); i >= n {
-			i -= n
-			continue
-		}
-		start = s.from.Add(time.Duration(i) * s.width.Duration)
-		return start, start.Add(s.width.Duration)
-	}
-	return time.Time{}, time.Time{}
-}
-
-// ends returns the Unix seconds of all buckets' ends, before them the start of the first.
+// edges returns the Unix seconds of all buckets' ends, before them the start of the first.
 func (p plan) edges() []int64 {
 	out := make([]int64, 0, p.buckets()+1)
 	for _, s := range p {
