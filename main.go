@@ -56,6 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	backfill := newBackfillCommand(app)
 	verify := newVerifyCommand(app)
 	simulate := newSimulateCommand(app)
+	healthcheck := newHealthcheckCommand(app)
 
 	command, err := app.Parse(args)
 	switch {
@@ -78,6 +79,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = verify.run(ctx, logger, stdout)
 	case simulate.name:
 		err = simulate.run(ctx, logger)
+	case healthcheck.name:
+		err = healthcheck.run(ctx)
 	default:
 		err = serve.run(ctx, logger, slogger, stdout)
 	}
