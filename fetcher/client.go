@@ -59,6 +59,7 @@ type Client struct {
 	keys    keyring
 	budget  *budget
 	clock   clock
+	trouble keyTrouble
 	agent   string
 	maxBody int64
 }

@@ -170,10 +170,15 @@ func (p *poller) finish(took time.Duration, err error) time.Time {
 	var e *Error
 	errors.As(err, &e)
 	if err == nil {
-		if len(p.reported) > 0 {
+		switch {
+		case p.awaiting != nil:
+			if p.client.trouble.over() { // Else another endpoint has said so.
+				level.Info(p.logger).Log("msg", "The admin key works now", "failures", p.status.Failures)
+			}
+		case len(p.reported) > 0:
 			level.Info(p.logger).Log("msg", "Polling works again", "failures", p.status.Failures)
-			clear(p.reported)
 		}
+		clear(p.reported)
 		p.succeeded, p.streak = true, 0
 	} else {
 		permanent := e != nil && e.Permanent()
@@ -232,7 +237,7 @@ func (p *poller) complain(known map[string]bool, message string, state State, er
 			logger = level.Error(p.logger)
 		}
 	}
-	if known[kind] {
+	if known[kind] || e != nil && e.keyed() && !p.client.trouble.news(e) {
 		logger = level.Debug(p.logger)
 	} else if state == StateUnavailable {
 		logger, message = level.Info(p.logger), "The organization does not have this endpoint, it is asked for again from time to time"

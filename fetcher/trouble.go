@@ -1,0 +1,40 @@
+package fetcher
+
+import "sync"
+
+// keyTrouble is what the log already knows to be wrong with an organization's key. All endpoints ask with the same one,
+// so the first that is refused speaks for all.
+type keyTrouble struct {
+	mu    sync.Mutex
+	known map[complaint]bool
+}
+
+// A complaint is a way in which one of the keys is refused.
+type complaint struct {
+	keyVersion int
+	text       string
+}
+
+// news says whether nobody has told of this before.
+func (t *keyTrouble) news(e *Error) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := complaint{e.keyVersion, e.text}
+	if t.known[r] {
+		return false
+	}
+	if t.known == nil {
+		t.known = make(map[complaint]bool)
+	}
+	t.known[r] = true
+	return true
+}
+
+// over forgets all of it and says whether there was any.
+func (t *keyTrouble) over() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	was := len(t.known) > 0
+	clear(t.known)
+	return was
+}
