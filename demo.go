@@ -30,7 +30,7 @@ func newSimulateCommand(app *kingpin.Application) *simulateCommand {
 	cmd.Flag("seed", "What decides everything random.").Default("1").Uint64Var(&s.Seed)
 	cmd.Flag("scale", "Multiplies the traffic.").Default("1").Float64Var(&s.Scale)
 	cmd.Flag("speed", "How fast the API's clock runs.").Default("1").Float64Var(&s.Speed)
-	cmd.Flag("start", "Where the API's clock starts, as RFC 3339; now by default.").StringVar(&s.Start)
+	cmd.Flag("start", "Where the API's clock starts, a date (midnight UTC) or an RFC 3339 time; now by default.").StringVar(&s.Start)
 	cmd.Flag("lateness", "How late usage is reported: instant, minutes or hours.").Default("instant").EnumVar(&s.Lateness, "instant", "minutes", "hours")
 	cmd.Flag("restate", "Correct a share of the buckets hours later.").BoolVar(&s.Restate)
 	cmd.Flag("faults", "Which requests go wrong: none, 429 (a fifth is throttled) or mixed (a third fails in every way).").Default("none").EnumVar(&s.Faults, "none", "429", "mixed")
@@ -41,6 +41,13 @@ func newSimulateCommand(app *kingpin.Application) *simulateCommand {
 }
 
 func (c *simulateCommand) run(ctx context.Context, logger log.Logger) error {
+	if c.settings.Start != "" {
+		at, err := moment("--start", c.settings.Start)
+		if err != nil {
+			return err
+		}
+		c.settings.Start = at.Format(time.RFC3339)
+	}
 	o, err := c.settings.ServeOptions()
 	if err != nil {
 		return err

@@ -58,6 +58,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	simulate := newSimulateCommand(app)
 	healthcheck := newHealthcheckCommand(app)
 
+	nameFlags(app)
+	if names, ok := completeCommand(app, args); ok {
+		_, _ = fmt.Fprintln(stdout, strings.Join(names, "\n"))
+		return 0
+	}
 	command, err := app.Parse(args)
 	switch {
 	case done >= 0:
@@ -66,7 +71,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stdout, version.Print(name))
 		return 0
 	case err != nil:
-		return fail(stderr, fmt.Errorf("%w; try --help", err))
+		return fail(stderr, parseError(err))
 	}
 	logger, slogger, err := logging.New(stderr, logLevel, logFormat)
 	if err != nil {

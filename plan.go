@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-kit/log"
@@ -75,8 +76,13 @@ func (e *exporter) client(running *plan, valid *config.Valid, o config.Organizat
 // newClient makes the client of an organization.
 func newClient(o config.Organization, requestsPerMinute int, observer fetcher.Observer, logger log.Logger) (*fetcher.Client, error) {
 	// An environment variable never changes, so a key that is missing there is no use waiting for; a file may come.
-	if o.Key.Env != "" && os.Getenv(o.Key.Env) == "" {
-		return nil, fmt.Errorf("no admin key: set %s to an admin key with the scope api.usage.read, name a file with api_key_file in the configuration, or try --demo", o.Key.Env)
+	if o.Key.Env != "" {
+		if strings.TrimSpace(os.Getenv(o.Key.Env)) == "" {
+			return nil, fmt.Errorf("no admin key: set %s to an admin key with the scope api.usage.read, name a file with api_key_file in the configuration, or try --demo", o.Key.Env)
+		}
+		if _, err := o.Key.Read(); err != nil {
+			return nil, fmt.Errorf("no admin key: %w", err)
+		}
 	}
 	return fetcher.NewClient(fetcher.ClientOptions{
 		Organization:      o.Name,

@@ -72,10 +72,13 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 	if err != nil {
 		return err
 	}
-	for _, w := range valid.Warnings() {
-		level.Warn(logger).Log("msg", "Check the configuration", "warning", w)
+	warn := func() {
+		for _, w := range valid.Warnings() {
+			level.Warn(logger).Log("msg", "Check the configuration", "warning", w)
+		}
 	}
 	if c.configCheck {
+		warn()
 		_, err := fmt.Fprintln(stdout, "The configuration is valid")
 		return err
 	}
@@ -96,6 +99,7 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 	if err != nil {
 		return err
 	}
+	warn() // Only now, so that an error that says the same stands alone.
 
 	srv := server.New(server.Options{
 		Addresses: c.addresses, WebConfigFile: c.webConfigFile, TelemetryPath: c.telemetryPath,

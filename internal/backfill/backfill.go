@@ -99,7 +99,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		defer os.RemoveAll(dir) //nolint:errcheck // What is left in the temporary directory is the system's to clear.
 	} else if _, err := os.Stat(o.Output); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
-			err = fmt.Errorf("%s exists: remove it, or name another file with --output", o.Output)
+			err = fmt.Errorf("the output %s exists: remove it, or name another file with --output", o.Output)
 		}
 		return Result{}, err
 	}
