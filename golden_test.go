@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func build(t *testing.T) string {
 func execute(t *testing.T, binary string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, log: &logBuffer{}, stdout: &logBuffer{}, ended: make(chan struct{})}
-	cmd := exec.CommandContext(t.Context(), binary, append([]string{"--web.listen-address=127.0.0.1:0"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), binary, append(slices.Clone(args), "--web.listen-address=127.0.0.1:0")...)
 	cmd.Stdout, cmd.Stderr = p.stdout, p.log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
