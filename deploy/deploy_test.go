@@ -3,6 +3,7 @@
 package deploy_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -130,16 +131,12 @@ func exists(known []string, name string) bool {
 
 func TestRulesNameOnlyMetricsThatExist(t *testing.T) {
 	known := documentedMetrics(t)
-	recorded := regexp.MustCompile(`[a-z_]+:[a-z0-9_]+:[a-z0-9_]+`)
-	var records []string
-	for _, r := range rules(t) {
-		if r.Record != "" {
-			records = append(records, r.Record)
-		}
-	}
+	records := records(t)
 	for _, r := range rules(t) {
 		name := r.Record + r.Alert
-		for _, m := range recorded.FindAllString(r.Expr, -1) {
+		// What a message asks for is a query, too.
+		text := r.Expr + strings.Join(slices.Sorted(maps.Values(r.Annotations)), " ")
+		for _, m := range recorded.FindAllString(text, -1) {
 			if !slices.Contains(records, m) {
 				t.Errorf("%s uses %s, which no rule records", name, m)
 			}
@@ -152,16 +149,100 @@ func TestRulesNameOnlyMetricsThatExist(t *testing.T) {
 	}
 }
 
+// recorded matches the names of recording rules.
+var recorded = regexp.MustCompile(`\b[a-z_]+:[a-z0-9_]+:[a-z0-9_]+\b`)
+
+func records(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	for _, r := range rules(t) {
+		if r.Record != "" {
+			names = append(names, r.Record)
+		}
+	}
+	return names
+}
+
+func TestDocumentsNameOnlyRecordsThatExist(t *testing.T) {
+	known := records(t)
+	for _, f := range glob(t, "*.md", "docs/*.md", "docs/runbooks/*.md") {
+		for _, name := range recorded.FindAllString(read(t, f), -1) {
+			if !slices.Contains(known, name) {
+				t.Errorf("%s names %s, which no rule records", f, name)
+			}
+		}
+	}
+}
+
+// Thresholds stand in one file, each is used, and no alert has a number of its own but 0, 1 and how long windows are.
+func TestThresholdsStandInOnePlace(t *testing.T) {
+	text := read(t, "deploy/prometheus/rules/openai-thresholds.yml")
+	used := map[string]bool{}
+	literal := regexp.MustCompile(`(?:[<>]=?|==)\s*[0-9]`)
+	for name, r := range alerts(t) {
+		for _, m := range recorded.FindAllString(r.Expr, -1) {
+			used[m] = true
+			if strings.HasSuffix(m, ":threshold") && !strings.Contains(text, "record: "+m+"\n") {
+				t.Errorf("%s has its threshold %s elsewhere", name, m)
+			}
+		}
+		for _, m := range literal.FindAllString(r.Expr, -1) {
+			if !strings.HasSuffix(m, " 0") {
+				t.Errorf("%s compares with a number of its own: %s", name, m)
+			}
+		}
+	}
+	for _, name := range recorded.FindAllString(text, -1) {
+		if !used[name] {
+			t.Errorf("no alert uses %s", name)
+		}
+	}
+	for name := range alerts(t) {
+		if uses := strings.Contains(alerts(t)[name].Expr, ":threshold"); uses && name != "OpenAIThresholdsMissing" && !strings.Contains(text, name) {
+			t.Errorf("openai-thresholds.yml does not say which threshold is that of %s", name)
+		}
+	}
+}
+
+func TestEveryAlertHasARunbookAndEveryRunbookAnAlert(t *testing.T) {
+	const at = "https://github.com/openai-exporter/openai_exporter/blob/main/docs/runbooks/"
+	all := alerts(t)
+	for name, r := range all {
+		if got := r.Annotations["runbook_url"]; got != at+name+".md" {
+			t.Errorf("%s has the runbook %q", name, got)
+		}
+	}
+	pages := glob(t, "docs/runbooks/*.md")
+	if len(pages) != len(all) {
+		t.Errorf("there are %d runbooks and %d alerts", len(pages), len(all))
+	}
+	for _, f := range pages {
+		name := strings.TrimSuffix(filepath.Base(f), ".md")
+		if _, ok := all[name]; !ok {
+			t.Errorf("%s is the runbook of no alert", f)
+		}
+		text := read(t, f)
+		at := -1
+		for _, heading := range []string{"# " + name + "\n", "## What it means\n\n", "## What to check\n\n", "## What to do\n\n"} {
+			i := strings.Index(text, heading)
+			if i <= at {
+				t.Errorf("%s lacks %q, or has it too early", f, heading)
+			}
+			at = i
+		}
+	}
+}
+
 func TestDocumentsNameOnlyMetricsThatExist(t *testing.T) {
 	known := documentedMetrics(t)
-	for _, f := range glob(t, "*.md", "docs/*.md") {
+	for _, f := range glob(t, "*.md", "docs/*.md", "docs/runbooks/*.md") {
 		text := read(t, f)
 		var names []string
 		for _, m := range quotedMetric.FindAllStringSubmatch(text, -1) {
 			names = append(names, m[1])
 		}
 		for _, q := range queriedMetric.FindAllStringSubmatch(text, -1) {
-			names = append(names, metricName.FindAllString(q[1], -1)...)
+			names = append(names, metricName.FindAllString(recorded.ReplaceAllString(q[1], ""), -1)...)
 		}
 		for _, n := range names {
 			if strings.HasSuffix(n, "_") {
@@ -183,6 +264,10 @@ func TestAlertsSayWhatIsWrongAndHowBadItIs(t *testing.T) {
 			if r.Annotations[a] == "" {
 				t.Errorf("%s has no %s", name, a)
 			}
+		}
+		// Who it is stands in what people read first.
+		if s := r.Annotations["summary"]; !strings.Contains(s, "$labels.") && name != "OpenAIThresholdsMissing" {
+			t.Errorf("%s does not say whom it is about: %s", name, s)
 		}
 	}
 }
@@ -230,7 +315,7 @@ func TestEveryAlertIsTestedFiringAndNotFiring(t *testing.T) {
 func TestInhibitionsAndDocumentsNameOnlyAlertsThatExist(t *testing.T) {
 	all := alerts(t)
 	name := regexp.MustCompile(`\bOpenAI[A-Z][A-Za-z]+\b`)
-	for _, f := range append(glob(t, "*.md", "docs/*.md"), "deploy/alertmanager/alertmanager.yml") {
+	for _, f := range append(glob(t, "*.md", "docs/*.md", "docs/runbooks/*.md"), "deploy/alertmanager/alertmanager.yml", "deploy/prometheus/rules/openai-thresholds.yml") {
 		for _, m := range name.FindAllString(read(t, f), -1) {
 			if _, ok := all[m]; !ok {
 				t.Errorf("%s names the alert %s, which no rule has", f, m)
@@ -240,7 +325,7 @@ func TestInhibitionsAndDocumentsNameOnlyAlertsThatExist(t *testing.T) {
 }
 
 func TestDocumentsLinkOnlyToFilesThatExist(t *testing.T) {
-	for _, f := range glob(t, "*.md", "docs/*.md") {
+	for _, f := range glob(t, "*.md", "docs/*.md", "docs/runbooks/*.md") {
 		for _, m := range markdownLink.FindAllStringSubmatch(read(t, f), -1) {
 			target, _, _ := strings.Cut(m[1], "#")
 			if target == "" || strings.Contains(target, "://") {
