@@ -341,6 +341,7 @@ func (f *Feed) show() {
 		ReadThrough:  unixOrZero(f.meta.ReadThrough),
 		Audited:      unixOrZero(f.meta.Audited),
 		Started:      unixOrZero(f.meta.StartedAt),
+		CountsFrom:   unixOrZero(f.meta.CountsFrom),
 		Series:       make([]*Series, 0, len(f.list)),
 		Stock:        f.stock,
 		ByMeasure:    slices.Clone(f.stats),

@@ -53,7 +53,7 @@ func (st *stage) startAfresh(groupBy []string) {
 	m.GroupBy = groupBy
 	m.Afresh = m.Afresh || m.Started
 	m.Started = false
-	m.Origin, m.Settled, m.Final, m.Audited = 0, 0, 0, 0
+	m.Origin, m.CountsFrom, m.Settled, m.Final, m.Audited = 0, 0, 0, 0, 0
 	st.clear = true
 	for _, s := range st.f.list {
 		c := *s
@@ -119,7 +119,9 @@ func (st *stage) start(r *Read, from int64) {
 	m.StartedAt = r.AsOf.Unix()
 	origin, explicit := f.start(r.AsOf)
 	st.explicit = explicit
+	m.CountsFrom = origin
 	if !explicit {
+		m.CountsFrom = m.StartedAt
 		// What this read says is the baseline. A bucket that it does not have is one of which the API says nothing
 		// yet, so all of it will count.
 		origin = from

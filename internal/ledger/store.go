@@ -149,6 +149,8 @@ type meta struct {
 	Afresh  bool `json:"afresh,omitempty"`
 	// StartedAt is when the first read was booked.
 	StartedAt int64 `json:"started_at,omitempty"`
+	// CountsFrom is where the counters' zero lies: the start that was asked for, or StartedAt where that was now.
+	CountsFrom int64 `json:"counts_from,omitempty"`
 	// Origin divides the buckets that are met for the first time: from it on they count in full, before it what the
 	// API says at that moment is their baseline.
 	Origin int64 `json:"origin"`

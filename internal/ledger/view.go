@@ -31,6 +31,7 @@ type FeedView struct {
 	GroupBy      []string // as read now, without what the API refused
 	Dropped      []string // what the API refused
 	Started      time.Time
+	CountsFrom   time.Time // the counters count what happened from here on; zero before the first read
 	ReadThrough  time.Time // end of the newest closed bucket read; zero before the first read
 	Audited      time.Time // end of the newest hour audited; zero before the first audit
 	Series       []*Series
