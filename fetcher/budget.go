@@ -26,6 +26,7 @@ type budget struct {
 	free    time.Time     // the allowance is used up to here; earlier than now means that some is saved up
 	waiting [priorities][]chan struct{}
 	timer   *time.Timer
+	recent  minute
 }
 
 // newBudget returns a budget of so many requests a minute.
@@ -93,6 +94,7 @@ func (b *budget) serve() {
 			return
 		}
 		b.free = b.free.Add(b.every)
+		b.recent.add(now)
 		close((*queue)[0])
 		*queue = (*queue)[1:]
 	}
