@@ -14,6 +14,13 @@ REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 GOLANGCI_LINT_VERSION := 2.15.0
 PROMETHEUS_VERSION    := 3.15.0
 ALERTMANAGER_VERSION  := 0.31.1
+HELM_VERSION          := 4.3.1
+KUSTOMIZE_VERSION     := 5.8.1
+KUBECONFORM_VERSION   := 0.8.0
+ACTIONLINT_VERSION    := 1.7.12
+# Whose schemas the manifests have to fit.
+KUBERNETES_VERSION          := 1.35.0
+PROMETHEUS_OPERATOR_VERSION := 0.85.0
 
 BIN           := $(CURDIR)/.cache/bin
 GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -21,6 +28,11 @@ PROMETHEUS    := $(BIN)/prometheus-$(PROMETHEUS_VERSION)
 PROMTOOL      := $(BIN)/promtool-$(PROMETHEUS_VERSION)
 ALERTMANAGER  := $(BIN)/alertmanager-$(ALERTMANAGER_VERSION)
 AMTOOL        := $(BIN)/amtool-$(ALERTMANAGER_VERSION)
+HELM          := $(BIN)/helm-$(HELM_VERSION)
+KUSTOMIZE     := $(BIN)/kustomize-$(KUSTOMIZE_VERSION)
+KUBECONFORM   := $(BIN)/kubeconform-$(KUBECONFORM_VERSION)
+ACTIONLINT    := $(BIN)/actionlint-$(ACTIONLINT_VERSION)
+SCHEMAS       := $(CURDIR)/.cache/schemas-$(KUBERNETES_VERSION)-$(PROMETHEUS_OPERATOR_VERSION)
 
 # How long `make fuzz` stays with each target.
 FUZZTIME ?= 1m
@@ -89,8 +101,8 @@ fmt-check: $(GOLANGCI_LINT) ## Fail when a Go file is not formatted
 	@$(GOLANGCI_LINT) fmt --diff
 
 .PHONY: vet
-vet: ## Run go vet, the end-to-end test included
-	@$(GO) vet -tags e2e ./...
+vet: ## Run go vet, the tests that need other programs included
+	@$(GO) vet -tags e2e,manifests ./...
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters of .golangci.yml
@@ -131,10 +143,12 @@ rules: $(PROMTOOL) ## Check and unit-test the recording rules and alerts
 	cd deploy/prometheus/tests && $(PROMTOOL) test rules *.yml
 
 .PHONY: manifests
-manifests: $(PROMTOOL) $(AMTOOL) ## Check everything in deploy/ and the example configurations with the programs that read them
+manifests: $(PROMTOOL) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLINT) $(SCHEMAS) ## Check everything in deploy/ and .github/ with the programs that read it; UPDATE=1 rewrites golden files
 	@$(PROMTOOL) check config --syntax-only prometheus.yml.example
 	$(AMTOOL) check-config deploy/alertmanager/alertmanager.yml
-	$(GO) test -count=1 ./deploy/...
+	$(ACTIONLINT) -shellcheck= -pyflakes=
+	HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) KUBECONFORM=$(KUBECONFORM) PROMTOOL=$(PROMTOOL) SCHEMAS=$(SCHEMAS) \
+		$(GO) test -tags manifests -count=1 ./deploy/... $(if $(UPDATE),-args -update)
 
 .PHONY: e2e
 e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) ## Run the real binary under kill -9 and faults, and against a real Prometheus and Alertmanager
@@ -147,7 +161,7 @@ accuracy: ## Measure counted ÷ truth against a hostile API, condition by condit
 ##@ Tools
 
 .PHONY: tools
-tools: $(GOLANGCI_LINT) $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(AMTOOL) ## Build the pinned tools into .cache/bin, once
+tools: $(GOLANGCI_LINT) $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLINT) $(SCHEMAS) ## Build the pinned tools into .cache/bin, once
 
 # $(call install,package@version,binary,target) builds a tool with its own module's sums and moves it to its pinned name
 # in one step, so that an interrupted build leaves nothing that looks finished.
@@ -168,6 +182,31 @@ $(ALERTMANAGER):
 
 $(AMTOOL):
 	$(call install,github.com/prometheus/alertmanager/cmd/amtool@v$(ALERTMANAGER_VERSION),amtool,$@,-X github.com/prometheus/common/version.Version=$(ALERTMANAGER_VERSION))
+
+$(HELM):
+	$(call install,helm.sh/helm/v4/cmd/helm@v$(HELM_VERSION),helm,$@)
+
+$(KUSTOMIZE):
+	$(call install,sigs.k8s.io/kustomize/kustomize/v5@v$(KUSTOMIZE_VERSION),kustomize,$@)
+
+$(KUBECONFORM):
+	$(call install,github.com/yannh/kubeconform/cmd/kubeconform@v$(KUBECONFORM_VERSION),kubeconform,$@)
+
+$(ACTIONLINT):
+	$(call install,github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION),actionlint,$@)
+
+# The modules are only read: nothing of them is built.
+$(SCHEMAS):
+	@mkdir -p .cache
+	dir=$$(mktemp -d .cache/.schemas.XXXXXX)
+	trap 'rm -rf "$$dir"' EXIT
+	echo "Writing the schemas of Kubernetes $(KUBERNETES_VERSION)"
+	$(GO) mod download k8s.io/kubernetes@v$(KUBERNETES_VERSION) github.com/prometheus-operator/prometheus-operator@v$(PROMETHEUS_OPERATOR_VERSION)
+	modules=$$($(GO) env GOMODCACHE)
+	$(GO) run ./tools/schemas -out "$$dir/schemas" \
+		-swagger "$$modules/k8s.io/kubernetes@v$(KUBERNETES_VERSION)/api/openapi-spec/swagger.json" \
+		-crds "$$modules/github.com/prometheus-operator/prometheus-operator@v$(PROMETHEUS_OPERATOR_VERSION)/example/prometheus-operator-crd"
+	mv "$$dir/schemas" $@
 
 # Prometheus can't be installed by go install, because its go.mod has a replace; a module of its own repeats that. The
 # service discoveries of the clouds are left out: they are most of the build, and the tests need none of them.
