@@ -145,7 +145,12 @@ rules: $(PROMTOOL) ## Check and unit-test the recording rules and alerts
 .PHONY: manifests
 manifests: $(PROMTOOL) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLINT) $(SCHEMAS) ## Check everything in deploy/ and .github/ with the programs that read it; UPDATE=1 rewrites golden files
 	@$(PROMTOOL) check config --syntax-only prometheus.yml.example
+	$(PROMTOOL) check config --syntax-only deploy/compose/prometheus.yml
 	$(AMTOOL) check-config deploy/alertmanager/alertmanager.yml
+	grep -v '^#' deploy/alertmanager/routes.txt | while read -r receivers labels; do
+		$(AMTOOL) config routes test --config.file=deploy/alertmanager/alertmanager.yml --verify.receivers="$$receivers" $$labels >/dev/null \
+			|| { echo "An alert with $$labels does not reach $$receivers: see deploy/alertmanager/routes.txt"; exit 1; }
+	done
 	$(ACTIONLINT) -shellcheck= -pyflakes=
 	HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) KUBECONFORM=$(KUBECONFORM) PROMTOOL=$(PROMTOOL) SCHEMAS=$(SCHEMAS) \
 		$(GO) test -tags manifests -count=1 ./deploy/... $(if $(UPDATE),-args -update)

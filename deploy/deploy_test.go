@@ -41,6 +41,16 @@ func unmarshal(t *testing.T, text string, into any) {
 	}
 }
 
+// unmarshalStrict refuses a field that the type does not have.
+func unmarshalStrict(t *testing.T, text string, into any) {
+	t.Helper()
+	d := yaml.NewDecoder(strings.NewReader(text))
+	d.KnownFields(true)
+	if err := d.Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // glob fails when nothing matches, because a test over no files proves nothing.
 func glob(t *testing.T, patterns ...string) []string {
 	t.Helper()
@@ -356,6 +366,11 @@ func TestPinnedVersionsAgree(t *testing.T) {
 	} {
 		if got := find(c.file, c.pattern); got != goVersion {
 			t.Errorf("%s is about Go %s, go.mod about %s", c.file, got, goVersion)
+		}
+	}
+	for image, want := range map[string]string{"prom/prometheus": find("Makefile", `PROMETHEUS_VERSION\s*:= (\S+)`), "prom/alertmanager": find("Makefile", `ALERTMANAGER_VERSION\s*:= (\S+)`)} {
+		if got := find("deploy/compose/compose.yml", image+`:v(\S+)`); got != want {
+			t.Errorf("compose.yml has %s %s, the tests run %s", image, got, want)
 		}
 	}
 	// Prometheus 3.15.0 is the module version v0.315.0.
