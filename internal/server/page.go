@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/api"
 )
 
 //go:embed page.html
@@ -153,24 +154,53 @@ func (v view) Withheld(e Endpoint) []Item {
 }
 
 // Restated are the amounts by which the API restated an endpoint's numbers, up and down.
-func (v view) Restated(e Endpoint) []Item {
-	either := maps.Clone(e.RestatedUp)
+func (v view) Restated(e Endpoint) []Item { return both(e.RestatedUp, e.RestatedDown) }
+
+// Audited are the amounts that only the audit found, up and down.
+func (v view) Audited(e Endpoint) []Item { return both(e.AuditUp, e.AuditDown) }
+
+func both(up, down map[string]json.Number) []Item {
+	either := maps.Clone(up)
 	if either == nil {
 		either = make(map[string]json.Number)
 	}
-	maps.Copy(either, e.RestatedDown)
+	maps.Copy(either, down)
 	var out []Item
 	for _, m := range slices.Sorted(maps.Keys(either)) {
 		var amounts []string
-		if n, ok := e.RestatedUp[m]; ok {
+		if n, ok := up[m]; ok {
 			amounts = append(amounts, "+"+group(string(n)))
 		}
-		if n, ok := e.RestatedDown[m]; ok {
+		if n, ok := down[m]; ok {
 			amounts = append(amounts, "−"+group(string(n)))
 		}
 		out = append(out, Item{strings.Join(amounts, " "), words(m)})
 	}
 	return out
+}
+
+// Percent is a share for people.
+func (v view) Percent(share float64) string {
+	if share > 0 && share < 0.01 {
+		return "under 1 %"
+	}
+	return fmt.Sprintf("%.0f %%", 100*share)
+}
+
+// Since says since when an organization's counters count: one time, or one for most of the endpoints.
+func (v view) Since(o Organization) time.Time {
+	counts := make(map[time.Time]int)
+	var most time.Time
+	for i := range o.Endpoints {
+		t := o.Endpoints[i].CountingSince
+		if t.IsZero() || o.Endpoints[i].Name == api.Costs {
+			continue
+		}
+		if counts[t]++; counts[t] > counts[most] {
+			most = t
+		}
+	}
+	return most
 }
 
 // words are the words of a measure's name, and money as people write it.

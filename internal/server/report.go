@@ -1,13 +1,16 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
@@ -34,7 +37,30 @@ type Organization struct {
 	// Cost of the running UTC day and month in US dollars; absent until costs were read.
 	CostTodayUSD       json.Number `json:"cost_today_usd,omitempty"`
 	CostMonthToDateUSD json.Number `json:"cost_month_to_date_usd,omitempty"`
-	Endpoints          []Endpoint  `json:"endpoints"`
+	// TopProjects are those with the most cost of the running UTC day, at most five.
+	TopProjects []Project `json:"top_projects_today,omitempty"`
+	// Requests is the budget of requests; absent where it is not known.
+	Requests *Requests `json:"requests,omitempty"`
+	// Trouble is the error that several endpoints have in common, in which case they don't repeat it on the page.
+	Trouble   string     `json:"trouble,omitempty"`
+	Endpoints []Endpoint `json:"endpoints"`
+}
+
+// A Project is what a project has cost today.
+type Project struct {
+	// ID is empty for what the bill names no project for.
+	ID  string      `json:"project_id"`
+	USD json.Number `json:"usd"`
+	// Share of the day's cost, from 0 to 1.
+	Share float64 `json:"share"`
+}
+
+// Requests is an organization's budget of requests, over the last minute.
+type Requests struct {
+	PerMinute int `json:"per_minute"`
+	Used      int `json:"used"`
+	Left      int `json:"left"`
+	Waiting   int `json:"waiting"`
 }
 
 // An Endpoint is one line of a report.
@@ -49,6 +75,8 @@ type Endpoint struct {
 	LastSuccess time.Time `json:"last_success,omitzero"`
 	NextPoll    time.Time `json:"next_poll,omitzero"`
 	ReadThrough time.Time `json:"read_through,omitzero"`
+	// CountingSince is the time from which on the counters count.
+	CountingSince time.Time `json:"counting_since,omitzero"`
 	// LagSeconds is how long ago the newest closed bucket that was read ended.
 	LagSeconds        int64     `json:"lag_seconds,omitempty"`
 	Audited           time.Time `json:"audited,omitzero"`
@@ -64,9 +92,10 @@ type Endpoint struct {
 }
 
 // readiness says whether every endpoint was polled, or failed for a reason that its status names, and which are waiting.
+// Look-ups keep nobody waiting.
 func readiness(statuses []fetcher.Status) (ready bool, waiting []string) {
 	for i := range statuses {
-		if st := &statuses[i]; st.State == fetcher.StateStarting {
+		if st := &statuses[i]; st.State == fetcher.StateStarting && !st.Optional {
 			waiting = append(waiting, st.Organization+"/"+st.Endpoint)
 		}
 	}
@@ -89,17 +118,49 @@ func (s *Server) report() *Report {
 	if view == nil {
 		view = &ledger.View{}
 	}
+	var allowances map[string]fetcher.Allowance
+	if s.options.Allowances != nil {
+		allowances = s.options.Allowances.Allowances()
+	}
 	for i := range statuses {
 		st := &statuses[i]
 		at := slices.IndexFunc(r.Organizations, func(o Organization) bool { return o.Name == st.Organization })
 		if at < 0 {
 			at = len(r.Organizations)
-			r.Organizations = append(r.Organizations, organization(view, st.Organization, now))
+			o := organization(view, st.Organization, now)
+			if a, ok := allowances[st.Organization]; ok {
+				o.Requests = &Requests{PerMinute: a.PerMinute, Used: a.Used, Left: a.Left(), Waiting: a.Waiting}
+			}
+			r.Organizations = append(r.Organizations, o)
 		}
 		o := &r.Organizations[at]
 		o.Endpoints = append(o.Endpoints, endpoint(view, st, now))
 	}
+	for i := range r.Organizations {
+		r.Organizations[i].Trouble = common(r.Organizations[i].Endpoints)
+	}
 	return r
+}
+
+// common is the error that most of the endpoints have, if three at least share it: what is wrong with a key or a network
+// need not be said twelve times.
+func common(endpoints []Endpoint) string {
+	const several = 3
+	counts := make(map[string]int)
+	most := ""
+	for i := range endpoints {
+		e := &endpoints[i]
+		if e.State != fetcher.StateFailing || e.Error == "" {
+			continue
+		}
+		if counts[e.Error]++; counts[e.Error] > counts[most] {
+			most = e.Error
+		}
+	}
+	if counts[most] < several {
+		return ""
+	}
+	return most
 }
 
 func organization(v *ledger.View, name string, now time.Time) Organization {
@@ -112,11 +173,46 @@ func organization(v *ledger.View, name string, now time.Time) Organization {
 	for _, f := range v.Feeds {
 		if f.Organization == name && f.Endpoint.IsCosts() && len(f.Days) > 0 {
 			today, month := collector.Spend(f, now)
+			o.TopProjects = top(today)
 			o.CostTodayUSD = json.Number(collector.Total(today).String())
 			o.CostMonthToDateUSD = json.Number(collector.Total(month).String())
 		}
 	}
 	return o
+}
+
+// top adds up a day's cost by project and returns the projects with the most. Without a grouping by project there are
+// none to tell apart.
+func top(today []collector.Amount) []Project {
+	const projects = 5
+	sums := make(map[string]decimal.Fixed)
+	named := false
+	for _, a := range today {
+		id := ""
+		for _, l := range a.Labels {
+			if l.Name == "project_id" {
+				id, named = l.Value, true
+			}
+		}
+		sums[id] = sums[id].Add(a.USD)
+	}
+	if !named {
+		return nil
+	}
+	ids := slices.SortedFunc(maps.Keys(sums), func(a, b string) int {
+		return cmp.Or(sums[b].Cmp(sums[a]), cmp.Compare(a, b))
+	})
+	total := collector.Total(today)
+	all := total.Float64()
+	var out []Project
+	for _, id := range ids[:min(len(ids), projects)] {
+		usd := sums[id]
+		if usd.Sign() <= 0 {
+			break
+		}
+		out = append(out, Project{ID: id, USD: json.Number(usd.String()), Share: min(1, usd.Float64()/all)})
+	}
+	return out
 }
 
 func endpoint(v *ledger.View, st *fetcher.Status, now time.Time) Endpoint {
@@ -131,6 +227,7 @@ func endpoint(v *ledger.View, st *fetcher.Status, now time.Time) Endpoint {
 		return e
 	}
 	f := v.Feeds[at]
+	e.CountingSince = f.CountsFrom
 	e.ReadThrough, e.Audited, e.GroupBy, e.DroppedDimensions = f.ReadThrough, f.Audited, f.GroupBy, f.Dropped
 	e.LabelSets = len(f.Series) + len(f.Stock)
 	if !f.ReadThrough.IsZero() {

@@ -26,6 +26,11 @@ type Views interface{ View() *ledger.View }
 // Statuses shows where the polled endpoints stand, all of them. Status must not block.
 type Statuses interface{ Status() []fetcher.Status }
 
+// Allowances shows what is left of the budgets of requests, by organization. It must not block.
+type Allowances interface {
+	Allowances() map[string]fetcher.Allowance
+}
+
 // Options are what a server needs.
 type Options struct {
 	// Addresses to listen on, host:port each.
@@ -39,6 +44,8 @@ type Options struct {
 
 	Views    Views
 	Statuses Statuses
+	// Allowances may be nil.
+	Allowances Allowances
 
 	// EnableLifecycle allows POST /-/reload.
 	EnableLifecycle bool

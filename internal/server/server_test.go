@@ -48,6 +48,11 @@ func (s *source) Status() []fetcher.Status {
 	return nil
 }
 
+// Allowances are those of an organization that has made some requests.
+func (s *source) Allowances() map[string]fetcher.Allowance {
+	return map[string]fetcher.Allowance{"acme": {PerMinute: 60, Used: 14, Waiting: 3}}
+}
+
 func (s *source) set(statuses ...fetcher.Status) { s.statuses.Store(&statuses) }
 
 func amount(t *testing.T, v string) decimal.Fixed {
@@ -72,13 +77,14 @@ func organization(t *testing.T) *source {
 	completions, _ := api.Find("completions")
 	costs, _ := api.Find(api.Costs)
 	changes := make([]ledger.MeasureView, len(completions.Measures))
-	changes[1] = ledger.MeasureView{Withheld: amount(t, "1234"), RestatedUp: amount(t, "56789"), RestatedDown: amount(t, "2000")}
+	changes[1] = ledger.MeasureView{Withheld: amount(t, "1234"), RestatedUp: amount(t, "56789"), RestatedDown: amount(t, "2000"), AuditUp: amount(t, "321")}
 	s.view.Store(&ledger.View{
 		Generation:    1,
 		Organizations: []ledger.OrganizationView{{Name: "acme", LabelSets: 1312, Limit: 20000, Overflow: 4}},
 		Feeds: []*ledger.FeedView{
 			{
 				Organization: "acme", Endpoint: completions, GroupBy: []string{"project_id", "model"}, Dropped: []string{"user_id"}, ReadThrough: noon.Add(-72 * time.Second),
+				CountsFrom: noon.Add(-20 * time.Hour),
 				Series: []*ledger.Series{{
 					Labels:   []ledger.Label{{Name: "project_id", Value: "proj_a"}, {Name: "model", Value: `gpt "5"\n`}},
 					Measures: []int{0, 1}, Values: []decimal.Fixed{amount(t, "3"), amount(t, "27444")}, Born: noon,
@@ -89,7 +95,12 @@ func organization(t *testing.T) *source {
 				Organization: "acme", Endpoint: costs, ReadThrough: noon.Truncate(24 * time.Hour), ByMeasure: make([]ledger.MeasureView, 2),
 				Days: []ledger.Day{
 					{Start: noon.AddDate(0, 0, -1).Truncate(24 * time.Hour), Rows: []ledger.Row{{Measures: []int{0}, Values: []decimal.Fixed{amount(t, "4321.1")}}}},
-					{Start: noon.Truncate(24 * time.Hour), Rows: []ledger.Row{{Measures: []int{0}, Values: []decimal.Fixed{amount(t, "12.5")}}}},
+					{Start: noon.Truncate(24 * time.Hour), Rows: []ledger.Row{
+						{Labels: []ledger.Label{{Name: "project_id", Value: "proj_a"}, {Name: "line_item", Value: "whisper"}}, Measures: []int{0}, Values: []decimal.Fixed{amount(t, "4")}},
+						{Labels: []ledger.Label{{Name: "project_id", Value: "proj_a"}, {Name: "line_item", Value: "tts"}}, Measures: []int{0}, Values: []decimal.Fixed{amount(t, "5.99")}},
+						{Labels: []ledger.Label{{Name: "line_item", Value: "tts"}}, Measures: []int{0}, Values: []decimal.Fixed{amount(t, "2.5")}},
+						{Labels: []ledger.Label{{Name: "project_id", Value: "<proj_b>"}}, Measures: []int{0}, Values: []decimal.Fixed{amount(t, "0.01")}},
+					}},
 				},
 			},
 		},

@@ -21,7 +21,7 @@ func described(t *testing.T) server.Options {
 	t.Helper()
 	s := organization(t)
 	return server.Options{
-		Views: s, Statuses: s, Version: "1.2.3", Started: noon.Add(-27*time.Hour - 5*time.Minute),
+		Views: s, Statuses: s, Allowances: s, Version: "1.2.3", Started: noon.Add(-27*time.Hour - 5*time.Minute),
 		Config: func() string { return "organizations:\n  - name: acme\n    api_key_env: <secret>\n" },
 	}
 }
@@ -62,6 +62,8 @@ func TestThePageSaysWhereEveryEndpointStands(t *testing.T) {
 		"HTTP 502 &lt;b&gt;Bad Gateway&lt;/b&gt;", "switch it off with enabled: false", "refuses to group by user_id",
 		"$12.50", "$4,333.60", "1,312", "20,000", "4 folded into other",
 		"1,234 input tokens", "&#43;56,789 −2,000 input tokens",
+		"Found by the audit: ", "&#43;321 input tokens", "Counting since", "2026-11-19 16:00:00 UTC",
+		"Requests left this minute", "43 <small>of 60, 3 waiting", "Most cost today, by project", "proj_a", "$9.99", "80 %", "no project", "20 %", "&lt;proj_b&gt;", "$0.01", "under 1 %",
 		"api_key_env: &lt;secret&gt;", `href="metrics"`, `href="api/v1/status"`,
 	} {
 		if !strings.Contains(a.body, want) {
@@ -92,5 +94,24 @@ func TestThePageStandsBeforeAnythingIsKnown(t *testing.T) {
 	a = r.do(t, http.MethodGet, "/api/v1/status")
 	if !strings.Contains(a.body, `"ready": false`) || strings.Contains(a.body, "cost_today_usd") || strings.Contains(a.body, "0001-01-01") {
 		t.Errorf("status: %s", a.body)
+	}
+}
+
+func TestTroubleThatEndpointsShareIsSaidOnce(t *testing.T) {
+	const trouble = "the admin key can't be read: it is empty"
+	s := new(source)
+	var statuses []fetcher.Status
+	for _, name := range []string{"completions", "embeddings", "images"} {
+		statuses = append(statuses, fetcher.Status{Organization: "acme", Endpoint: name, State: fetcher.StateFailing, Failures: 1, Error: trouble})
+	}
+	statuses = append(statuses, fetcher.Status{Organization: "acme", Endpoint: "costs", State: fetcher.StateFailing, Failures: 1, Error: "something else"})
+	s.set(statuses...)
+	r := start(t, server.Options{Views: s, Statuses: s})
+	page := r.do(t, http.MethodGet, "/").body
+	if n := strings.Count(page, "the admin key can&#39;t be read"); n != 1 || !strings.Contains(page, "something else") {
+		t.Errorf("the page says it %d times:\n%s", n, page)
+	}
+	if status := r.do(t, http.MethodGet, "/api/v1/status").body; strings.Count(status, trouble) != 4 {
+		t.Errorf("the JSON leaves out whose trouble it is:\n%s", status)
 	}
 }
