@@ -103,7 +103,7 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 
 	srv := server.New(server.Options{
 		Addresses: c.addresses, WebConfigFile: c.webConfigFile, TelemetryPath: c.telemetryPath,
-		Metrics: e.collector.Handler(), Views: e, Statuses: e,
+		Metrics: e.collector.Handler(), Views: e, Statuses: e, Allowances: e.scheduler,
 		EnableLifecycle: c.lifecycle, Reload: e.reload,
 		Version: version.Version, Started: time.Now(), Config: e.config,
 		// Nothing is asked of the API before the addresses are known to be free.
