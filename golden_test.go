@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
 )
 
@@ -70,6 +71,14 @@ counters: {start: today, zero_hold: 0s}`)
 	eventually(t, "the audits", func() bool {
 		for _, m := range p.families()["openai_exporter_audits_total"].GetMetric() {
 			if labels := m.GetLabel(); m.GetCounter().GetValue() == 0 && labels[len(labels)-1].GetValue() == "success" {
+				return false
+			}
+		}
+		return true
+	})
+	eventually(t, "the look-ups", func() bool {
+		for _, name := range []string{fetcher.LookupProjects, fetcher.LookupUsers, fetcher.LookupAPIKeys} {
+			if p.sum("openai_up", "endpoint="+name) == 0 {
 				return false
 			}
 		}

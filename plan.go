@@ -12,6 +12,7 @@ import (
 
 	"github.com/openai-exporter/openai_exporter/config"
 	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
@@ -48,7 +49,10 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	// From here on nothing can fail.
+	entries := e.directory.Configure(directorySettings(valid))
 	for i := range p.organizations {
+		p.organizations[i].Lookups = lookups(valid, entries[i])
 		for _, s := range valid.Endpoints() {
 			if s.Enabled {
 				p.organizations[i].Endpoints = append(p.organizations[i].Endpoints, fetcher.PolledEndpoint{Endpoint: s.Endpoint, Interval: s.Interval, Feed: booked[0]})
@@ -57,6 +61,22 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 		}
 	}
 	return p, nil
+}
+
+func directorySettings(valid *config.Valid) []directory.Settings {
+	var out []directory.Settings
+	for _, o := range valid.Organizations() {
+		out = append(out, directory.Settings{Organization: o.Name, Names: valid.Names().Enabled, UserEmails: valid.Names().UserEmails})
+	}
+	return out
+}
+
+func lookups(valid *config.Valid, entry *directory.Entry) fetcher.Lookups {
+	l := fetcher.Lookups{Directory: entry, UserEmails: valid.Names().UserEmails}
+	if valid.Names().Enabled {
+		l.Names = valid.Names().Interval
+	}
+	return l
 }
 
 // client returns the running client of an organization, or a new one where its settings have changed.

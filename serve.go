@@ -22,6 +22,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/config"
 	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/server"
 )
@@ -84,7 +85,7 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 	}
 
 	e := &exporter{load: load, logger: logger, reloading: make(chan struct{}, 1)}
-	e.collector = collector.New(collector.Options{Views: e, Statuses: e, StateBytes: e.stateBytes, Logger: logger, Now: e.now})
+	e.collector = collector.New(collector.Options{Views: e, Statuses: e, Names: e, StateBytes: e.stateBytes, Logger: logger, Now: e.now})
 	if e.ledger, err = ledger.Open(ledger.Options{Dir: c.storagePath, Logger: logger, Committed: e.collector.Commit}); err != nil {
 		return err
 	}
@@ -94,6 +95,7 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 			level.Error(logger).Log("msg", "The state was not closed cleanly", "err", err)
 		}
 	}()
+	e.directory = directory.Open(c.storagePath, logger)
 	e.scheduler = fetcher.NewScheduler(fetcher.SchedulerOptions{Logger: logger, Observer: e.collector})
 	plan, err := e.plan(valid)
 	if err != nil {
@@ -147,6 +149,7 @@ type exporter struct {
 	logger    log.Logger
 	collector *collector.Collector
 	ledger    *ledger.Ledger
+	directory *directory.Directory
 	scheduler *fetcher.Scheduler
 
 	current atomic.Pointer[plan]
@@ -156,6 +159,9 @@ type exporter struct {
 
 // View and Status show what there is, for the collector and the server.
 func (e *exporter) View() *ledger.View { return e.ledger.View() }
+
+// Snapshot shows what the look-ups have found.
+func (e *exporter) Snapshot() *directory.Snapshot { return e.directory.Snapshot() }
 
 // Status is empty until the first configuration has been put to work.
 func (e *exporter) Status() []fetcher.Status { return e.scheduler.Status() }

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
@@ -28,10 +29,16 @@ type Views interface{ View() *ledger.View }
 // Statuses shows where the polled endpoints stand, all of them. Status must not block.
 type Statuses interface{ Status() []fetcher.Status }
 
+// Names shows what the look-ups have found. Snapshot must not block, and returns the same one as long as nothing has
+// changed.
+type Names interface{ Snapshot() *directory.Snapshot }
+
 // Options are what a collector needs.
 type Options struct {
 	Views    Views
 	Statuses Statuses
+	// Names may be nil where nothing is looked up.
+	Names Names
 	// StateBytes is the size of the state on disk; it must not block. Without it the metric is absent.
 	StateBytes func() int64
 	// Logger takes what goes wrong while a scrape is answered.
@@ -48,6 +55,7 @@ type Collector struct {
 	registry *prometheus.Registry
 	observed *observed
 	exposed  atomic.Pointer[exposition]
+	named    atomic.Pointer[naming]
 }
 
 var (
@@ -85,13 +93,13 @@ func New(o Options) *Collector {
 
 // Gather returns all metric families, sorted by name. The families are shared between scrapes: they must not be changed.
 //
-// The three parts have no name in common, so they need no merging. prometheus.Gatherers would hash and sort every
+// The four parts have no name in common, so they need no merging. prometheus.Gatherers would hash and sort every
 // series again in every scrape to find out; a test does that instead.
 func (c *Collector) Gather() ([]*dto.MetricFamily, error) {
 	statuses := c.options.Statuses.Status()
 	c.observed.follow(statuses)
 	own, err := c.registry.Gather()
-	all := slices.Concat(c.data(), exposeStatus(c.table, statuses), own)
+	all := slices.Concat(c.data(), c.names(), exposeStatus(c.table, statuses), own)
 	sortByName(all)
 	return all, err
 }

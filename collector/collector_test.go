@@ -22,6 +22,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
@@ -30,6 +31,7 @@ var update = flag.Bool("update", false, "rewrite the golden files and the metric
 // source stands at the ledger's and the scheduler's end: it shows what a test puts in.
 type source struct {
 	view     atomic.Pointer[ledger.View]
+	names    atomic.Pointer[directory.Snapshot]
 	statuses []fetcher.Status
 	now      time.Time
 }
@@ -37,9 +39,16 @@ type source struct {
 func (s *source) View() *ledger.View       { return s.view.Load() }
 func (s *source) Status() []fetcher.Status { return s.statuses }
 
+func (s *source) Snapshot() *directory.Snapshot {
+	if n := s.names.Load(); n != nil {
+		return n
+	}
+	return &directory.Snapshot{}
+}
+
 func newCollector(s *source) *collector.Collector {
 	return collector.New(collector.Options{
-		Views: s, Statuses: s,
+		Views: s, Statuses: s, Names: s,
 		StateBytes: func() int64 { return 65536 },
 		Now:        func() time.Time { return s.now },
 	})
@@ -153,6 +162,30 @@ func organizationView(t *testing.T) *ledger.View {
 	}
 }
 
+// namesOfOrganization are of every kind, with everything that can be missing.
+func namesOfOrganization() *directory.Snapshot {
+	return &directory.Snapshot{Organizations: []*directory.Organization{
+		{
+			Name: "acme", Listed: true,
+			Projects: []directory.Project{
+				{ID: "proj_a", Name: `Search "beta"`, Status: "active"},
+				{ID: "proj_b", Name: "Prototype", Status: "archived"},
+				{ID: "proj_c"},
+			},
+			Users: []directory.User{
+				{ID: "user-1", Name: "Aiko Tanaka", Role: "owner"},
+				{ID: "user-2", Email: "ben@example.com", Role: "reader"},
+			},
+			Keys: []directory.Key{
+				{ID: "key_1", Name: "production", ProjectID: "proj_a", OwnerType: "service_account", OwnerID: "user-9", LastUsed: noon.Unix()},
+				{ID: "key_2", ProjectID: "proj_b"},
+				{ID: "key_3", Name: "exporter", OwnerType: "user", OwnerID: "user-1", Expires: noon.Unix() + 86400},
+			},
+		},
+		{Name: "umbrella"},
+	}}
+}
+
 // pollingOrganization is a source whose collector has seen a poll of each kind.
 func pollingOrganization(t *testing.T) (*source, *collector.Collector) {
 	t.Helper()
@@ -162,8 +195,10 @@ func pollingOrganization(t *testing.T) (*source, *collector.Collector) {
 		{Organization: "acme", Endpoint: "decisions", State: fetcher.StateUnavailable, LastPoll: noon, Error: "HTTP 404"},
 		{Organization: "acme", Endpoint: "vector_stores", State: fetcher.StateStarting},
 		{Organization: "acme", Endpoint: "costs", State: fetcher.StateOK, LastPoll: noon, LastSuccess: noon},
+		{Organization: "acme", Endpoint: "projects", State: fetcher.StateOK, LastPoll: noon, LastSuccess: noon, Optional: true},
 	}}
 	s.view.Store(organizationView(t))
+	s.names.Store(namesOfOrganization())
 	c := newCollector(s)
 	c.Request("acme", "completions", "200", 300*time.Millisecond)
 	c.Poll("acme", "completions", 400*time.Millisecond, nil)

@@ -72,11 +72,19 @@ func dimensionLabels() []*label {
 
 var ownLabels = []label{
 	{name: organization, help: "the organization's name in the configuration"},
-	{name: endpoint, help: "the API's own name of the endpoint, or `costs`"},
+	{name: endpoint, help: "the API's own name of the endpoint, `costs`, or the look-up: `projects`, `users`, `api_keys`"},
 	{name: measure, help: "what an amount counts: the word in the metric's name, such as `requests`, `input_tokens`, `cost_usd`"},
 	{name: direction, help: "`up` or `down`"},
 	{name: outcome, help: "`success` or `error`"},
 	{name: code, help: "the HTTP status, or `timeout`, `network`, `body` (torn or invalid)"},
+	{name: "project_name", help: "the project's name"},
+	{name: "status", help: "`active` or `archived`"},
+	{name: "user_name", help: "the user's name"},
+	{name: "role", help: "the user's role in the organization: `owner` or `reader`"},
+	{name: "user_email", help: "the user's e-mail address, only with `names.user_emails`"},
+	{name: "api_key_name", help: "the API key's name"},
+	{name: "owner_type", help: "`user` or `service_account`"},
+	{name: "owner_id", help: "the id of the user or the service account that the API key belongs to"},
 }
 
 func codes(names []string) string {
@@ -106,7 +114,11 @@ var sections = []struct {
 		"The dimensions (`project_id`, `model`, …) are there as far as `group_by` asks for them; one that a row leaves empty is an absent label. " +
 		"What exceeds `counters.max_label_sets` is folded into one series per endpoint whose dimensions read `other`.\n\n**How old.**", polledUsage},
 	{SectionCosts, "What OpenAI bills, in whole UTC days, credits included. It comes late and is the truth.\n\n**How old.**", polledCosts},
-	{SectionEndpoint, "How the polling of each endpoint goes; costs are the endpoint `costs`.", ""},
+	{SectionNames, "What the ids mean. Names never stand on counters, so that a new name splits none: join them by id, as in " +
+		"`sum by (organization, project_id) (openai_cost_month_to_date_usd) * on (organization, project_id) group_left (project_name) " +
+		"openai_project_info`. The look-ups need the permission `api.management.read`; without it these metrics are absent and all " +
+		"others are not affected.\n\n**How old.**", polledNames},
+	{SectionEndpoint, "How the polling of each endpoint and each look-up goes; costs are the endpoint `costs`.", ""},
 	{SectionAccuracy, "What happened to numbers after they were first read, and how full the exporter is.", ""},
 	{SectionExporter, "Its state, its configuration, its build.", ""},
 }

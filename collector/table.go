@@ -24,6 +24,7 @@ type Section string
 const (
 	SectionUsage    Section = "Usage"
 	SectionCosts    Section = "Costs"
+	SectionNames    Section = "Names"
 	SectionEndpoint Section = "Endpoints"
 	SectionAccuracy Section = "Accuracy"
 	SectionExporter Section = "The exporter itself"
@@ -46,6 +47,11 @@ const (
 	readThrough     = "openai_usage_read_through_timestamp_seconds"
 	costToday       = "openai_cost_today_usd"
 	costMonth       = "openai_cost_month_to_date_usd"
+	projectInfo     = "openai_project_info"
+	userInfo        = "openai_user_info"
+	apiKeyInfo      = "openai_api_key_info"
+	apiKeyLastUsed  = "openai_api_key_last_used_timestamp_seconds"
+	apiKeyExpires   = "openai_api_key_expires_timestamp_seconds"
 	up              = "openai_up"
 	available       = "openai_endpoint_available"
 	polls           = "openai_exporter_polls_total"
@@ -77,12 +83,15 @@ const (
 	direction    = "direction"
 	outcome      = "outcome"
 	code         = "code"
+	projectID    = "project_id"
+	apiKeyID     = "api_key_id"
 )
 
 // A polled value says in HELP that it is polled and how old it may be, because nothing else in an exposition does.
 const (
 	polledUsage = " Polled: up to one interval old (default 1m, hourly endpoints 15m), and OpenAI itself completes a minute for 5 to 15 minutes and restates it for hours."
 	polledStock = " Polled: up to one interval old (default 15m) behind OpenAI's newest bucket."
+	polledNames = " Polled: up to one interval old (default 10m), longer where there are hundreds of projects, and kept while look-ups fail and over restarts."
 	polledCosts = " Polled: up to one interval old (default 15m), and OpenAI restates a day for up to three days."
 )
 
@@ -144,7 +153,7 @@ func Table() []Metric {
 			Name: costMonth, Type: Gauge, Section: SectionCosts, Labels: bill.Labels, Endpoints: bill.Endpoints, Fields: bill.Fields,
 			Help: "Cost of the running UTC month in US dollars, the running day included." + polledCosts,
 		},
-	}, exporterMetrics)
+	}, nameMetrics, exporterMetrics)
 }
 
 // merge adds a metric to those that stand, or the endpoint to the metric that stands already: several endpoints share a
@@ -193,11 +202,36 @@ func measureLabels(e *api.Endpoint, m *api.Measure) []string {
 
 func lower(s string) string { return strings.ToLower(s[:1]) + s[1:] }
 
+// nameMetrics are what the look-ups say. Names stand here and on no other metric: one that changes must not split a
+// counter in two.
+var nameMetrics = []Metric{
+	{
+		Name: projectInfo, Type: Gauge, Section: SectionNames, Labels: []string{organization, projectID, "project_name", "status"},
+		Help: "A constant 1 for every project, archived ones included, with its name." + polledNames,
+	},
+	{
+		Name: userInfo, Type: Gauge, Section: SectionNames, Labels: []string{organization, "user_id", "user_name", "role", "user_email"},
+		Help: "A constant 1 for every user, with the name and, if names.user_emails asks for it, the e-mail address." + polledNames,
+	},
+	{
+		Name: apiKeyInfo, Type: Gauge, Section: SectionNames, Labels: []string{organization, apiKeyID, "api_key_name", projectID, "owner_type", "owner_id"},
+		Help: "A constant 1 for every API key, with its name and its owner; one without project_id is an admin key. A key that was deleted has none, while its usage remains." + polledNames,
+	},
+	{
+		Name: apiKeyLastUsed, Type: Gauge, Section: SectionNames, Labels: []string{organization, apiKeyID, projectID},
+		Help: "When the API key was last used, in Unix time; absent for one that never was." + polledNames,
+	},
+	{
+		Name: apiKeyExpires, Type: Gauge, Section: SectionNames, Labels: []string{organization, apiKeyID, projectID},
+		Help: "When the API key expires, in Unix time; absent for one that does not. The API says so of admin keys alone." + polledNames,
+	},
+}
+
 // exporterMetrics are the metrics that no measure of the API makes.
 var exporterMetrics = []Metric{
 	{
 		Name: up, Type: Gauge, Section: SectionEndpoint, Labels: []string{organization, endpoint},
-		Help: "Whether the last poll of the endpoint succeeded (1) or failed (0). Polled, so as old as the endpoint's interval; absent before the first poll and for an endpoint that the organization does not have.",
+		Help: "Whether the last poll of the endpoint, or the last look-up, succeeded (1) or failed (0). Polled, so as old as the endpoint's interval; absent before the first poll and for an endpoint that the organization does not have.",
 	},
 	{
 		Name: available, Type: Gauge, Section: SectionEndpoint, Labels: []string{organization, endpoint},

@@ -53,11 +53,13 @@ type ClientOptions struct {
 
 // A Client asks the API on behalf of one organization. It may be used by several goroutines.
 type Client struct {
-	o       ClientOptions
-	base    *url.URL
-	http    *http.Client
-	keys    keyring
-	budget  *budget
+	o      ClientOptions
+	base   *url.URL
+	http   *http.Client
+	keys   keyring
+	budget *budget
+	// lookups bounds look-ups to half of the budget, so that polls find some of it saved up.
+	lookups *budget
 	clock   clock
 	trouble keyTrouble
 	agent   string
@@ -106,6 +108,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 		},
 		keys:    keyring{key: o.Key},
 		budget:  newBudget(o.RequestsPerMinute),
+		lookups: newBudget(o.RequestsPerMinute / 2),
 		agent:   "openai_exporter/" + o.Version,
 		maxBody: o.MaxBody,
 	}
@@ -169,6 +172,11 @@ func (c *Client) do(ctx context.Context, r request, consume func(answer) error) 
 }
 
 func (c *Client) once(ctx context.Context, r request, key string, consume func(answer) error) error {
+	if r.priority == priorityLookup {
+		if err := c.lookups.wait(ctx, r.priority); err != nil {
+			return err
+		}
+	}
 	if err := c.budget.wait(ctx, r.priority); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
@@ -21,6 +22,18 @@ type Feed interface {
 	AuditWindow(now time.Time) (ledger.Window, bool)
 	// Book takes over what was read, durably, or changes nothing and returns why.
 	Book(ctx context.Context, r *ledger.Read) error
+}
+
+// A Directory is where the look-ups of one organization go. What it is given replaces what was given before.
+type Directory interface {
+	// Projects are the projects known so far, archived ones included; known is false before the first list.
+	Projects() (projects []directory.Project, known bool)
+	SetProjects(projects []directory.Project)
+	SetUsers(users []directory.User)
+	// SetKeys takes the keys of one project, or those of the organization itself under "".
+	SetKeys(projectID string, keys []directory.Key)
+	// Save keeps over restarts what was set since it was last called.
+	Save() error
 }
 
 // An Observer is told what happens, as it happens. The collector implements it.
@@ -56,4 +69,6 @@ type Status struct {
 	Error string `json:"error,omitempty"`
 	// Failures is how many polls have failed in a row.
 	Failures int `json:"failures,omitempty"`
+	// Optional marks a look-up: nothing waits for it, and usage and costs go on without it.
+	Optional bool `json:"optional,omitempty"`
 }

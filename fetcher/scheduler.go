@@ -16,6 +16,7 @@ type Organization struct {
 	Name      string
 	Client    *Client
 	Endpoints []PolledEndpoint
+	Lookups   Lookups
 }
 
 // A PolledEndpoint is an endpoint, how often it is polled, and where its reads go.
@@ -32,7 +33,8 @@ type SchedulerOptions struct {
 	Observer Observer
 }
 
-// A Scheduler polls every endpoint of every organization in a goroutine of its own, so that none waits for another.
+// A Scheduler polls every endpoint of every organization, and makes every look-up, in a goroutine of its own, so that
+// none waits for another.
 type Scheduler struct {
 	o SchedulerOptions
 
@@ -47,6 +49,7 @@ type Scheduler struct {
 type running struct {
 	organization Organization
 	pollers      []*poller
+	lookups      []*lookup
 	cancel       context.CancelFunc
 	done         sync.WaitGroup
 }
@@ -102,15 +105,16 @@ func (s *Scheduler) Apply(organizations []Organization) {
 }
 
 func (o Organization) equal(other Organization) bool {
-	return o.Name == other.Name && o.Client == other.Client && slices.Equal(o.Endpoints, other.Endpoints)
+	return o.Name == other.Name && o.Client == other.Client && o.Lookups == other.Lookups && slices.Equal(o.Endpoints, other.Endpoints)
 }
 
 // start prepares an organization; run sets it going.
 func (s *Scheduler) start(o Organization) *running {
-	r := &running{organization: Organization{o.Name, o.Client, slices.Clone(o.Endpoints)}}
+	r := &running{organization: Organization{o.Name, o.Client, slices.Clone(o.Endpoints), o.Lookups}}
 	for _, e := range o.Endpoints {
 		r.pollers = append(r.pollers, newPoller(o.Name, o.Client, e, s.o))
 	}
+	r.lookups = newLookups(o, s.o)
 	return r
 }
 
@@ -119,6 +123,9 @@ func (r *running) run() {
 	r.cancel = cancel
 	for _, p := range r.pollers {
 		r.done.Go(func() { p.run(ctx) })
+	}
+	for _, l := range r.lookups {
+		r.done.Go(func() { l.run(ctx) })
 	}
 }
 
@@ -135,7 +142,8 @@ func stop(all []*running, inUse []Organization) {
 	}
 }
 
-// Status says where every endpoint stands, in the order in which organizations and endpoints were given.
+// Status says where every endpoint stands, in the order in which organizations and endpoints were given, an
+// organization's look-ups last.
 func (s *Scheduler) Status() []Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,6 +151,9 @@ func (s *Scheduler) Status() []Status {
 	for _, r := range s.running {
 		for _, p := range r.pollers {
 			out = append(out, p.stand())
+		}
+		for _, l := range r.lookups {
+			out = append(out, l.stand())
 		}
 	}
 	return out

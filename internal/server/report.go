@@ -92,9 +92,10 @@ type Endpoint struct {
 }
 
 // readiness says whether every endpoint was polled, or failed for a reason that its status names, and which are waiting.
+// Look-ups keep nobody waiting.
 func readiness(statuses []fetcher.Status) (ready bool, waiting []string) {
 	for i := range statuses {
-		if st := &statuses[i]; st.State == fetcher.StateStarting {
+		if st := &statuses[i]; st.State == fetcher.StateStarting && !st.Optional {
 			waiting = append(waiting, st.Organization+"/"+st.Endpoint)
 		}
 	}

@@ -19,7 +19,7 @@ func (v *view) lookUp(path string, q url.Values, now time.Time) *answer {
 	if len(parts) == 2 {
 		switch parts[1] {
 		case "projects":
-			return list(q, 20, org.listProjects(q.Get("include_archived") == "true"))
+			return list(q, 20, org.listProjects(q.Get("include_archived") == "true", v.o.Renamed))
 		case "users":
 			return list(q, 20, org.listUsers())
 		case "admin_api_keys":
@@ -88,7 +88,7 @@ func orNull(n int64) any {
 	return n
 }
 
-func (o *organization) listProjects(archived bool) []object {
+func (o *organization) listProjects(archived bool, renamed map[string]string) []object {
 	var out []object
 	for _, p := range o.projects {
 		if p.Archived != 0 && !archived {
@@ -98,7 +98,11 @@ func (o *organization) listProjects(archived bool) []object {
 		if p.Archived != 0 {
 			status = "archived"
 		}
-		out = append(out, object{"id": p.ID, "object": "organization.project", "name": p.Name, "created_at": p.Created, "archived_at": orNull(p.Archived), "status": status})
+		name := p.Name
+		if other, ok := renamed[p.ID]; ok {
+			name = other
+		}
+		out = append(out, object{"id": p.ID, "object": "organization.project", "name": name, "created_at": p.Created, "archived_at": orNull(p.Archived), "status": status})
 	}
 	return out
 }

@@ -80,7 +80,7 @@ const (
 	noProject = -1
 )
 
-func newOrganization(seed uint64, name string, labelSets int, every int64) *organization {
+func newOrganization(seed uint64, name string, projects, labelSets int, every int64) *organization {
 	o := &organization{seed: seed, id: "org-" + identifier(hashOf(seed, "organization"), 24), name: name, sources: map[string]*source{}}
 	for i, p := range []Project{
 		{Name: "Support Copilot", SpendLimitCents: 4_000_00},
@@ -128,7 +128,18 @@ func newOrganization(seed uint64, name string, labelSets int, every int64) *orga
 	o.populate()
 	o.fineTune(labelSets, every)
 	o.items = o.bill()
+	o.grow(projects)
 	return o
+}
+
+// grow adds projects that have names but no traffic.
+func (o *organization) grow(n int) {
+	for i := range n {
+		p := Project{ID: "proj_" + identifier(hashOf(o.seed, "more projects", strconv.Itoa(i)), 24), Name: fmt.Sprintf("Team %03d", i+1), Created: founded + int64(i)*3600}
+		u := o.users[i%len(o.users)]
+		o.projects = append(o.projects, p)
+		o.keys = append(o.keys, Key{ID: "key_" + identifier(hashOf(o.seed, "key", p.ID), 16), Name: "default", ProjectID: p.ID, UserID: u.ID, Created: p.Created})
+	}
 }
 
 // A job is a kind of traffic in a project, spread over its keys.
@@ -273,7 +284,7 @@ func (o *organization) fineTune(n int, every int64) {
 	}
 }
 
-// Projects are the projects of the organization, the archived one last.
+// Projects are the projects of the organization, those that Options.Projects adds last.
 func (s *Simulator) Projects() []Project { return append([]Project(nil), s.org.projects...) }
 
 // Users are the members of the organization.

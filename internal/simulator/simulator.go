@@ -6,6 +6,7 @@
 package simulator
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -55,6 +56,10 @@ type Options struct {
 	LabelSets int
 	// LabelSetEvery is a whole number of hours; 0 means 1 h.
 	LabelSetEvery time.Duration
+	// Projects adds that many projects without traffic, each with one key, which the look-ups list.
+	Projects int
+	// Renamed gives projects, by id, other names than they were created with.
+	Renamed map[string]string
 	// Organization is the organization's name; empty means Example Org.
 	Organization string
 }
@@ -92,7 +97,7 @@ func New(o Options) *Simulator {
 		o.Organization = "Example Org"
 	}
 	return &Simulator{
-		org:   newOrganization(o.Seed, o.Organization, o.LabelSets, max(int64(o.LabelSetEvery/time.Hour), 1)),
+		org:   newOrganization(o.Seed, o.Organization, o.Projects, o.LabelSets, max(int64(o.LabelSetEvery/time.Hour), 1)),
 		scale: max(int64(o.Scale*1000+0.5), 0),
 		o:     o,
 		cache: newCache(),
@@ -143,6 +148,16 @@ func (s *Simulator) SetRejectGroupBy(endpoint string, dimensions ...string) {
 		m[endpoint] = slices.Clone(dimensions)
 		o.RejectGroupBy = m
 	})
+}
+
+// SetRenamed changes the names of projects, by id.
+func (s *Simulator) SetRenamed(names map[string]string) {
+	s.change(func(o *Options) { o.Renamed = maps.Clone(names) })
+}
+
+// SetKeysWithoutManagement changes which keys are refused by the look-ups alone.
+func (s *Simulator) SetKeysWithoutManagement(keys ...string) {
+	s.change(func(o *Options) { o.KeysWithoutManagement = slices.Clone(keys) })
 }
 
 // SetStringAmounts changes how amounts are spelled.

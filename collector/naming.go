@@ -1,0 +1,63 @@
+package collector
+
+import (
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/openai-exporter/openai_exporter/internal/directory"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// A naming is a snapshot of the directory made into metric families. It holds until the snapshot is another one.
+type naming struct {
+	snapshot *directory.Snapshot
+	families []*dto.MetricFamily
+}
+
+// names returns the families of the current snapshot, made once per snapshot as those of a view are.
+func (c *Collector) names() []*dto.MetricFamily {
+	if c.options.Names == nil {
+		return nil
+	}
+	s := c.options.Names.Snapshot()
+	n := c.named.Load()
+	if n == nil || n.snapshot != s {
+		n = &naming{snapshot: s, families: exposeNames(c.table, s)}
+		c.named.Store(n)
+	}
+	return n.families
+}
+
+func exposeNames(table map[string]*Metric, s *directory.Snapshot) []*dto.MetricFamily {
+	fs := newFamilies(table)
+	for _, o := range s.Organizations {
+		base := []ledger.Label{{Name: organization, Value: o.Name}}
+		for _, p := range o.Projects {
+			fs.gauge(fs.family(projectInfo), fs.labels(base, filled(projectID, p.ID, "project_name", p.Name, "status", p.Status)), 1)
+		}
+		for _, u := range o.Users {
+			fs.gauge(fs.family(userInfo), fs.labels(base, filled("user_id", u.ID, "user_name", u.Name, "role", u.Role, "user_email", u.Email)), 1)
+		}
+		for i := range o.Keys {
+			k := &o.Keys[i]
+			fs.gauge(fs.family(apiKeyInfo), fs.labels(base, filled(apiKeyID, k.ID, "api_key_name", k.Name, projectID, k.ProjectID, "owner_type", k.OwnerType, "owner_id", k.OwnerID)), 1)
+			if k.LastUsed > 0 {
+				fs.gauge(fs.family(apiKeyLastUsed), fs.labels(base, filled(apiKeyID, k.ID, projectID, k.ProjectID)), float64(k.LastUsed))
+			}
+			if k.Expires > 0 {
+				fs.gauge(fs.family(apiKeyExpires), fs.labels(base, filled(apiKeyID, k.ID, projectID, k.ProjectID)), float64(k.Expires))
+			}
+		}
+	}
+	return fs.finish()
+}
+
+// filled makes labels of pairs and leaves out those without a value.
+func filled(pairs ...string) []ledger.Label {
+	var out []ledger.Label
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			out = append(out, ledger.Label{Name: pairs[i], Value: pairs[i+1]})
+		}
+	}
+	return out
+}

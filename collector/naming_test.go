@@ -1,0 +1,42 @@
+package collector_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/openai-exporter/openai_exporter/internal/directory"
+)
+
+func TestANewNameReplacesTheOldOneAndTouchesNoCounter(t *testing.T) {
+	s, c := pollingOrganization(t)
+	counters := samples(t, c, "openai_usage_", "openai_cost_")
+	renamed := namesOfOrganization()
+	renamed.Organizations[0].Projects = []directory.Project{{ID: "proj_a", Name: "Find", Status: "active"}}
+	s.names.Store(renamed)
+	want := []string{`openai_project_info{organization="acme",project_id="proj_a",project_name="Find",status="active"} 1`}
+	if diff := cmp.Diff(want, samples(t, c, "openai_project_info")); diff != "" {
+		t.Errorf("projects (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(counters, samples(t, c, "openai_usage_", "openai_cost_")); diff != "" {
+		t.Errorf("counters (-before +after):\n%s", diff)
+	}
+}
+
+func TestNamesAreMadeReadyOnce(t *testing.T) {
+	s, c := pollingOrganization(t)
+	named := func() int {
+		return slices.IndexFunc(gather(t, c), func(f *dto.MetricFamily) bool { return f.GetName() == "openai_project_info" })
+	}
+	at := named()
+	before := gather(t, c)[at]
+	if gather(t, c)[at] != before {
+		t.Error("the same names are made into metrics again")
+	}
+	s.names.Store(namesOfOrganization())
+	if gather(t, c)[named()] == before {
+		t.Error("other names are not shown")
+	}
+}

@@ -1,0 +1,176 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+)
+
+// A routine is what polls and look-ups have in common: their pace, what the log already knows of their trouble, and
+// where they stand. All but the status belongs to one goroutine.
+type routine struct {
+	organization string
+	name         string
+	interval     time.Duration
+	client       *Client
+	observer     Observer
+	logger       log.Logger
+	grid         grid
+	failing      string // what the log says when it fails
+	mended       string // and when it works again
+	optional     bool   // whether all the rest goes on without it
+
+	last      time.Time       // the tick that was used last
+	succeeded bool            // ever
+	streak    int             // failures in a row of the same permanence
+	permanent bool            // what the streak is of
+	reported  map[string]bool // the kinds of trouble that the log already knows of
+	awaiting  *Error          // the trouble that another key may end, if any
+
+	mu     sync.Mutex
+	status Status
+}
+
+func newRoutine(organization, name string, interval time.Duration, c *Client, o SchedulerOptions) routine {
+	return routine{
+		organization: organization,
+		name:         name,
+		interval:     interval,
+		client:       c,
+		observer:     o.Observer,
+		logger:       log.With(o.Logger, "organization", organization, "endpoint", name),
+		grid:         newGrid(organization, name, interval),
+		failing:      "Polling fails",
+		mended:       "Polling works again",
+		reported:     map[string]bool{},
+		status:       Status{Organization: organization, Endpoint: name, State: StateStarting},
+	}
+}
+
+// wait waits until the moment comes or, where another key may help, until there is one. It returns false when the
+// context ends.
+func (r *routine) wait(ctx context.Context, until time.Time) bool {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	var look <-chan time.Time
+	if r.awaiting != nil {
+		ticker := time.NewTicker(keyLook)
+		defer ticker.Stop()
+		look = ticker.C
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return ctx.Err() == nil
+		case <-look:
+			if _, version, _ := r.client.keys.get(); version != r.awaiting.keyVersion {
+				// Whether the new key is any better is news again.
+				clear(r.reported)
+				r.last = time.Time{} // The tick that was to come is still to be used.
+				return ctx.Err() == nil
+			}
+		}
+	}
+}
+
+// finish takes note of how a poll went and returns when the next one is due.
+func (r *routine) finish(took time.Duration, err error) time.Time {
+	now := time.Now()
+	var e *Error
+	errors.As(err, &e)
+	if err == nil {
+		switch {
+		case r.awaiting != nil:
+			if r.client.trouble.over() { // Else another endpoint has said so.
+				level.Info(r.logger).Log("msg", "The admin key works now", "failures", r.status.Failures)
+			}
+		case len(r.reported) > 0:
+			level.Info(r.logger).Log("msg", r.mended, "failures", r.status.Failures)
+		}
+		clear(r.reported)
+		r.succeeded, r.streak = true, 0
+	} else {
+		permanent := e != nil && e.Permanent()
+		if permanent != r.permanent {
+			r.permanent, r.streak = permanent, 0
+		}
+		r.streak++
+	}
+	r.awaiting = nil
+	if e != nil && e.keyed() {
+		r.awaiting = e
+	}
+
+	wait := r.interval
+	if err != nil {
+		wait = pause(r.interval, r.permanent, r.streak)
+	}
+	next := r.grid.next(now, r.last, wait)
+	if e != nil && e.RetryAfter > next.Sub(now) {
+		next = r.grid.after(now.Add(e.RetryAfter - 1))
+	}
+	r.last = next
+
+	r.mu.Lock()
+	r.status.LastPoll, r.status.NextPoll = now.UTC(), next
+	if err == nil {
+		r.status.State, r.status.Error, r.status.Failures, r.status.LastSuccess = StateOK, "", 0, now.UTC()
+	} else {
+		r.status.State, r.status.Error = StateFailing, err.Error()
+		r.status.Failures++
+		if e != nil && e.Class == ClassNotFound && !r.succeeded {
+			r.status.State = StateUnavailable
+		}
+	}
+	state := r.status.State
+	r.mu.Unlock()
+
+	if err != nil {
+		r.complain(r.reported, r.failing, state, err, next)
+	}
+	if r.observer != nil {
+		r.observer.Poll(r.organization, r.name, took, err)
+	}
+	// The wait goes by the monotonic clock.
+	return now.Add(next.Sub(now.Round(0)))
+}
+
+// complain logs trouble of a kind that the log does not know of yet; what goes on is counted, not logged.
+func (r *routine) complain(known map[string]bool, message string, state State, err error, next time.Time) {
+	var e *Error
+	kind := "book"
+	logger, id := level.Warn(r.logger), ""
+	if errors.As(err, &e) {
+		kind, id = string(e.Class)+strconv.Itoa(e.Status), e.RequestID
+		if e.Permanent() && !r.optional {
+			logger = level.Error(r.logger)
+		}
+	}
+	if known[kind] || e != nil && e.keyed() && !r.client.trouble.news(e) {
+		logger = level.Debug(r.logger)
+	} else if state == StateUnavailable {
+		logger, message = level.Info(r.logger), "The organization does not have this endpoint, it is asked for again from time to time"
+	}
+	known[kind] = true
+	fields := []any{"msg", message, "err", err}
+	if id != "" {
+		fields = append(fields, "request_id", id)
+	}
+	if !next.IsZero() {
+		fields = append(fields, "next", next.Format(time.RFC3339))
+	}
+	logger.Log(fields...)
+}
+
+func (r *routine) stand() Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status
+}

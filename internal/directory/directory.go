@@ -1,0 +1,228 @@
+// Package directory keeps what ids mean: the projects, users and keys of every organization, as they were last looked
+// up. Names are no part of the books: what is lost here is read again.
+package directory
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+)
+
+// A Project is a project of an organization.
+type Project struct {
+	ID     string `json:"id"`
+	Name   string `json:"name,omitempty"`
+	Status string `json:"status,omitempty"` // active or archived
+}
+
+// Archived says whether the project is out of use; its usage remains.
+func (p Project) Archived() bool { return p.Status == "archived" }
+
+// A User is a member of an organization.
+type User struct {
+	ID    string `json:"id"`
+	Name  string `json:"name,omitempty"`
+	Email string `json:"email,omitempty"` // empty unless asked for
+	Role  string `json:"role,omitempty"`
+}
+
+// A Key is an API key of a project, or an admin key, which has no project. Times are Unix seconds, 0 for never.
+type Key struct {
+	ID        string `json:"id"`
+	Name      string `json:"name,omitempty"`
+	ProjectID string `json:"project_id,omitempty"`
+	OwnerType string `json:"owner_type,omitempty"`
+	OwnerID   string `json:"owner_id,omitempty"`
+	LastUsed  int64  `json:"last_used_at,omitempty"`
+	Expires   int64  `json:"expires_at,omitempty"`
+}
+
+// An Organization is what is known of one organization. It is immutable. Everything is in the order of the API.
+type Organization struct {
+	Name     string    `json:"name"`
+	Listed   bool      `json:"listed,omitempty"` // whether the projects were ever listed
+	Projects []Project `json:"projects,omitempty"`
+	Users    []User    `json:"users,omitempty"`
+	Keys     []Key     `json:"keys,omitempty"`
+}
+
+// A Snapshot is all that is known at a moment. It is immutable, and another one as soon as anything changes.
+type Snapshot struct{ Organizations []*Organization }
+
+// Settings say what is kept of an organization.
+type Settings struct {
+	Organization string
+	Names        bool // what is not kept is forgotten at once, on disk with the next Save
+	UserEmails   bool
+}
+
+// A Directory is the names of all organizations.
+type Directory struct {
+	path    string
+	current atomic.Pointer[Snapshot]
+
+	mu      sync.Mutex
+	entries []*Entry // in the order of the configuration
+	stored  []*Organization
+	unsaved bool
+}
+
+// Open reads what was saved in the directory dir. A file that can't be read is a warning: it begins empty then, and is
+// full again after the next look-ups.
+func Open(dir string, logger log.Logger) *Directory {
+	d := &Directory{path: path(dir)}
+	d.current.Store(&Snapshot{})
+	var err error
+	if d.stored, err = load(d.path); err != nil {
+		level.Warn(logger).Log("msg", "The saved names can't be used and are looked up again", "path", d.path, "err", err)
+	}
+	return d
+}
+
+// Snapshot is what is known now. It does not block.
+func (d *Directory) Snapshot() *Snapshot { return d.current.Load() }
+
+// Configure makes these the organizations that are known, and returns an entry for each. One that was there before
+// keeps its entry and what is known of it.
+func (d *Directory) Configure(settings []Settings) []*Entry {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := d.entries
+	d.entries = make([]*Entry, len(settings))
+	for i, s := range settings {
+		named := func(name string) bool { return name == s.Organization }
+		e := &Entry{directory: d, known: &Organization{Name: s.Organization}}
+		if at := slices.IndexFunc(before, func(e *Entry) bool { return named(e.known.Name) }); at >= 0 {
+			e = before[at]
+		} else if at := slices.IndexFunc(d.stored, func(o *Organization) bool { return named(o.Name) }); at >= 0 {
+			e.known = d.stored[at]
+		}
+		e.known = e.known.reduced(s)
+		d.entries[i] = e
+	}
+	// From here on the entries are all there is.
+	d.stored = nil
+	d.publish()
+	return d.entries
+}
+
+// reduced is the organization without what its settings don't keep.
+func (o *Organization) reduced(s Settings) *Organization {
+	if !s.Names {
+		return &Organization{Name: o.Name}
+	}
+	if s.UserEmails {
+		return o
+	}
+	r := *o
+	r.Users = slices.Clone(o.Users)
+	for i := range r.Users {
+		r.Users[i].Email = ""
+	}
+	return &r
+}
+
+// publish makes the entries' present state the snapshot.
+func (d *Directory) publish() {
+	s := &Snapshot{Organizations: make([]*Organization, len(d.entries))}
+	for i, e := range d.entries {
+		s.Organizations[i] = e.known
+	}
+	d.current.Store(s)
+	d.unsaved = true
+}
+
+// Save writes what has changed since the last time.
+func (d *Directory) Save() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.unsaved {
+		return nil
+	}
+	if err := save(d.path, d.current.Load().Organizations); err != nil {
+		return err
+	}
+	d.unsaved = false
+	return nil
+}
+
+// An Entry is where the look-ups of one organization go.
+type Entry struct {
+	directory *Directory
+	known     *Organization // replaced, never changed
+}
+
+// Projects are the projects known so far; known is false before they were ever listed.
+func (e *Entry) Projects() (projects []Project, known bool) {
+	e.directory.mu.Lock()
+	defer e.directory.mu.Unlock()
+	return e.known.Projects, e.known.Listed
+}
+
+// SetProjects replaces the projects, and forgets the keys of those that are gone.
+func (e *Entry) SetProjects(projects []Project) {
+	e.change(func(o *Organization) bool {
+		if o.Listed && slices.Equal(o.Projects, projects) {
+			return false
+		}
+		there := make(map[string]bool, len(projects))
+		for _, p := range projects {
+			there[p.ID] = true
+		}
+		o.Listed, o.Projects = true, slices.Clone(projects)
+		o.Keys = slices.DeleteFunc(slices.Clone(o.Keys), func(k Key) bool { return k.ProjectID != "" && !there[k.ProjectID] })
+		return true
+	})
+}
+
+// SetUsers replaces the users.
+func (e *Entry) SetUsers(users []User) {
+	e.change(func(o *Organization) bool {
+		if slices.Equal(o.Users, users) {
+			return false
+		}
+		o.Users = slices.Clone(users)
+		return true
+	})
+}
+
+// SetKeys replaces the keys of one project, or the admin keys for "".
+func (e *Entry) SetKeys(projectID string, keys []Key) {
+	e.change(func(o *Organization) bool {
+		var own, others []Key
+		for _, k := range o.Keys {
+			if k.ProjectID == projectID {
+				own = append(own, k)
+			} else {
+				others = append(others, k)
+			}
+		}
+		if slices.Equal(own, keys) {
+			return false
+		}
+		o.Keys = slices.Concat(others, keys)
+		return true
+	})
+}
+
+// Save writes what has changed since the last time.
+func (e *Entry) Save() error { return e.directory.Save() }
+
+// change applies f to a copy, and publishes the copy where f says that it differs. An entry that is no longer
+// configured changes nothing that is seen.
+func (e *Entry) change(f func(*Organization) bool) {
+	d := e.directory
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := *e.known
+	if !f(&next) {
+		return
+	}
+	e.known = &next
+	if slices.Contains(d.entries, e) {
+		d.publish()
+	}
+}

@@ -1,0 +1,182 @@
+package directory_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-kit/log"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/openai-exporter/openai_exporter/internal/directory"
+)
+
+var everything = directory.Settings{Organization: "acme", Names: true, UserEmails: true}
+
+// fill opens the directory in dir and gives one organization names of every kind.
+func fill(t *testing.T, dir string) *directory.Directory {
+	t.Helper()
+	d := directory.Open(dir, log.NewNopLogger())
+	e := d.Configure([]directory.Settings{everything})[0]
+	e.SetProjects([]directory.Project{{ID: "proj_1", Name: "Search", Status: "active"}, {ID: "proj_2", Name: "Old", Status: "archived"}})
+	e.SetUsers([]directory.User{{ID: "user-1", Name: "Aiko", Email: "aiko@example.com", Role: "owner"}})
+	e.SetKeys("proj_1", []directory.Key{{ID: "key_1", Name: "production", ProjectID: "proj_1", OwnerType: "user", OwnerID: "user-1", LastUsed: 1700000000}})
+	e.SetKeys("", []directory.Key{{ID: "key_2", Name: "exporter", Expires: 1800000000}})
+	if err := e.Save(); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestNamesSurviveARestart(t *testing.T) {
+	dir := t.TempDir()
+	before := fill(t, dir).Snapshot()
+	d := directory.Open(dir, log.NewNopLogger())
+	e := d.Configure([]directory.Settings{everything})[0]
+	if diff := cmp.Diff(before, d.Snapshot()); diff != "" {
+		t.Errorf("after the restart (-before +after):\n%s", diff)
+	}
+	if projects, known := e.Projects(); !known || len(projects) != 2 || projects[0].Archived() || !projects[1].Archived() {
+		t.Errorf("projects %v, known %v", projects, known)
+	}
+	info, err := os.Stat(filepath.Join(dir, directory.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mode := info.Mode().Perm(); mode != 0o600 {
+		t.Errorf("others may read the file: mode %o", mode)
+	}
+}
+
+func TestADamagedFileIsAWarningAndFilledAgain(t *testing.T) {
+	whole := t.TempDir()
+	fill(t, whole)
+	good, err := os.ReadFile(filepath.Join(whole, directory.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"empty":             "",
+		"torn":              string(good[:len(good)/2]),
+		"zeros":             string(make([]byte, 4096)),
+		"not JSON":          "names",
+		"another version":   `{"version":2,"organizations":{"acme":{}}}`,
+		"no version":        `{"organizations":[]}`,
+		"another type":      `{"version":1,"organizations":"acme"}`,
+		"null organization": `{"version":1,"organizations":[null]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, directory.FileName), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var logged bytes.Buffer
+			d := directory.Open(dir, log.NewLogfmtLogger(&logged))
+			d.Configure([]directory.Settings{everything})
+			if n := strings.Count(logged.String(), "level=warn"); n != 1 {
+				t.Errorf("%d warnings:\n%s", n, logged.String())
+			}
+			if o := d.Snapshot().Organizations[0]; o.Listed || len(o.Projects)+len(o.Users)+len(o.Keys) != 0 {
+				t.Errorf("it begins with %+v", o)
+			}
+			after := fill(t, dir).Snapshot()
+			d = directory.Open(dir, log.NewNopLogger())
+			d.Configure([]directory.Settings{everything})
+			if diff := cmp.Diff(after, d.Snapshot()); diff != "" {
+				t.Errorf("saved again (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEmailsThatNobodyAskedForAreForgottenOnDiskToo(t *testing.T) {
+	dir := t.TempDir()
+	d := fill(t, dir)
+	d.Configure([]directory.Settings{{Organization: "acme", Names: true}})
+	if u := d.Snapshot().Organizations[0].Users[0]; u.Email != "" || u.Name != "Aiko" {
+		t.Errorf("user %+v", u)
+	}
+	if err := d.Save(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, directory.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(b, []byte("aiko@")) || !bytes.Contains(b, []byte("Aiko")) {
+		t.Errorf("on disk: %s", b)
+	}
+}
+
+func TestNamesThatAreSwitchedOffAreGone(t *testing.T) {
+	d := fill(t, t.TempDir())
+	d.Configure([]directory.Settings{{Organization: "acme"}})
+	if diff := cmp.Diff(&directory.Organization{Name: "acme"}, d.Snapshot().Organizations[0]); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+}
+
+func TestAReloadKeepsTheNamesOfOrganizationsThatStay(t *testing.T) {
+	d := fill(t, t.TempDir())
+	before := d.Snapshot().Organizations[0]
+	entries := d.Configure([]directory.Settings{{Organization: "umbrella", Names: true}, everything})
+	s := d.Snapshot()
+	if len(s.Organizations) != 2 || s.Organizations[0].Name != "umbrella" {
+		t.Fatalf("organizations %v", s.Organizations)
+	}
+	if diff := cmp.Diff(before, s.Organizations[1]); diff != "" {
+		t.Errorf("acme (-before +after):\n%s", diff)
+	}
+	d.Configure([]directory.Settings{everything})
+	// A look-up that was under way when its organization went away must not bring it back.
+	entries[0].SetUsers([]directory.User{{ID: "user-9"}})
+	if s := d.Snapshot(); len(s.Organizations) != 1 || s.Organizations[0].Name != "acme" {
+		t.Errorf("organizations %v", s.Organizations)
+	}
+}
+
+func TestASnapshotChangesOnlyWithWhatIsKnown(t *testing.T) {
+	d := fill(t, t.TempDir())
+	e := d.Configure([]directory.Settings{everything})[0]
+	before := d.Snapshot()
+	known := *before.Organizations[0]
+	e.SetProjects(known.Projects)
+	e.SetUsers(known.Users)
+	e.SetKeys("proj_1", known.Keys[:1])
+	if d.Snapshot() != before {
+		t.Error("the same names again make another snapshot")
+	}
+	e.SetProjects(known.Projects[1:])
+	after := d.Snapshot()
+	if after == before || len(before.Organizations[0].Projects) != 2 {
+		t.Error("the old snapshot has changed")
+	}
+	if keys := after.Organizations[0].Keys; len(keys) != 1 || keys[0].ID != "key_2" {
+		t.Errorf("the keys of the project that is gone are still there: %v", keys)
+	}
+}
+
+func TestADirectoryThatCanNotBeWrittenSaysSo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	d := directory.Open(dir, log.NewNopLogger())
+	e := d.Configure([]directory.Settings{everything})[0]
+	e.SetUsers([]directory.User{{ID: "user-1"}})
+	for range 2 { // What was not saved is still to be saved.
+		if err := e.Save(); err == nil || !strings.Contains(err.Error(), "save names") {
+			t.Errorf("error = %v", err)
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Save(); err != nil {
+		t.Error(err)
+	}
+	d = directory.Open(dir, log.NewNopLogger())
+	d.Configure([]directory.Settings{everything})
+	if n := len(d.Snapshot().Organizations[0].Users); n != 1 {
+		t.Errorf("%d users were saved", n)
+	}
+}
