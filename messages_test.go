@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -162,5 +164,34 @@ func TestCompletionAndTheManPageKnowTheCommands(t *testing.T) {
 		if err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s: %v, said %q", args, err, out)
 		}
+	}
+}
+
+func TestFlagsOfThePastThatItsDocumentNamesExist(t *testing.T) {
+	help := ""
+	for _, command := range []string{"backfill", "verify"} {
+		p := start(t, command, "--help")
+		if p.wait() != 0 {
+			t.Fatal("there is no help")
+		}
+		help += strings.ReplaceAll(p.stdout.String(), "--[no-]", "--")
+	}
+	text, err := os.ReadFile("docs/history.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// These are promtool's, Prometheus' and the parser's own.
+	others := []string{"--max-block-duration", "--label", "--storage.tsdb.retention.time", "--completion-script-bash", "--help-man"}
+	named := 0
+	for _, name := range regexp.MustCompile(`--[a-z][a-z.-]*[a-z]`).FindAllString(string(text), -1) {
+		if slices.Contains(others, name) {
+			continue
+		}
+		if named++; !strings.Contains(help, name) {
+			t.Errorf("docs/history.md names the flag %s, which the help does not know", name)
+		}
+	}
+	if named < 10 {
+		t.Errorf("docs/history.md names only %d flags", named)
 	}
 }

@@ -245,6 +245,57 @@ func TestEverySeriesEndsWithTheTruth(t *testing.T) {
 	}
 }
 
+func TestOrganizationsShareFamiliesAndNothingElse(t *testing.T) {
+	acme, initech := newWorld(t, simulator.Options{Seed: 3}), newWorld(t, simulator.Options{Seed: 4})
+	o := acme.options(t, now.Add(-6*24*time.Hour), now.Add(-5*24*time.Hour))
+	o.Organizations = append(o.Organizations, backfill.Organization{Name: "initech", Source: initech.client})
+	run(t, o)
+	got := parse(t, read(t, o.Output))
+	for name, w := range map[string]*world{"acme": acme, "initech": initech} {
+		want, ends := map[string]float64{}, map[string]float64{}
+		for _, e := range o.Endpoints {
+			if e.Endpoint.Stock {
+				continue
+			}
+			for k, v := range w.truth(e) {
+				want[strings.Replace(k, `organization="acme"`, fmt.Sprintf("organization=%q", name), 1)] = v
+			}
+		}
+		for k, ss := range got {
+			if strings.Contains(k, fmt.Sprintf("organization=%q", name)) && !strings.HasPrefix(k, "openai_usage_vector_store_bytes") {
+				ends[k] = ss[len(ss)-1].value
+			}
+		}
+		if diff := cmp.Diff(want, ends); diff != "" || len(want) == 0 {
+			t.Errorf("%s: the truth (-) and what was written (+): %s", name, diff)
+		}
+	}
+}
+
+func TestALevelIsTheBucketsOwn(t *testing.T) {
+	w := newWorld(t, simulator.Options{Seed: 3})
+	o := only(w.options(t, now.Add(-6*24*time.Hour), now.Add(-5*24*time.Hour)), "vector_stores")
+	run(t, o)
+	compared := 0
+	for series, ss := range parse(t, read(t, o.Output)) {
+		for _, s := range ss {
+			end := time.Unix(s.at, 0)
+			for _, row := range w.Final("vector_stores", groupBy, end.Add(-time.Hour), end) {
+				if !strings.Contains(series, fmt.Sprintf("project_id=%q", row.Labels["project_id"])) {
+					continue
+				}
+				compared++
+				if v := row.Values["vector_store_bytes"]; s.value != v.Float64() {
+					t.Errorf("%s is %v at %s, the truth is %v", series, s.value, end, v)
+				}
+			}
+		}
+	}
+	if compared < 24 {
+		t.Errorf("only %d levels were there to compare", compared)
+	}
+}
+
 func TestASampleStandsAtTheEndOfItsBucketAndAZeroBeforeTheFirst(t *testing.T) {
 	w := newWorld(t, simulator.Options{Seed: 3, Begin: now.Add(-50 * time.Hour)})
 	o := only(w.options(t, now.Add(-60*time.Hour), now.Add(-40*time.Hour)), "embeddings")
