@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,7 +84,7 @@ counters: {start: %q, zero_hold: 2s}
 	}
 	eventually(t, 60*time.Second, "the exporter is ready", ready)
 
-	m := startMonitor(t, target)
+	m := startMonitor(t, target, "proj_without_alerts")
 	up := func() error {
 		v, err := m.value(t, `up{job="openai"}`)
 		if err == nil && v != 1 {
@@ -147,14 +148,21 @@ counters: {start: %q, zero_hold: 2s}
 		}
 		return equal(want, got)
 	})
-	eventually(t, 30*time.Second, "Prometheus has recorded the truth", func() error {
-		got, err := m.recorded(t)
-		if err != nil {
-			return err
+	for _, p := range []prometheus{m.prometheus, m.zeros} {
+		eventually(t, 30*time.Second, "Prometheus has recorded the truth", func() error {
+			got, err := p.recorded(t)
+			if err != nil {
+				return err
+			}
+			return equal(want, got)
+		})
+		neverDown(t, p)
+	}
+	for alert, receiver := range map[string]string{"OpenAIExporterReloadFailed": "ticket", "OpenAIKeyRejected": "page", "OpenAIExporterDown": "page"} {
+		if got := m.webhook.reached(alert); !slices.Equal(got, []string{receiver}) {
+			t.Errorf("%s reached %v, want %s", alert, got, receiver)
 		}
-		return equal(want, got)
-	})
-	neverDown(t, m)
+	}
 	lint(t, exporter)
 
 	if code := second.end(t, syscall.SIGTERM); code != 0 {
@@ -171,19 +179,19 @@ counters: {start: %q, zero_hold: 2s}
 
 // neverDown looks at every sample that Prometheus has of the counters: over the crash, too, none may be smaller than the
 // one before.
-func neverDown(t *testing.T, m *monitor) {
+func neverDown(t *testing.T, p prometheus) {
 	t.Helper()
 	series := 0
 	for _, name := range counters() {
-		samples, err := m.query(t, name+"[15m]")
+		samples, err := p.query(t, name+"[15m]")
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, s := range samples {
 			series++
 			before := 0.0
-			for _, p := range s.Values {
-				v, err := p.number()
+			for _, x := range s.Values {
+				v, err := x.number()
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -7,68 +7,107 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
 
 // A monitor is a Prometheus and an Alertmanager, configured by the files that we hand to users.
 type monitor struct {
-	prometheus, alertmanager string // base URLs
-	webhook                  *webhook
+	prometheus
+	// zeros is a second Prometheus on the same exporter, which reads when counters began and records their zero. It has no
+	// rules.
+	zeros        prometheus
+	alertmanager string // base URL
+	webhook      *webhook
 }
 
-// startMonitor starts both. What is changed in the users' files is what a test can't wait for or can't know: addresses,
-// paths and durations.
-func startMonitor(t *testing.T, target string) *monitor {
+// A prometheus is the base URL of one.
+type prometheus string
+
+// startMonitor starts them. What is changed in the users' files is what a test can't wait for or can't know: addresses,
+// paths and durations. The project is one of the team support.
+func startMonitor(t *testing.T, target, project string) *monitor {
 	t.Helper()
 	m := &monitor{
-		prometheus:   fmt.Sprintf("http://127.0.0.1:%d", freePort(t)),
 		alertmanager: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)),
 		webhook:      startWebhook(t),
 	}
 	dir := t.TempDir()
+	startAlertmanager(t, m, dir)
 
-	am := read(t, "deploy/alertmanager/alertmanager.yml")
-	am = replace(t, am, `http://127\.0\.0\.1:9099/`, m.webhook.url)
-	am = replace(t, am, `group_wait: 30s`, `group_wait: 1s`)
-	am = replace(t, am, `group_interval: 5m`, `group_interval: 1s`)
-	write(t, filepath.Join(dir, "alertmanager.yml"), am)
-	start(t, "alertmanager", tool(t, "ALERTMANAGER", "alertmanager"),
-		"--config.file="+filepath.Join(dir, "alertmanager.yml"), "--storage.path="+filepath.Join(dir, "alertmanager"),
-		"--web.listen-address="+strings.TrimPrefix(m.alertmanager, "http://"), "--cluster.listen-address=")
-
-	for _, name := range []string{"openai-recording.yml", "openai-alerts.yml"} {
-		text := read(t, "deploy/prometheus/rules", name)
-		if strings.Contains(text, "for:") {
-			text = replace(t, text, `for: \S+`, `for: 2s`)
-		}
-		write(t, filepath.Join(dir, name), text)
+	for _, path := range globbed(t, "deploy/prometheus/rules/*.yml") {
+		text := read(t, "deploy/prometheus/rules", filepath.Base(path))
+		text = regexp.MustCompile(`(?m)^( +for): \S+`).ReplaceAllString(text, "$1: 2s")
+		text = regexp.MustCompile(`(?m)^    interval: \S+`).ReplaceAllLiteralString(text, "    interval: 1s")
+		write(t, filepath.Join(dir, filepath.Base(path)), text)
 	}
-	prom := read(t, "prometheus.yml.example")
-	prom = replace(t, prom, `scrape_interval: 30s`, "scrape_interval: 1s\n  scrape_timeout: 1s")
-	prom = replace(t, prom, `evaluation_interval: 30s`, `evaluation_interval: 1s`)
-	prom = replace(t, prom, `deploy/prometheus/rules/\*\.yml`, filepath.Join(dir, "openai-*.yml"))
-	prom = replace(t, prom, `127\.0\.0\.1:9093`, strings.TrimPrefix(m.alertmanager, "http://"))
-	prom = replace(t, prom, `127\.0\.0\.1:10095`, target)
-	write(t, filepath.Join(dir, "prometheus.yml"), prom)
-	start(t, "prometheus", tool(t, "PROMETHEUS", "prometheus"),
-		"--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "prometheus"),
-		"--web.listen-address="+strings.TrimPrefix(m.prometheus, "http://"))
+	config := read(t, "prometheus.yml.example")
+	config = replace(t, config, `scrape_interval: 30s`, "scrape_interval: 1s")
+	config = replace(t, config, `scrape_timeout: 10s`, "scrape_timeout: 1s")
+	config = replace(t, config, `evaluation_interval: 30s`, `evaluation_interval: 1s`)
+	config = replace(t, config, `deploy/prometheus/rules/\*\.yml`, filepath.Join(dir, "openai-*.yml"))
+	config = replace(t, config, `127\.0\.0\.1:9093`, strings.TrimPrefix(m.alertmanager, "http://"))
+	config = replace(t, config, `127\.0\.0\.1:10095`, target)
+	config = replace(t, config, `proj_example_support`, project)
+	m.prometheus = startPrometheus(t, "prometheus", filepath.Join(dir, "prometheus"), config)
+	silent := replace(t, config, `(?m)^(?:rule_files|alerting):\n(?:  .*\n|\n)+`, "")
+	m.zeros = startPrometheus(t, "prometheus with zeros", filepath.Join(dir, "zeros"), silent, "--enable-feature=created-timestamp-zero-ingestion")
 
-	for _, ready := range []string{m.alertmanager + "/-/ready", m.prometheus + "/-/ready"} {
+	for _, ready := range []string{m.alertmanager + "/-/ready", string(m.prometheus) + "/-/ready", string(m.zeros) + "/-/ready"} {
 		eventually(t, 60*time.Second, ready, func() error {
 			_, err := do(t.Context(), http.MethodGet, ready)
 			return err
 		})
 	}
 	return m
+}
+
+func startPrometheus(t *testing.T, name, dir, config string, args ...string) prometheus {
+	t.Helper()
+	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	write(t, dir+".yml", config)
+	start(t, name, tool(t, "PROMETHEUS", "prometheus"), append(args,
+		"--config.file="+dir+".yml", "--storage.tsdb.path="+dir, "--web.listen-address="+address)...)
+	return prometheus("http://" + address)
+}
+
+// startAlertmanager starts it on the users' file, whose messages all arrive at the webhook: those to Slack as Slack would
+// get them, under /slack; pages and tickets as Alertmanager's own webhook message.
+func startAlertmanager(t *testing.T, m *monitor, dir string) {
+	t.Helper()
+	config := read(t, "deploy/alertmanager/alertmanager.yml")
+	config = replace(t, config, `http://127\.0\.0\.1:9099/`, m.webhook.url+"ticket")
+	config = replace(t, config, `/etc/alertmanager/slack_url`, filepath.Join(dir, "slack_url"))
+	// What PagerDuty makes of a message is not ours to test.
+	config = replace(t, config, `pagerduty_configs:\n      - routing_key_file: .*\n        description: .*\n        severity: .*\n`,
+		"webhook_configs:\n      - {url: "+m.webhook.url+"page, send_resolved: true}\n")
+	config = replace(t, config, `templates/openai\.tmpl`, filepath.Join(dir, "openai.tmpl"))
+	config = replace(t, config, `group_wait: 30s`, `group_wait: 1s`)
+	config = replace(t, config, `group_interval: 5m`, `group_interval: 1s`)
+	write(t, filepath.Join(dir, "slack_url"), m.webhook.url+"slack\n")
+	write(t, filepath.Join(dir, "openai.tmpl"), read(t, "deploy/alertmanager/templates/openai.tmpl"))
+	write(t, filepath.Join(dir, "alertmanager.yml"), config)
+	start(t, "alertmanager", tool(t, "ALERTMANAGER", "alertmanager"),
+		"--config.file="+filepath.Join(dir, "alertmanager.yml"), "--storage.path="+filepath.Join(dir, "alertmanager"),
+		"--web.listen-address="+strings.TrimPrefix(m.alertmanager, "http://"), "--cluster.listen-address=")
+}
+
+// globbed are the users' files of a pattern; none is a mistake.
+func globbed(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatalf("no file matches %s", pattern)
+	}
+	return files
 }
 
 // replace fails when there is nothing to replace, so that a change of the users' files can't go past the test.
@@ -91,6 +130,12 @@ type sample struct {
 // A pair is a timestamp and the number that was recorded.
 type pair [2]any
 
+// at is the moment of the sample in Unix seconds.
+func (p pair) at() float64 {
+	at, _ := p[0].(float64) // JSON knows no other number.
+	return at
+}
+
 func (p pair) number() (float64, error) {
 	s, ok := p[1].(string)
 	if !ok {
@@ -99,9 +144,16 @@ func (p pair) number() (float64, error) {
 	return strconv.ParseFloat(s, 64)
 }
 
-func (m *monitor) query(t *testing.T, expr string) ([]sample, error) {
+// query asks about now.
+func (p prometheus) query(t *testing.T, expr string) ([]sample, error) {
 	t.Helper()
-	body, err := do(t.Context(), http.MethodGet, m.prometheus+"/api/v1/query?limit=0&query="+url.QueryEscape(expr))
+	return p.queryAt(t, expr, time.Now())
+}
+
+func (p prometheus) queryAt(t *testing.T, expr string, at time.Time) ([]sample, error) {
+	t.Helper()
+	q := url.Values{"limit": {"0"}, "query": {expr}, "time": {at.UTC().Format(time.RFC3339Nano)}}
+	body, err := do(t.Context(), http.MethodGet, string(p)+"/api/v1/query?"+q.Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -117,9 +169,9 @@ func (m *monitor) query(t *testing.T, expr string) ([]sample, error) {
 }
 
 // value asks for a single number.
-func (m *monitor) value(t *testing.T, expr string) (float64, error) {
+func (p prometheus) value(t *testing.T, expr string) (float64, error) {
 	t.Helper()
-	samples, err := m.query(t, expr)
+	samples, err := p.query(t, expr)
 	if err != nil {
 		return 0, err
 	}
@@ -130,9 +182,9 @@ func (m *monitor) value(t *testing.T, expr string) (float64, error) {
 }
 
 // rulesWork returns an error until every rule was evaluated and none has failed.
-func (m *monitor) rulesWork(t *testing.T) error {
+func (p prometheus) rulesWork(t *testing.T) error {
 	t.Helper()
-	body, err := do(t.Context(), http.MethodGet, m.prometheus+"/api/v1/rules")
+	body, err := do(t.Context(), http.MethodGet, string(p)+"/api/v1/rules")
 	if err != nil {
 		return err
 	}
@@ -161,59 +213,6 @@ func (m *monitor) rulesWork(t *testing.T) error {
 	}
 	if seen == 0 {
 		return errors.New("no rules are loaded")
-	}
-	return nil
-}
-
-// A webhook is the receiver at the end of the way of an alert.
-type webhook struct {
-	url string
-
-	mu     sync.Mutex
-	status map[string]string            // by alert name: firing or resolved
-	texts  map[string]map[string]string // annotations by alert name
-}
-
-func startWebhook(t *testing.T) *webhook {
-	t.Helper()
-	w := &webhook{status: map[string]string{}, texts: map[string]map[string]string{}}
-	server := httptest.NewServer(w)
-	t.Cleanup(server.Close)
-	w.url = server.URL + "/"
-	return w
-}
-
-func (w *webhook) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	var message struct {
-		Alerts []struct {
-			Status      string            `json:"status"`
-			Labels      map[string]string `json:"labels"`
-			Annotations map[string]string `json:"annotations"`
-		} `json:"alerts"`
-	}
-	if err := json.NewDecoder(r.Body).Decode(&message); err != nil {
-		http.Error(rw, err.Error(), http.StatusBadRequest)
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, a := range message.Alerts {
-		w.status[a.Labels["alertname"]] = a.Status
-		w.texts[a.Labels["alertname"]] = a.Annotations
-	}
-}
-
-// is returns an error until the newest message about the alert has that status.
-func (w *webhook) is(alert, status string) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if got := w.status[alert]; got != status {
-		return fmt.Errorf("%s is %q in %v", alert, got, w.status)
-	}
-	for _, a := range []string{"summary", "description"} {
-		if text := w.texts[alert][a]; text == "" || strings.Contains(text, "<no value>") || strings.Contains(text, "<error") {
-			return fmt.Errorf("%s has the %s %q", alert, a, text)
-		}
 	}
 	return nil
 }

@@ -166,11 +166,11 @@ func labelsOf(m *dto.Metric) map[string]string {
 }
 
 // recorded reads the counters from Prometheus.
-func (m *monitor) recorded(t *testing.T) (totals, error) {
+func (p prometheus) recorded(t *testing.T) (totals, error) {
 	t.Helper()
 	got := totals{}
 	for _, name := range counters() {
-		samples, err := m.query(t, name)
+		samples, err := p.query(t, name)
 		if err != nil {
 			return nil, err
 		}
@@ -205,6 +205,15 @@ func equal(want, got totals) error {
 		return errors.New("there are no series")
 	}
 	return nil
+}
+
+// minus is what has been added to each series since.
+func (t totals) minus(before totals) totals {
+	d := totals{}
+	for k, v := range t {
+		d[k] = v - before[k]
+	}
+	return d
 }
 
 func union(a, b totals) totals {
