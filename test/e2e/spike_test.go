@@ -4,7 +4,6 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -136,7 +135,7 @@ counters: {zero_hold: 3s}
 			}
 			return equal(want, got)
 		})
-		t.Run(name, func(t *testing.T) { increaseIsTheTruth(t, p, want, scraped) })
+		t.Run(name, func(t *testing.T) { increaseIsTheTruth(t, p, want, scraped, p == m.zeros) })
 		neverDown(t, p)
 	}
 }
@@ -204,12 +203,21 @@ func messages(t *testing.T, w *webhook, project string, spent float64) func() er
 
 // increaseIsTheTruth compares what was counted since the first scrape with the truth: on raw samples exactly; by increase() up
 // to what it adds for the time between the samples and the ends of its window, which is one distance between samples at most.
-func increaseIsTheTruth(t *testing.T, p prometheus, want totals, scraped time.Time) {
+// With zeros, series begin with a sample that Prometheus made of their start timestamp.
+func increaseIsTheTruth(t *testing.T, p prometheus, want totals, scraped time.Time, zeros bool) {
 	t.Helper()
 	const window = "[20m]"
 	now := time.Now()
 	raw, increase, most := totals{}, totals{}, totals{}
-	born := 0
+	scrapes, err := p.queryAt(t, `up{job="openai"}`+window, now)
+	if err != nil || len(scrapes) != 1 {
+		t.Fatalf("up has %d series: %v", len(scrapes), err)
+	}
+	at := map[float64]bool{}
+	for _, x := range scrapes[0].Values {
+		at[x.at()] = true
+	}
+	born, begun := 0, 0
 	for _, name := range counters() {
 		samples, err := p.queryAt(t, name+window, now)
 		if err != nil {
@@ -233,6 +241,9 @@ func increaseIsTheTruth(t *testing.T, p prometheus, want totals, scraped time.Ti
 			most[k] = raw[k] * float64(n) / float64(n-1)
 			if since := s.Values[0].at() - float64(scraped.Unix()); since > 5 && last > 0 {
 				born++
+				if !at[s.Values[0].at()] {
+					begun++ // Its first sample is of no scrape, but of the moment at which it began.
+				}
 				if first != 0 {
 					t.Errorf("%s, born %.1f s after the first scrape, begins with %v", k, since, first)
 				}
@@ -274,7 +285,10 @@ func increaseIsTheTruth(t *testing.T, p prometheus, want totals, scraped time.Ti
 		t.Errorf("raw samples: %v", err)
 	}
 	if born < 10 {
-		t.Error(errors.New("hardly any series was born during the run"), born)
+		t.Errorf("%d series were born during the run, which proves little", born)
+	}
+	if zeros && begun < born || !zeros && begun > 0 {
+		t.Errorf("of %d series born, %d begin with a sample of their own beginning", born, begun)
 	}
 	if len(increase) != len(raw) {
 		t.Errorf("%d series have an increase, %d have samples", len(increase), len(raw))
