@@ -18,6 +18,8 @@ HELM_VERSION          := 4.3.1
 KUSTOMIZE_VERSION     := 5.8.1
 KUBECONFORM_VERSION   := 0.8.0
 ACTIONLINT_VERSION    := 1.7.12
+GORELEASER_VERSION    := 2.15.4
+CYCLONEDX_VERSION     := 1.10.0
 # Whose schemas the manifests have to fit.
 KUBERNETES_VERSION          := 1.35.0
 PROMETHEUS_OPERATOR_VERSION := 0.85.0
@@ -32,6 +34,8 @@ HELM          := $(BIN)/helm-$(HELM_VERSION)
 KUSTOMIZE     := $(BIN)/kustomize-$(KUSTOMIZE_VERSION)
 KUBECONFORM   := $(BIN)/kubeconform-$(KUBECONFORM_VERSION)
 ACTIONLINT    := $(BIN)/actionlint-$(ACTIONLINT_VERSION)
+GORELEASER    := $(BIN)/goreleaser-$(GORELEASER_VERSION)
+CYCLONEDX     := $(BIN)/cyclonedx-gomod-$(CYCLONEDX_VERSION)
 SCHEMAS       := $(CURDIR)/.cache/schemas-$(KUBERNETES_VERSION)-$(PROMETHEUS_OPERATOR_VERSION)
 
 # How long `make fuzz` stays with each target.
@@ -55,7 +59,7 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build the binary into ./openai_exporter
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o openai_exporter .
+	@CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o openai_exporter .
 
 .PHONY: demo
 demo: ## Serve a living make-believe organization on :10095, without a key
@@ -163,6 +167,42 @@ e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) ## Run the real binary under kill
 accuracy: ## Measure counted ÷ truth against a hostile API, condition by condition
 	@$(GO) run ./test/accuracy
 
+##@ Packaging
+
+# Not a part of `make test`: these need Debian packages, root or many minutes. CI has a job of its own for them.
+.PHONY: packaging
+packaging: ## Everything below, as CI runs it
+	$(call stages,unit-check image-check reproducible release-check)
+
+.PHONY: unit-check
+unit-check: ## Check the systemd unit's hardening; needs systemd-analyze
+	@systemd-analyze security --offline=true --no-pager --threshold=12 deploy/systemd/openai_exporter.service | tail -1
+
+.PHONY: image-check
+image-check: ## Build the image and run it with a read-only root; needs root and Debian's buildah
+	@tools/image/check.sh
+
+.PHONY: reproducible
+reproducible: ## Build the binary twice, with nothing in common but the source, and compare
+	@work=$$(mktemp -d)
+	trap 'rm -rf "$$work"' EXIT
+	for copy in one another/place; do
+		mkdir -p "$$work/$$copy"
+		git archive HEAD | tar -x -C "$$work/$$copy"
+		(cd "$$work/$$copy" && GOCACHE=$$work/cache-$${copy%/*} CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o openai_exporter .)
+		sha256sum "$$work/$$copy/openai_exporter"
+	done
+	cmp "$$work/one/openai_exporter" "$$work/another/place/openai_exporter"
+
+.PHONY: release-check
+release-check: $(GORELEASER) $(CYCLONEDX) ## Make a release of the newest commit twice, without publishing it, and compare
+	@GORELEASER=$(GORELEASER) CYCLONEDX=$(CYCLONEDX) tools/release/check.sh
+
+.PHONY: release
+release: $(GORELEASER) $(CYCLONEDX) ## Publish the tag that is checked out, as a draft; the release workflow runs this
+	@[ "$$(git describe --exact-match --tags)" = "v$(VERSION)" ] || { echo "The tag is not v$(VERSION), which is in VERSION"; exit 1; }
+	VERSION=$(VERSION) REVISION=$(REVISION) CYCLONEDX=$(CYCLONEDX) $(GORELEASER) release --clean
+
 ##@ Tools
 
 .PHONY: tools
@@ -199,6 +239,12 @@ $(KUBECONFORM):
 
 $(ACTIONLINT):
 	$(call install,github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION),actionlint,$@)
+
+$(GORELEASER):
+	$(call install,github.com/goreleaser/goreleaser/v2@v$(GORELEASER_VERSION),goreleaser,$@)
+
+$(CYCLONEDX):
+	$(call install,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v$(CYCLONEDX_VERSION),cyclonedx-gomod,$@)
 
 # The modules are only read: nothing of them is built.
 $(SCHEMAS):
