@@ -19,7 +19,7 @@ KUSTOMIZE_VERSION     := 5.8.1
 KUBECONFORM_VERSION   := 0.8.0
 ACTIONLINT_VERSION    := 1.7.12
 GORELEASER_VERSION    := 2.15.4
-CYCLONEDX_VERSION     := 1.10.0
+CYCLONEDX_VERSION     := 1.7.0
 # Whose schemas the manifests have to fit.
 KUBERNETES_VERSION          := 1.35.0
 PROMETHEUS_OPERATOR_VERSION := 0.85.0
@@ -243,8 +243,12 @@ $(ACTIONLINT):
 $(GORELEASER):
 	$(call install,github.com/goreleaser/goreleaser/v2@v$(GORELEASER_VERSION),goreleaser,$@)
 
-$(CYCLONEDX):
-	$(call install,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v$(CYCLONEDX_VERSION),cyclonedx-gomod,$@)
+# Its versions are in a module of its own, whose sums are kept here.
+$(CYCLONEDX): tools/cyclonedx/go.mod tools/cyclonedx/go.sum
+	@mkdir -p $(BIN)
+	echo "Building cyclonedx-gomod $(CYCLONEDX_VERSION)"
+	CGO_ENABLED=0 $(GO) build -C tools/cyclonedx -trimpath -ldflags '-s -w' -o $@.new github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+	mv $@.new $@
 
 # The modules are only read: nothing of them is built.
 $(SCHEMAS):
