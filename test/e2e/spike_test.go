@@ -69,7 +69,7 @@ usage:
     vector_stores: {bucket_width: 1h, interval: 5s}
     code_interpreter_sessions: {bucket_width: 1h, interval: 2s}
 costs: {interval: 2s}
-names: {enabled: false}
+names: {interval: 10s}
 limits: {enabled: false}
 counters: {zero_hold: 3s}
 `, api+"/v1"))
@@ -105,8 +105,8 @@ counters: {zero_hold: 3s}
 			t.Fatalf("project %q spends %v USD, the spike is in %s", p, usd, project)
 		}
 	}
-	message := messages(t, m.webhook, project, spike[project])
-	eventually(t, 60*time.Second, "the channels of those on call and of the team have got the project and the amount", message)
+	message := messages(t, m.webhook, projectName(t, m.prometheus, project)+" ("+project+")", spike[project])
+	eventually(t, 60*time.Second, "the channels of those on call and of the team have got the project's name and the amount", message)
 	if got := m.webhook.reached("OpenAISpendBurst"); len(got) != 1 || got[0] != "page" {
 		t.Errorf("OpenAISpendBurst reached %v, want page", got)
 	}
@@ -168,6 +168,24 @@ func spendBy(of totals) map[string]float64 {
 		}
 	}
 	return spend
+}
+
+// projectName is what the project is called.
+func projectName(t *testing.T, p prometheus, project string) string {
+	t.Helper()
+	name := ""
+	eventually(t, 30*time.Second, "the project has a name", func() error {
+		samples, err := p.query(t, fmt.Sprintf(`openai_project_info{project_id=%q}`, project))
+		if err != nil {
+			return err
+		}
+		if len(samples) != 1 || samples[0].Metric["project_name"] == "" {
+			return fmt.Errorf("no name in %v", samples)
+		}
+		name = samples[0].Metric["project_name"]
+		return nil
+	})
+	return name
 }
 
 var billed = regexp.MustCompile(`was billed ([0-9.]+) USD within the last hour`)
