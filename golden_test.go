@@ -77,7 +77,7 @@ counters: {start: today, zero_hold: 0s}`)
 		return true
 	})
 	eventually(t, "the look-ups", func() bool {
-		for _, name := range []string{fetcher.LookupProjects, fetcher.LookupUsers, fetcher.LookupAPIKeys} {
+		for _, name := range []string{fetcher.LookupProjects, fetcher.LookupUsers, fetcher.LookupAPIKeys, fetcher.LookupRateLimits, fetcher.LookupSpendLimits} {
 			if p.sum("openai_up", "endpoint="+name) == 0 {
 				return false
 			}

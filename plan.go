@@ -66,7 +66,7 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 func directorySettings(valid *config.Valid) []directory.Settings {
 	var out []directory.Settings
 	for _, o := range valid.Organizations() {
-		out = append(out, directory.Settings{Organization: o.Name, Names: valid.Names().Enabled, UserEmails: valid.Names().UserEmails})
+		out = append(out, directory.Settings{Organization: o.Name, Names: valid.Names().Enabled, UserEmails: valid.Names().UserEmails, Limits: valid.Limits().Enabled})
 	}
 	return out
 }
@@ -75,6 +75,9 @@ func lookups(valid *config.Valid, entry *directory.Entry) fetcher.Lookups {
 	l := fetcher.Lookups{Directory: entry, UserEmails: valid.Names().UserEmails}
 	if valid.Names().Enabled {
 		l.Names = valid.Names().Interval
+	}
+	if valid.Limits().Enabled {
+		l.Limits = valid.Limits().Interval
 	}
 	return l
 }

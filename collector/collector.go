@@ -56,6 +56,7 @@ type Collector struct {
 	observed *observed
 	exposed  atomic.Pointer[exposition]
 	named    atomic.Pointer[naming]
+	limited  atomic.Pointer[limiting]
 }
 
 var (
@@ -93,13 +94,13 @@ func New(o Options) *Collector {
 
 // Gather returns all metric families, sorted by name. The families are shared between scrapes: they must not be changed.
 //
-// The four parts have no name in common, so they need no merging. prometheus.Gatherers would hash and sort every
+// The five parts have no name in common, so they need no merging. prometheus.Gatherers would hash and sort every
 // series again in every scrape to find out; a test does that instead.
 func (c *Collector) Gather() ([]*dto.MetricFamily, error) {
 	statuses := c.options.Statuses.Status()
 	c.observed.follow(statuses)
 	own, err := c.registry.Gather()
-	all := slices.Concat(c.data(), c.names(), exposeStatus(c.table, statuses), own)
+	all := slices.Concat(c.data(), c.names(), c.limits(), exposeStatus(c.table, statuses), own)
 	sortByName(all)
 	return all, err
 }

@@ -65,7 +65,7 @@ func amount(t *testing.T, s string) decimal.Fixed {
 	return f
 }
 
-func find(t *testing.T, name string) *api.Endpoint {
+func find(t testing.TB, name string) *api.Endpoint {
 	t.Helper()
 	e, ok := api.Find(name)
 	if !ok {
@@ -180,6 +180,12 @@ func namesOfOrganization() *directory.Snapshot {
 				{ID: "key_1", Name: "production", ProjectID: "proj_a", OwnerType: "service_account", OwnerID: "user-9", LastUsed: noon.Unix()},
 				{ID: "key_2", ProjectID: "proj_b"},
 				{ID: "key_3", Name: "exporter", OwnerType: "user", OwnerID: "user-1", Expires: noon.Unix() + 86400},
+			},
+			SpendLimits: []directory.SpendLimit{{USD: 25_000}, {ProjectID: "proj_a", USD: 400.5}},
+			RateLimits: []directory.RateLimit{
+				{ProjectID: "proj_a", Model: "gpt-5", TokensPerMinute: 4_000_000, RequestsPerMinute: 10_000},
+				{ProjectID: "proj_a", Model: "nobody-uses-it", TokensPerMinute: 1, RequestsPerMinute: 1},
+				{ProjectID: "proj_b", Model: "gpt-5", RequestsPerMinute: 500},
 			},
 		},
 		{Name: "umbrella"},

@@ -72,7 +72,7 @@ func dimensionLabels() []*label {
 
 var ownLabels = []label{
 	{name: organization, help: "the organization's name in the configuration"},
-	{name: endpoint, help: "the API's own name of the endpoint, `costs`, or the look-up: `projects`, `users`, `api_keys`"},
+	{name: endpoint, help: "the API's own name of the endpoint, `costs`, or the look-up: `projects`, `users`, `api_keys`, `rate_limits`, `spend_limits`"},
 	{name: measure, help: "what an amount counts: the word in the metric's name, such as `requests`, `input_tokens`, `cost_usd`"},
 	{name: direction, help: "`up` or `down`"},
 	{name: outcome, help: "`success` or `error`"},
@@ -118,6 +118,11 @@ var sections = []struct {
 		"`sum by (organization, project_id) (openai_cost_month_to_date_usd) * on (organization, project_id) group_left (project_name) " +
 		"openai_project_info`. The look-ups need the permission `api.management.read`; without it these metrics are absent and all " +
 		"others are not affected.\n\n**How old.**", polledNames},
+	{SectionLimits, "What OpenAI allows; division by it gives how much of it is used, as in `sum by (organization, project_id) " +
+		"(openai_cost_month_to_date_usd) / on (organization, project_id) openai_spend_limit_usd{project_id!=\"\"}`. The API lists hundreds of models for every " +
+		"project, so rate limits are exposed for those that the project's usage names: they need `project_id` and `model` in `group_by`. A " +
+		"model that usage names with its snapshot date and the limits without it has the limit under the name without. The look-ups need the " +
+		"permission `api.management.read`.\n\n**How old.**", polledLimits},
 	{SectionEndpoint, "How the polling of each endpoint and each look-up goes; costs are the endpoint `costs`.", ""},
 	{SectionAccuracy, "What happened to numbers after they were first read, and how full the exporter is.", ""},
 	{SectionExporter, "Its state, its configuration, its build.", ""},

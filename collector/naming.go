@@ -47,6 +47,9 @@ func exposeNames(table map[string]*Metric, s *directory.Snapshot) []*dto.MetricF
 				fs.gauge(fs.family(apiKeyExpires), fs.labels(base, filled(apiKeyID, k.ID, projectID, k.ProjectID)), float64(k.Expires))
 			}
 		}
+		for _, l := range o.SpendLimits {
+			fs.gauge(fs.family(spendLimit), fs.labels(base, filled(projectID, l.ProjectID)), l.USD)
+		}
 	}
 	return fs.finish()
 }

@@ -25,6 +25,7 @@ const (
 	SectionUsage    Section = "Usage"
 	SectionCosts    Section = "Costs"
 	SectionNames    Section = "Names"
+	SectionLimits   Section = "Limits"
 	SectionEndpoint Section = "Endpoints"
 	SectionAccuracy Section = "Accuracy"
 	SectionExporter Section = "The exporter itself"
@@ -52,6 +53,9 @@ const (
 	apiKeyInfo      = "openai_api_key_info"
 	apiKeyLastUsed  = "openai_api_key_last_used_timestamp_seconds"
 	apiKeyExpires   = "openai_api_key_expires_timestamp_seconds"
+	spendLimit      = "openai_spend_limit_usd"
+	rateTokens      = "openai_rate_limit_tokens_per_minute"
+	rateRequests    = "openai_rate_limit_requests_per_minute"
 	up              = "openai_up"
 	available       = "openai_endpoint_available"
 	polls           = "openai_exporter_polls_total"
@@ -85,14 +89,16 @@ const (
 	code         = "code"
 	projectID    = "project_id"
 	apiKeyID     = "api_key_id"
+	model        = "model"
 )
 
 // A polled value says in HELP that it is polled and how old it may be, because nothing else in an exposition does.
 const (
-	polledUsage = " Polled: up to one interval old (default 1m, hourly endpoints 15m), and OpenAI itself completes a minute for 5 to 15 minutes and restates it for hours."
-	polledStock = " Polled: up to one interval old (default 15m) behind OpenAI's newest bucket."
-	polledNames = " Polled: up to one interval old (default 10m), longer where there are hundreds of projects, and kept while look-ups fail and over restarts."
-	polledCosts = " Polled: up to one interval old (default 15m), and OpenAI restates a day for up to three days."
+	polledUsage  = " Polled: up to one interval old (default 1m, hourly endpoints 15m), and OpenAI itself completes a minute for 5 to 15 minutes and restates it for hours."
+	polledStock  = " Polled: up to one interval old (default 15m) behind OpenAI's newest bucket."
+	polledNames  = " Polled: up to one interval old (default 10m), longer where there are hundreds of projects, and kept while look-ups fail and over restarts."
+	polledLimits = " Polled: up to one interval old (default 10m), longer where there are hundreds of projects, and kept while look-ups fail."
+	polledCosts  = " Polled: up to one interval old (default 15m), and OpenAI restates a day for up to three days."
 )
 
 // counterName is the name of the counter of a measure, "" for a level, which has none.
@@ -153,7 +159,7 @@ func Table() []Metric {
 			Name: costMonth, Type: Gauge, Section: SectionCosts, Labels: bill.Labels, Endpoints: bill.Endpoints, Fields: bill.Fields,
 			Help: "Cost of the running UTC month in US dollars, the running day included." + polledCosts,
 		},
-	}, nameMetrics, exporterMetrics)
+	}, nameMetrics, limitMetrics, exporterMetrics)
 }
 
 // merge adds a metric to those that stand, or the endpoint to the metric that stands already: several endpoints share a
@@ -224,6 +230,22 @@ var nameMetrics = []Metric{
 	{
 		Name: apiKeyExpires, Type: Gauge, Section: SectionNames, Labels: []string{organization, apiKeyID, projectID},
 		Help: "When the API key expires, in Unix time; absent for one that does not. The API says so of admin keys alone." + polledNames,
+	},
+}
+
+// limitMetrics are what OpenAI allows.
+var limitMetrics = []Metric{
+	{
+		Name: spendLimit, Type: Gauge, Section: SectionLimits, Labels: []string{organization, projectID},
+		Help: "What may be spent in a month in US dollars: by the project, or without project_id by the whole organization; absent where no limit is set." + polledLimits,
+	},
+	{
+		Name: rateTokens, Type: Gauge, Section: SectionLimits, Labels: []string{organization, projectID, model},
+		Help: "Tokens per minute that a project may use of a model, for models that its usage was counted for; absent where there is no limit." + polledLimits,
+	},
+	{
+		Name: rateRequests, Type: Gauge, Section: SectionLimits, Labels: []string{organization, projectID, model},
+		Help: "Requests per minute that a project may make to a model, for models that its usage was counted for; absent where there is no limit." + polledLimits,
 	},
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"sync"
@@ -18,9 +19,11 @@ import (
 
 // The names of the look-ups, as the endpoint label and a Status have them.
 const (
-	LookupProjects = "projects"
-	LookupUsers    = "users"
-	LookupAPIKeys  = "api_keys"
+	LookupProjects    = "projects"
+	LookupUsers       = "users"
+	LookupAPIKeys     = "api_keys"
+	LookupRateLimits  = "rate_limits"
+	LookupSpendLimits = "spend_limits"
 )
 
 // lookupScope is what the admin key must be allowed for look-ups. Usage and costs need another scope.
@@ -32,6 +35,8 @@ type Lookups struct {
 	Directory Directory
 	// Names is how often the names of projects, users and keys are looked up, 0 for never.
 	Names time.Duration
+	// Limits is how often rate limits and spend limits are looked up, 0 for never.
+	Limits time.Duration
 	// UserEmails keeps the users' e-mail addresses, which are personal data and dropped otherwise.
 	UserEmails bool
 }
@@ -65,23 +70,35 @@ type listing struct {
 func (l *listing) complete() { l.once.Do(func() { close(l.done) }) }
 
 func newLookups(o Organization, options SchedulerOptions) []*lookup {
-	if o.Lookups.Directory == nil || o.Lookups.Names <= 0 {
+	names, limits := o.Lookups.Names, o.Lookups.Limits
+	if o.Lookups.Directory == nil || names <= 0 && limits <= 0 {
 		return nil
 	}
 	listed := &listing{done: make(chan struct{})}
 	if _, known := o.Lookups.Directory.Projects(); known {
 		listed.complete()
 	}
-	add := func(name string, interval time.Duration) *lookup {
-		l := &lookup{routine: newRoutine(o.Name, name, interval, o.Client, options), options: o.Lookups, listed: listed}
+	var out []*lookup
+	add := func(name string, interval time.Duration, byProject bool, look func(*lookup, context.Context) error) {
+		l := &lookup{routine: newRoutine(o.Name, name, interval, o.Client, options), options: o.Lookups, listed: listed, byProject: byProject}
+		l.look = func(ctx context.Context) error { return look(l, ctx) }
 		l.optional, l.status.Optional = true, true
 		l.failing, l.mended = "A look-up fails, usage and costs go on without it", "The look-up works again"
-		return l
+		out = append(out, l)
 	}
-	projects, users, keys := add(LookupProjects, o.Lookups.Names), add(LookupUsers, o.Lookups.Names), add(LookupAPIKeys, o.Lookups.Names)
-	projects.look, users.look, keys.look = projects.projects, users.users, keys.keys
-	keys.byProject = true
-	return []*lookup{projects, users, keys}
+	if names > 0 {
+		add(LookupProjects, names, false, (*lookup).projects)
+		add(LookupUsers, names, false, (*lookup).users)
+		add(LookupAPIKeys, names, true, (*lookup).keys)
+	} else {
+		// Limits are asked for by project.
+		add(LookupProjects, limits, false, (*lookup).projects)
+	}
+	if limits > 0 {
+		add(LookupRateLimits, limits, true, (*lookup).rateLimits)
+		add(LookupSpendLimits, limits, true, (*lookup).spendLimits)
+	}
+	return out
 }
 
 // run looks up until the context ends.
@@ -193,6 +210,75 @@ func (l *lookup) keys(ctx context.Context) error {
 		l.options.Directory.SetKeys("", keysOf("", objects))
 	}
 	return err
+}
+
+// unlimited is what the API says where there is no rate limit.
+const unlimited = math.MaxInt32
+
+func (l *lookup) rateLimits(ctx context.Context) error {
+	type object struct {
+		Model    string
+		Tokens   int64 `json:"max_tokens_per_1_minute"`
+		Requests int64 `json:"max_requests_per_1_minute"`
+	}
+	bounded := func(n int64) int64 {
+		if n < 0 || n >= unlimited {
+			return 0
+		}
+		return n
+	}
+	return l.eachProject(ctx, false, func(p directory.Project) error {
+		objects, err := list[object](ctx, l, "organization/projects/"+p.ID+"/rate_limits")
+		if err != nil {
+			return err
+		}
+		limits := make([]directory.RateLimit, 0, len(objects))
+		models := make(map[string]bool)
+		for _, o := range objects {
+			limit := directory.RateLimit{ProjectID: p.ID, Model: o.Model, TokensPerMinute: bounded(o.Tokens), RequestsPerMinute: bounded(o.Requests)}
+			if o.Model == "" || models[o.Model] || limit.TokensPerMinute+limit.RequestsPerMinute == 0 {
+				continue
+			}
+			models[o.Model] = true
+			limits = append(limits, limit)
+		}
+		l.options.Directory.SetRateLimits(p.ID, limits)
+		return nil
+	})
+}
+
+func (l *lookup) spendLimits(ctx context.Context) error {
+	if err := l.spendLimit(ctx, "organization/spend_limit", ""); err != nil {
+		return err
+	}
+	return l.eachProject(ctx, false, func(p directory.Project) error {
+		return l.spendLimit(ctx, "organization/projects/"+p.ID+"/spend_limit", p.ID)
+	})
+}
+
+// spendLimit looks up one limit. The API answers 404 where none is set.
+func (l *lookup) spendLimit(ctx context.Context, path, projectID string) error {
+	var limit struct {
+		Cents    *float64 `json:"threshold_amount"`
+		Currency string   `json:"currency"`
+		Interval string   `json:"interval"`
+	}
+	err := l.ask(ctx, path, nil, &limit)
+	var e *Error
+	switch {
+	case errors.As(err, &e) && e.Class == ClassNotFound, err == nil && limit.Cents == nil:
+		l.options.Directory.SetSpendLimit(projectID, 0, false)
+		return nil
+	case err != nil:
+		return err
+	case !isUSD(limit.Currency):
+		return &Error{Class: ClassCurrency, Status: http.StatusOK, text: clean(fmt.Sprintf("the spend limit of %s is in the currency %q, not in usd", path, limit.Currency))}
+	case limit.Interval != "month":
+		return listError(path, "", fmt.Errorf("the interval is %q, not a month", limit.Interval))
+	}
+	const centsPerDollar = 100
+	l.options.Directory.SetSpendLimit(projectID, *limit.Cents/centsPerDollar, true)
+	return nil
 }
 
 // eachProject looks at one project after the other. One that fails keeps what is known of it; the first error is
@@ -309,5 +395,5 @@ func (l *lookup) ask(ctx context.Context, path string, query url.Values, into an
 
 // listError says why the answer to a look-up can't be used.
 func listError(path, requestID string, err error) *Error {
-	return &Error{Class: ClassBody, Status: http.StatusOK, RequestID: requestID, err: err, text: clean(fmt.Sprintf("the answer is no list of %s: %v", path, err))}
+	return &Error{Class: ClassBody, Status: http.StatusOK, RequestID: requestID, err: err, text: clean(fmt.Sprintf("the answer of %s can't be used: %v", path, err))}
 }

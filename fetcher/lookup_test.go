@@ -3,6 +3,7 @@ package fetcher_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +20,7 @@ import (
 func known(t *testing.T, emails bool) (*directory.Directory, *directory.Entry) {
 	t.Helper()
 	d := directory.Open(t.TempDir(), log.NewNopLogger())
-	return d, d.Configure([]directory.Settings{{Organization: "acme", Names: true, UserEmails: emails}})[0]
+	return d, d.Configure([]directory.Settings{{Organization: "acme", Names: true, UserEmails: emails, Limits: true}})[0]
 }
 
 func TestNamesOfProjectsUsersAndKeysAreLookedUp(t *testing.T) {
@@ -85,6 +86,82 @@ func TestNamesOfProjectsUsersAndKeysAreLookedUp(t *testing.T) {
 				if st := status(t, s, name); st.State != fetcher.StateOK || !st.Optional {
 					t.Errorf("%s: %+v", name, st)
 				}
+			}
+		})
+	}
+}
+
+func TestLimitsAreLookedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := simulator.New(simulator.Options{})
+		seen := &witness{}
+		d, entry := known(t, false)
+		s := schedule(t, seen, fetcher.Organization{
+			Name: "acme", Client: client(t, serve(t, sim.Handler()), seen), Lookups: fetcher.Lookups{Directory: entry, Limits: 10 * time.Minute},
+		})
+		pass(time.Minute)
+		o := d.Snapshot().Organizations[0]
+		want := []directory.SpendLimit{{USD: 25_000}}
+		rows := map[string]int{}
+		for _, p := range sim.Projects() {
+			if p.SpendLimitCents > 0 {
+				want = append(want, directory.SpendLimit{ProjectID: p.ID, USD: float64(p.SpendLimitCents) / 100})
+			}
+			if p.Archived == 0 {
+				rows[p.ID] = 186
+			}
+		}
+		if diff := cmp.Diff(want, o.SpendLimits); diff != "" {
+			t.Errorf("spend limits (-want +got):\n%s", diff)
+		}
+		got, unlimited := map[string]int{}, 0
+		for _, l := range o.RateLimits {
+			got[l.ProjectID]++
+			if l.Model == "dall-e-3" && l.TokensPerMinute == 0 && l.RequestsPerMinute == 500 {
+				unlimited++
+			}
+		}
+		if diff := cmp.Diff(rows, got); diff != "" {
+			t.Errorf("rate limits by project (-want +got):\n%s", diff)
+		}
+		if unlimited != len(rows) {
+			t.Errorf("%d projects without a limit of tokens for dall-e-3, want %d", unlimited, len(rows))
+		}
+		for _, name := range []string{fetcher.LookupProjects, fetcher.LookupRateLimits, fetcher.LookupSpendLimits} {
+			if st := status(t, s, name); st.State != fetcher.StateOK {
+				t.Errorf("%s: %+v", name, st)
+			}
+		}
+		if n := seen.count("users 200") + seen.count("api_keys 200"); n > 0 {
+			t.Errorf("%d requests for names that nobody asked for", n)
+		}
+	})
+}
+
+func TestASpendLimitThatIsNoMonthOfDollarsIsRefused(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"threshold_amount":100,"currency":"eur","interval":"month"}`: `in the currency "eur"`,
+		`{"threshold_amount":100,"currency":"USD","interval":"week"}`:  `the interval is "week"`,
+		`{"threshold_amount":"many","currency":"USD"}`:                 "can't be used",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			sim := simulator.New(simulator.Options{})
+			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/v1/organization/spend_limit" || !says(200, body)(w, r) {
+					sim.Handler().ServeHTTP(w, r)
+				}
+			})
+			seen := &witness{}
+			d, entry := known(t, false)
+			s := schedule(t, seen, fetcher.Organization{
+				Name: "acme", Client: client(t, serve(t, handler), seen), Lookups: fetcher.Lookups{Directory: entry, Limits: 10 * time.Minute},
+			})
+			pass(time.Minute)
+			if st := status(t, s, fetcher.LookupSpendLimits); st.State != fetcher.StateFailing || !strings.Contains(st.Error, want) {
+				t.Errorf("%s: %+v", body, st)
+			}
+			if limits := d.Snapshot().Organizations[0].SpendLimits; len(limits) != 0 {
+				t.Errorf("%s: limits %v", body, limits)
 			}
 		})
 	}
@@ -218,11 +295,14 @@ func TestOneProjectInTroubleHidesNoOther(t *testing.T) {
 
 func TestLookupsOfHundredsOfProjectsStayInTheBudgetAndBehindUsage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const perMinute, more = 60, 300
+		const perMinute, more = 60, 200
 		sim := simulator.New(simulator.Options{Projects: more})
 		f := &fake{before: func(w http.ResponseWriter, r *http.Request) bool {
-			sim.Handler().ServeHTTP(w, r)
-			return true
+			lookup := !strings.Contains(r.URL.Path, "/usage/")
+			if lookup {
+				sim.Handler().ServeHTTP(w, r)
+			}
+			return lookup
 		}}
 		seen := &witness{}
 		d, entry := known(t, false)
@@ -235,12 +315,15 @@ func TestLookupsOfHundredsOfProjectsStayInTheBudgetAndBehindUsage(t *testing.T) 
 		}
 		schedule(t, seen, fetcher.Organization{
 			Name: "acme", Client: client(t, serve(t, f), seen, func(o *fetcher.ClientOptions) { o.RequestsPerMinute = perMinute }),
-			Endpoints: feeds, Lookups: fetcher.Lookups{Directory: entry, Names: 5 * time.Minute},
+			Endpoints: feeds, Lookups: fetcher.Lookups{Directory: entry, Names: 5 * time.Minute, Limits: 5 * time.Minute},
 		})
-		pass(40 * time.Minute)
+		pass(50 * time.Minute)
 		o := d.Snapshot().Organizations[0]
 		if len(o.Projects) != len(sim.Projects()) || len(o.Keys) < more {
 			t.Errorf("%d projects and %d keys, want all of them", len(o.Projects), len(o.Keys))
+		}
+		if want := 186 * (len(sim.Projects()) - 1); len(o.RateLimits) != want {
+			t.Errorf("%d rate limits, want %d", len(o.RateLimits), want)
 		}
 		asks := f.asks()
 		for i := range asks {
@@ -260,13 +343,14 @@ func TestLookupsOfHundredsOfProjectsStayInTheBudgetAndBehindUsage(t *testing.T) 
 			}
 		}
 		if again := len(seen.of(fetcher.LookupProjects)); again < 6 {
-			t.Errorf("the projects were listed %d times in 40 minutes, behind their own keys", again)
+			t.Errorf("the projects were listed %d times in 50 minutes, behind their own keys", again)
 		}
 	})
 }
 
 func TestAListIsReadToItsEndWithNothingTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		pages := map[string]string{
 			"":       `{"object":"list","data":[{"id":"user-1","name":"A"},{"id":"user-2","name":null}],"last_id":"user-2","has_more":true}`,
 			"user-2": `{"object":"list","data":[{"id":"user-2","name":null},{"id":"user-3","name":"C","role":"owner","new":{"x":[1]}}],"has_more":true}`,
@@ -280,7 +364,10 @@ func TestAListIsReadToItsEndWithNothingTwice(t *testing.T) {
 			if limit := r.URL.Query().Get("limit"); limit != "100" {
 				t.Errorf("limit %q", limit)
 			}
-			says(200, pages[r.URL.Query().Get("after")])(w, r)
+			mu.Lock()
+			page := pages[r.URL.Query().Get("after")]
+			mu.Unlock()
+			says(200, page)(w, r)
 		})
 		seen := &witness{}
 		d, entry := known(t, false)
@@ -297,7 +384,9 @@ func TestAListIsReadToItsEndWithNothingTwice(t *testing.T) {
 			t.Errorf("status %+v", st)
 		}
 
+		mu.Lock()
 		pages["user-3"] = `{"data":[{"id":"user-1"}],"last_id":"user-1","has_more":true}`
+		mu.Unlock()
 		pass(11 * time.Minute)
 		if st := status(t, s, fetcher.LookupUsers); st.State != fetcher.StateFailing || !strings.Contains(st.Error, "has_more without anything new") {
 			t.Errorf("a list that goes round in circles: %+v", st)

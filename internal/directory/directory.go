@@ -1,5 +1,5 @@
-// Package directory keeps what ids mean: the projects, users and keys of every organization, as they were last looked
-// up. Names are no part of the books: what is lost here is read again.
+// Package directory keeps what ids mean and what is allowed: the projects, users, keys and limits of every organization,
+// as they were last looked up. None of it is part of the books: what is lost here is read again.
 package directory
 
 import (
@@ -40,6 +40,20 @@ type Key struct {
 	Expires   int64  `json:"expires_at,omitempty"`
 }
 
+// A SpendLimit is what a project may spend in a month, or the organization, which has no project, in US dollars.
+type SpendLimit struct {
+	ProjectID string  `json:"project_id,omitempty"`
+	USD       float64 `json:"usd"`
+}
+
+// A RateLimit is how fast a project may use a model. 0 is no limit.
+type RateLimit struct {
+	ProjectID         string
+	Model             string
+	TokensPerMinute   int64
+	RequestsPerMinute int64
+}
+
 // An Organization is what is known of one organization. It is immutable. Everything is in the order of the API.
 type Organization struct {
 	Name     string    `json:"name"`
@@ -47,6 +61,10 @@ type Organization struct {
 	Projects []Project `json:"projects,omitempty"`
 	Users    []User    `json:"users,omitempty"`
 	Keys     []Key     `json:"keys,omitempty"`
+
+	SpendLimits []SpendLimit `json:"spend_limits,omitempty"`
+	// RateLimits are not saved: they are many, and of use only beside fresh usage.
+	RateLimits []RateLimit `json:"-"`
 }
 
 // A Snapshot is all that is known at a moment. It is immutable, and another one as soon as anything changes.
@@ -57,6 +75,7 @@ type Settings struct {
 	Organization string
 	Names        bool // what is not kept is forgotten at once, on disk with the next Save
 	UserEmails   bool
+	Limits       bool
 }
 
 // A Directory is the names of all organizations.
@@ -100,7 +119,13 @@ func (d *Directory) Configure(settings []Settings) []*Entry {
 		} else if at := slices.IndexFunc(d.stored, func(o *Organization) bool { return named(o.Name) }); at >= 0 {
 			e.known = d.stored[at]
 		}
+		if e.settings = s; !e.listed {
+			e.projects, e.listed = e.known.Projects, e.known.Listed
+		}
 		e.known = e.known.reduced(s)
+		if s.Names {
+			e.known.Projects, e.known.Listed = e.projects, e.listed
+		}
 		d.entries[i] = e
 	}
 	// From here on the entries are all there is.
@@ -109,18 +134,20 @@ func (d *Directory) Configure(settings []Settings) []*Entry {
 	return d.entries
 }
 
-// reduced is the organization without what its settings don't keep.
+// reduced is a copy of the organization without what its settings don't keep.
 func (o *Organization) reduced(s Settings) *Organization {
-	if !s.Names {
-		return &Organization{Name: o.Name}
-	}
-	if s.UserEmails {
-		return o
-	}
 	r := *o
-	r.Users = slices.Clone(o.Users)
-	for i := range r.Users {
-		r.Users[i].Email = ""
+	if !s.Names {
+		r.Listed, r.Projects, r.Users, r.Keys = false, nil, nil, nil
+	}
+	if !s.Limits {
+		r.SpendLimits, r.RateLimits = nil, nil
+	}
+	if !s.UserEmails {
+		r.Users = slices.Clone(r.Users)
+		for i := range r.Users {
+			r.Users[i].Email = ""
+		}
 	}
 	return &r
 }
@@ -152,28 +179,38 @@ func (d *Directory) Save() error {
 // An Entry is where the look-ups of one organization go.
 type Entry struct {
 	directory *Directory
+	settings  Settings
 	known     *Organization // replaced, never changed
+	// projects are there without their names being kept, because limits are looked up by project.
+	projects []Project
+	listed   bool
 }
 
 // Projects are the projects known so far; known is false before they were ever listed.
 func (e *Entry) Projects() (projects []Project, known bool) {
 	e.directory.mu.Lock()
 	defer e.directory.mu.Unlock()
-	return e.known.Projects, e.known.Listed
+	return e.projects, e.listed
 }
 
-// SetProjects replaces the projects, and forgets the keys of those that are gone.
+// SetProjects replaces the projects, and forgets the keys and limits of those that are gone. Those of archived projects
+// are no longer limited by anything but being archived.
 func (e *Entry) SetProjects(projects []Project) {
 	e.change(func(o *Organization) bool {
-		if o.Listed && slices.Equal(o.Projects, projects) {
+		if e.listed && slices.Equal(e.projects, projects) {
 			return false
 		}
-		there := make(map[string]bool, len(projects))
-		for _, p := range projects {
-			there[p.ID] = true
+		e.listed, e.projects = true, slices.Clone(projects)
+		if e.settings.Names {
+			o.Listed, o.Projects = true, e.projects
 		}
-		o.Listed, o.Projects = true, slices.Clone(projects)
-		o.Keys = slices.DeleteFunc(slices.Clone(o.Keys), func(k Key) bool { return k.ProjectID != "" && !there[k.ProjectID] })
+		there, active := map[string]bool{"": true}, map[string]bool{"": true}
+		for _, p := range projects {
+			there[p.ID], active[p.ID] = true, !p.Archived()
+		}
+		o.Keys = slices.DeleteFunc(slices.Clone(o.Keys), func(k Key) bool { return !there[k.ProjectID] })
+		o.SpendLimits = slices.DeleteFunc(slices.Clone(o.SpendLimits), func(l SpendLimit) bool { return !active[l.ProjectID] })
+		o.RateLimits = slices.DeleteFunc(slices.Clone(o.RateLimits), func(l RateLimit) bool { return !active[l.ProjectID] })
 		return true
 	})
 }
@@ -192,20 +229,44 @@ func (e *Entry) SetUsers(users []User) {
 // SetKeys replaces the keys of one project, or the admin keys for "".
 func (e *Entry) SetKeys(projectID string, keys []Key) {
 	e.change(func(o *Organization) bool {
-		var own, others []Key
-		for _, k := range o.Keys {
-			if k.ProjectID == projectID {
-				own = append(own, k)
-			} else {
-				others = append(others, k)
-			}
-		}
-		if slices.Equal(own, keys) {
-			return false
-		}
-		o.Keys = slices.Concat(others, keys)
-		return true
+		return replace(&o.Keys, keys, func(k *Key) bool { return k.ProjectID == projectID })
 	})
+}
+
+// SetSpendLimit replaces the limit of one project, or the organization's for "". limited is false where none is set.
+func (e *Entry) SetSpendLimit(projectID string, usd float64, limited bool) {
+	e.change(func(o *Organization) bool {
+		var limits []SpendLimit
+		if limited {
+			limits = []SpendLimit{{projectID, usd}}
+		}
+		return replace(&o.SpendLimits, limits, func(l *SpendLimit) bool { return l.ProjectID == projectID })
+	})
+}
+
+// SetRateLimits replaces the limits of one project.
+func (e *Entry) SetRateLimits(projectID string, limits []RateLimit) {
+	e.change(func(o *Organization) bool {
+		return replace(&o.RateLimits, limits, func(l *RateLimit) bool { return l.ProjectID == projectID })
+	})
+}
+
+// replace puts those in place of the ones that are of the same project, and says whether they differ. The old slice
+// stays as it is, because snapshots share it.
+func replace[T comparable](all *[]T, these []T, same func(*T) bool) bool {
+	var own, others []T
+	for i := range *all {
+		if t := &(*all)[i]; same(t) {
+			own = append(own, *t)
+		} else {
+			others = append(others, *t)
+		}
+	}
+	if slices.Equal(own, these) {
+		return false
+	}
+	*all = slices.Concat(others, these)
+	return true
 }
 
 // Save writes what has changed since the last time.

@@ -13,7 +13,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 )
 
-var everything = directory.Settings{Organization: "acme", Names: true, UserEmails: true}
+var everything = directory.Settings{Organization: "acme", Names: true, UserEmails: true, Limits: true}
 
 // fill opens the directory in dir and gives one organization names of every kind.
 func fill(t *testing.T, dir string) *directory.Directory {
@@ -24,6 +24,8 @@ func fill(t *testing.T, dir string) *directory.Directory {
 	e.SetUsers([]directory.User{{ID: "user-1", Name: "Aiko", Email: "aiko@example.com", Role: "owner"}})
 	e.SetKeys("proj_1", []directory.Key{{ID: "key_1", Name: "production", ProjectID: "proj_1", OwnerType: "user", OwnerID: "user-1", LastUsed: 1700000000}})
 	e.SetKeys("", []directory.Key{{ID: "key_2", Name: "exporter", Expires: 1800000000}})
+	e.SetSpendLimit("", 25_000, true)
+	e.SetSpendLimit("proj_1", 400.5, true)
 	if err := e.Save(); err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +117,43 @@ func TestNamesThatAreSwitchedOffAreGone(t *testing.T) {
 	d.Configure([]directory.Settings{{Organization: "acme"}})
 	if diff := cmp.Diff(&directory.Organization{Name: "acme"}, d.Snapshot().Organizations[0]); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
+	}
+}
+
+func TestLimitsCanBeKeptWithoutNames(t *testing.T) {
+	dir := t.TempDir()
+	d := fill(t, dir)
+	e := d.Configure([]directory.Settings{{Organization: "acme", Limits: true}})[0]
+	want := []directory.SpendLimit{{USD: 25_000}, {ProjectID: "proj_1", USD: 400.5}}
+	if diff := cmp.Diff(&directory.Organization{Name: "acme", SpendLimits: want}, d.Snapshot().Organizations[0]); diff != "" {
+		t.Errorf("limits (-want +got):\n%s", diff)
+	}
+	// The projects must be known to be asked about.
+	if projects, known := e.Projects(); !known || len(projects) != 2 {
+		t.Errorf("projects %v, known %v", projects, known)
+	}
+	e.SetProjects([]directory.Project{{ID: "proj_3", Name: "Secret"}})
+	if o := d.Snapshot().Organizations[0]; len(o.Projects) != 0 {
+		t.Errorf("names are switched off, but there is %v", o.Projects)
+	}
+	d.Configure([]directory.Settings{everything})
+	if o := d.Snapshot().Organizations[0]; len(o.Projects) != 1 || !o.Listed {
+		t.Errorf("names are switched on again, but there is %v", o.Projects)
+	}
+}
+
+func TestLimitsEndWithWhatTheyLimit(t *testing.T) {
+	d := fill(t, t.TempDir())
+	e := d.Configure([]directory.Settings{everything})[0]
+	e.SetRateLimits("proj_1", []directory.RateLimit{{ProjectID: "proj_1", Model: "gpt-5", TokensPerMinute: 1000}})
+	e.SetSpendLimit("", 0, false)
+	e.SetProjects([]directory.Project{{ID: "proj_1", Name: "Search", Status: "archived"}})
+	o := d.Snapshot().Organizations[0]
+	if len(o.SpendLimits)+len(o.RateLimits) != 0 {
+		t.Errorf("limits that no longer hold: %v %v", o.SpendLimits, o.RateLimits)
+	}
+	if len(o.Keys) != 2 {
+		t.Errorf("the keys of an archived project are gone: %v", o.Keys)
 	}
 }
 
