@@ -201,7 +201,9 @@ release-check: $(GORELEASER) $(CYCLONEDX) ## Make a release of the newest commit
 .PHONY: release
 release: $(GORELEASER) $(CYCLONEDX) ## Publish the tag that is checked out, as a draft; the release workflow runs this
 	@[ "$$(git describe --exact-match --tags)" = "v$(VERSION)" ] || { echo "The tag is not v$(VERSION), which is in VERSION"; exit 1; }
-	VERSION=$(VERSION) REVISION=$(REVISION) CYCLONEDX=$(CYCLONEDX) $(GORELEASER) release --clean
+	mkdir -p .cache/release
+	ln -sf $(CYCLONEDX) .cache/release/cyclonedx-gomod
+	VERSION=$(VERSION) REVISION=$(REVISION) PATH=$(CURDIR)/.cache/release:$$PATH $(GORELEASER) release --clean
 
 ##@ Tools
 

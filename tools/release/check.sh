@@ -6,6 +6,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 source=$PWD
+mkdir "$work/bin"
+ln -s "$CYCLONEDX" "$work/bin/cyclonedx-gomod"
+PATH=$work/bin:$PATH
 
 # release CLONE: what stands in CLONE/dist afterwards is what a tag would publish.
 release() {
