@@ -57,6 +57,7 @@ type Collector struct {
 	exposed  atomic.Pointer[exposition]
 	named    atomic.Pointer[naming]
 	limited  atomic.Pointer[limiting]
+	keeping  atomic.Pointer[keeping]
 }
 
 var (
@@ -94,15 +95,39 @@ func New(o Options) *Collector {
 
 // Gather returns all metric families, sorted by name. The families are shared between scrapes: they must not be changed.
 //
-// The five parts have no name in common, so they need no merging. prometheus.Gatherers would hash and sort every
-// series again in every scrape to find out; a test does that instead.
+// The parts have no name in common, so they need no merging. prometheus.Gatherers would hash and sort every series
+// again in every scrape to find out; a test does that instead.
 func (c *Collector) Gather() ([]*dto.MetricFamily, error) {
-	statuses := c.options.Statuses.Status()
-	c.observed.follow(statuses)
-	own, err := c.registry.Gather()
-	all := slices.Concat(c.data(), c.names(), c.limits(), exposeStatus(c.table, statuses), own)
+	own, err := c.own()
+	all := slices.Concat(c.kept().families, own)
 	sortByName(all)
 	return all, err
+}
+
+// own returns the families that are true of the moment: where the endpoints stand, and our own metrics.
+func (c *Collector) own() ([]*dto.MetricFamily, error) {
+	statuses := c.options.Statuses.Status()
+	c.observed.follow(statuses)
+	registered, err := c.registry.Gather()
+	return slices.Concat(exposeStatus(c.table, statuses), registered), err
+}
+
+// kept returns the families that stay the same until the view, the day or a look-up changes. The parts are compared as
+// they are, so that what was made of them lives as long as they do.
+func (c *Collector) kept() *kept {
+	parts := [...][]*dto.MetricFamily{c.data(), c.names(), c.limits()}
+	k := c.keeping.Load()
+	if k == nil || !same(k.parts[0], parts[0]) || !same(k.parts[1], parts[1]) || !same(k.parts[2], parts[2]) {
+		k = &keeping{parts: parts, kept: &kept{families: slices.Concat(parts[:]...)}}
+		c.keeping.Store(k)
+	}
+	return k.kept
+}
+
+// keeping is what is kept, and what it was made of.
+type keeping struct {
+	parts [3][]*dto.MetricFamily
+	kept  *kept
 }
 
 // data returns the families of the current view, made once per view and UTC day. Two scrapes may make the same one at
@@ -120,20 +145,26 @@ func (c *Collector) data() []*dto.MetricFamily {
 	return e.families
 }
 
-// How many scrapes are answered at once. Each holds a compressor and its buffers, and more are a fault or an attack.
+// How many scrapes are answered at once. More are a fault or an attack.
 const maxScrapes = 40
 
 // Handler answers scrapes as text, OpenMetrics 1.0 and 2.0 and protobuf, with gzip and zstd.
 func (c *Collector) Handler() http.Handler {
-	return promhttp.InstrumentMetricHandler(c.registry, promhttp.HandlerFor(c, promhttp.HandlerOpts{
-		ErrorLog:            errorLog{c.options.Logger},
-		ErrorHandling:       promhttp.ContinueOnError, // One broken reading of /proc must not hide the data.
-		Registry:            c.registry,
-		MaxRequestsInFlight: maxScrapes,
-		// OpenMetrics 2.0 is only for those who ask for it. Start timestamps travel in it and in protobuf; in
-		// OpenMetrics 1.0 they would be one more series per counter.
-		AcceptedFormats: append(expfmt.DefaultOpenMetricsAcceptedFormats(), expfmt.FmtOpenMetrics_2_0_0),
-	}))
+	// OpenMetrics 2.0 is only for those who ask for it. Start timestamps travel in it and in protobuf; in
+	// OpenMetrics 1.0 they would be one more series per counter.
+	formats := append(expfmt.DefaultOpenMetricsAcceptedFormats(), expfmt.FmtOpenMetrics_2_0_0)
+	return promhttp.InstrumentMetricHandler(c.registry, &handler{
+		collector: c,
+		formats:   formats,
+		slots:     make(chan struct{}, maxScrapes),
+		other: promhttp.HandlerFor(c, promhttp.HandlerOpts{
+			ErrorLog:            errorLog{c.options.Logger},
+			ErrorHandling:       promhttp.ContinueOnError, // One broken reading of /proc must not hide the data.
+			Registry:            c.registry,
+			MaxRequestsInFlight: maxScrapes,
+			AcceptedFormats:     formats,
+		}),
+	})
 }
 
 // errorLog gives promhttp's complaints to our log.
