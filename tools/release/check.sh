@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 source=$PWD
+commit=$(git rev-parse HEAD)
 mkdir "$work/bin"
 ln -s "$CYCLONEDX" "$work/bin/cyclonedx-gomod"
 PATH=$work/bin:$PATH
@@ -14,6 +15,7 @@ PATH=$work/bin:$PATH
 release() {
   git clone -q "$source" "$1"
   cd "$1"
+  git checkout -q "$commit"
   export VERSION REVISION
   VERSION=$(cat VERSION)
   REVISION=$(git rev-parse --short=12 HEAD)
