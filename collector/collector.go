@@ -109,7 +109,9 @@ func (c *Collector) own() ([]*dto.MetricFamily, error) {
 	statuses := c.options.Statuses.Status()
 	c.observed.follow(statuses)
 	registered, err := c.registry.Gather()
-	return slices.Concat(exposeStatus(c.table, statuses), registered), err
+	own := slices.Concat(exposeStatus(c.table, statuses), registered)
+	sortByName(own)
+	return own, err
 }
 
 // kept returns the families that stay the same until the view, the day or a look-up changes. The parts are compared as
@@ -118,7 +120,9 @@ func (c *Collector) kept() *kept {
 	parts := [...][]*dto.MetricFamily{c.data(), c.names(), c.limits()}
 	k := c.keeping.Load()
 	if k == nil || !same(k.parts[0], parts[0]) || !same(k.parts[1], parts[1]) || !same(k.parts[2], parts[2]) {
-		k = &keeping{parts: parts, kept: &kept{families: slices.Concat(parts[:]...)}}
+		families := slices.Concat(parts[:]...)
+		sortByName(families)
+		k = &keeping{parts: parts, kept: &kept{families: families}}
 		c.keeping.Store(k)
 	}
 	return k.kept
