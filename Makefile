@@ -38,6 +38,9 @@ GORELEASER    := $(BIN)/goreleaser-$(GORELEASER_VERSION)
 CYCLONEDX     := $(BIN)/cyclonedx-gomod-$(CYCLONEDX_VERSION)
 SCHEMAS       := $(CURDIR)/.cache/schemas-$(KUBERNETES_VERSION)-$(PROMETHEUS_OPERATOR_VERSION)
 
+# The browser of `make e2e`, which is no Go program: the first of these that is installed.
+CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome) chromium)
+
 # How long `make fuzz` stays with each target.
 FUZZTIME ?= 1m
 # Which packages and tests the test targets run; `make unit PKG=./internal/ledger RUN=Restated` narrows them.
@@ -160,8 +163,8 @@ manifests: $(PROMTOOL) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLIN
 		$(GO) test -tags manifests -count=1 ./deploy/... $(if $(UPDATE),-args -update)
 
 .PHONY: e2e
-e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) ## Run the real binary under kill -9 and faults, and against a real Prometheus and Alertmanager
-	@PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) ALERTMANAGER=$(ALERTMANAGER) $(GO) test -tags e2e -count=1 -timeout 20m ./test/...
+e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) chromium ## Run the real binary under kill -9 and faults, with a real Prometheus and Alertmanager, and in a real browser
+	@PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) ALERTMANAGER=$(ALERTMANAGER) CHROMIUM='$(CHROMIUM)' $(GO) test -tags e2e -count=1 -timeout 20m ./test/...
 
 .PHONY: accuracy
 accuracy: ## Measure counted ÷ truth against a hostile API, condition by condition
@@ -209,6 +212,19 @@ release: $(GORELEASER) $(CYCLONEDX) ## Publish the tag that is checked out, as a
 
 .PHONY: tools
 tools: $(GOLANGCI_LINT) $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLINT) $(SCHEMAS) ## Build the pinned tools into .cache/bin, once
+
+# A browser can't be built here: where it can be installed without asking, it is.
+.PHONY: chromium
+chromium:
+	@command -v '$(CHROMIUM)' >/dev/null && exit
+	if [ '$(CHROMIUM)' = chromium ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+		echo 'Installing chromium'
+		export DEBIAN_FRONTEND=noninteractive
+		out=$$({ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } 2>&1) || { echo "$$out"; exit 1; }
+	else
+		echo 'There is no $(CHROMIUM): install Chromium (on Debian, apt-get install chromium) or name a browser like it with CHROMIUM=/path/to/it'
+		exit 1
+	fi
 
 # $(call install,package@version,binary,target) builds a tool with its own module's sums and moves it to its pinned name
 # in one step, so that an interrupted build leaves nothing that looks finished.

@@ -1,0 +1,335 @@
+//go:build e2e
+
+// Package browser_test opens the status page of the real binary in a real browser, a headless Chromium, in every state
+// that a user meets. `make e2e` sees to it that there is one.
+package browser_test
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The keys are long and odd, so that they are found wherever they might leak.
+const (
+	adminKey = "sk-admin-browser-61c09e4f7b-valid"
+	wrongKey = "sk-admin-browser-d83b5a2210-wrong"
+)
+
+// simulate serves a simulated API that accepts adminKey alone.
+func simulate(t *testing.T, binary string) (p *program, address string) {
+	t.Helper()
+	address = freeAddress(t)
+	p = start(t, binary, "simulate", "--listen-address="+address, "--admin-key="+adminKey)
+	eventually(t, 10*time.Second, "the simulator answers", func() error {
+		_, err := get(t.Context(), "http://"+address+"/_simulator/now")
+		return err
+	})
+	return p, address
+}
+
+// An account is an organization of a configuration: where its API is and which file has its key.
+type account struct{ name, api, keyFile string }
+
+// serve starts an exporter and returns the address of its status page.
+func serve(t *testing.T, binary string, accounts ...account) string {
+	t.Helper()
+	var config strings.Builder
+	config.WriteString("organizations:\n")
+	for _, a := range accounts {
+		fmt.Fprintf(&config, "  - {name: %s, api_key_file: %s, base_url: \"http://%s/v1\", requests_per_minute: 6000}\n", a.name, a.keyFile, a.api)
+	}
+	config.WriteString("usage: {interval: 1s}\ncosts: {interval: 1s}\ncounters: {start: today}\n")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "openai_exporter.yml")
+	write(t, file, config.String())
+	address := freeAddress(t)
+	start(t, binary, "--config.file="+file, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+	return "http://" + address + "/"
+}
+
+// becomes waits until the page that is served matches.
+func becomes(t *testing.T, address, pattern string) {
+	t.Helper()
+	wanted := regexp.MustCompile(pattern)
+	eventually(t, 20*time.Second, pattern, func() error {
+		body, err := get(t.Context(), address)
+		if err == nil && !wanted.MatchString(body) {
+			err = errors.New("the page has " + title.FindString(body))
+		}
+		return err
+	})
+}
+
+func TestTheStatusPageInABrowser(t *testing.T) {
+	binary := build(t)
+	dir := t.TempDir()
+	key, wrong := filepath.Join(dir, "key"), filepath.Join(dir, "wrong")
+	write(t, key, adminKey+"\n")
+	write(t, wrong, wrongKey+"\n")
+	_, api := simulate(t, binary)
+	doomed, doomedAPI := simulate(t, binary)
+	stopped, silentAPI := simulate(t, binary)
+	// Whoever connects to a stopped process waits for an answer.
+	if err := stopped.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+
+	well := account{"acme", api, key}
+	failing := serve(t, binary, well, account{"globex", doomedAPI, key})
+	good := serve(t, binary, well)
+	states := []struct {
+		name, address string
+		page          string   // when the page is in this state
+		text, never   []string // what a person reads, and does not
+	}{
+		{
+			"good", good, `<title>\d+ endpoints up to date`,
+			[]string{
+				`(?m)^\d+ endpoints up to date$`, `(?m)^acme$`, `completions\s+up to date\s+\d+ s ago`, `costs\s+up to date`,
+				`Cost today \(UTC\)\s+\$[\d,]+\.\d\d`, `Cost this month\s+\$[\d,]+\.\d\d`, `Requests left this minute\s+[\d,]+ of 6,000`,
+				`Counting since \d{4}-`, `Most cost today, by project`, `(?m)^Effective configuration$`,
+			},
+			[]string{`failing`, `failed`, `What is wrong`, `waiting for the first poll`, `never`, `api_key_file`},
+		},
+		{
+			"failing", failing, `<title>\d+ of \d+ endpoints failing(?s:.*)What is wrong:`,
+			[]string{
+				`(?m)^\d+ of \d+ endpoints failing$`, `(?m)^acme$`, `(?m)^globex$`, `up to date`,
+				`completions\s+(the last poll failed|failing, \d+ polls in a row)\s+.*ago`,
+				`(?m)^What is wrong: the API at 127\.0\.0\.1:\d+ can't be reached: .*connection refused$`,
+			},
+			[]string{`never`},
+		},
+		{
+			"starting", serve(t, binary, account{"acme", silentAPI, key}), `<title>Starting: 0 of \d+ endpoints polled`,
+			[]string{
+				`(?m)^Starting: 0 of \d+ endpoints polled$`, `(?m)^acme$`, `completions\s+waiting for the first poll\s+never`,
+				`Cost today \(UTC\)\s+–`, `Cost this month\s+–`,
+			},
+			[]string{`up to date`, `failing`, `What is wrong`, `\$`, `Counting since`},
+		},
+		{
+			"no key", serve(t, binary, account{"acme", api, filepath.Join(dir, "absent")}), `<title>\d+ of \d+ endpoints failing(?s:.*)What is wrong:`,
+			[]string{
+				`(?m)^\d+ of \d+ endpoints failing$`, `completions\s+(the last poll failed|failing, \d+ polls in a row)\s+never`,
+				`(?m)^What is wrong: the admin key can't be read: api_key_file .*/absent does not exist: write an admin key \(https://platform\.openai\.com/settings/organization/admin-keys\)`,
+			},
+			[]string{`up to date`, `\$`, `Counting since`},
+		},
+		{
+			"wrong key", serve(t, binary, account{"acme", api, wrong}), `<title>\d+ of \d+ endpoints failing(?s:.*)What is wrong:`,
+			[]string{
+				`(?m)^\d+ of \d+ endpoints failing$`, `completions\s+(the last poll failed|failing, \d+ polls in a row)\s+never`,
+				`(?m)^What is wrong: the API does not accept the admin key .*: create one under Settings → Organization → Admin keys \(https://platform\.openai\.com/settings/organization/admin-keys\)$`,
+			},
+			[]string{`up to date`, `\$`, `Counting since`},
+		},
+	}
+	// Everything was well before one of two APIs went away.
+	becomes(t, failing, states[0].page)
+	doomed.kill()
+
+	lightGround, darkGround := grounds(t)
+	var mu sync.Mutex
+	documents := make(map[string]string)
+	var inTheLight image.Image // the good page
+	t.Run("document", func(t *testing.T) {
+		for _, s := range states {
+			t.Run(s.name, func(t *testing.T) {
+				t.Parallel()
+				becomes(t, s.address, s.page)
+				dom, picture := visit(t, s.address, setting{})
+				if !regexp.MustCompile(s.page).MatchString(dom) {
+					t.Errorf("the browser holds another page than was served: %s", title.FindString(dom))
+				}
+				accessible(t, dom)
+				mostly(t, picture, lightGround)
+				mu.Lock()
+				defer mu.Unlock()
+				documents[s.name] = dom
+				if s.address == good {
+					inTheLight = picture
+				}
+			})
+		}
+	})
+	t.Run("setting", func(t *testing.T) {
+		t.Run("dark", func(t *testing.T) {
+			t.Parallel()
+			_, picture := visit(t, good, setting{dark: true})
+			mostly(t, picture, darkGround)
+		})
+		t.Run("without scripts", func(t *testing.T) {
+			t.Parallel()
+			dom, picture := visit(t, good, setting{noScripts: true})
+			if diff := cmp.Diff(skeleton(documents["good"]), skeleton(dom)); diff != "" {
+				t.Errorf("without scripts the document is another one (-with +without):\n%s", diff)
+			}
+			// Times go on between the two, so some digits differ.
+			if share := differing(inTheLight, picture); share > 0.02 {
+				t.Errorf("%.1f %% of the page looks different without scripts", 100*share)
+			}
+		})
+		t.Run("scripts are off when they should be", func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "script.html")
+			write(t, path, `<title>without</title><script>document.title = "with"</script>`)
+			if dom := browse(t, "file://"+path, setting{noScripts: true}, "--dump-dom"); title.FindString(dom) != "<title>without</title>" {
+				t.Errorf("the browser ran a script: %s", dom)
+			}
+		})
+	})
+	t.Run("text", func(t *testing.T) {
+		looks := narrow(t, documents)
+		if len(looks) != len(states) {
+			t.Fatalf("pages were laid out for %v", slices.Sorted(maps.Keys(looks)))
+		}
+		for _, s := range states {
+			l := looks[s.name]
+			for _, want := range s.text {
+				if !regexp.MustCompile(want).MatchString(l.Text) {
+					t.Errorf("%s: a reader does not find %s in:\n%s", s.name, want, l.Text)
+				}
+			}
+			for _, never := range s.never {
+				if found := regexp.MustCompile(never).FindString(l.Text); found != "" {
+					t.Errorf("%s: a reader finds %q in:\n%s", s.name, found, l.Text)
+				}
+			}
+			if l.Width != 360 || l.Needs > l.Width {
+				t.Errorf("%s: in a window of %d the page is %d wide, and has to be scrolled sideways", s.name, l.Width, l.Needs)
+			}
+		}
+	})
+}
+
+var (
+	title    = regexp.MustCompile(`<title>[^<]*</title>`)
+	verdict  = regexp.MustCompile(`<p class="verdict [a-z]+" role="status">([^<]+)</p>`)
+	header   = regexp.MustCompile(`<th\b[^>]*>`)
+	scoped   = regexp.MustCompile(`\bscope="(col|row)"`)
+	handlers = regexp.MustCompile(`<[a-z]+[^>]*\son[a-z]+=`)
+)
+
+// accessible holds a document to what a screen reader needs, and to what it must not have.
+func accessible(t *testing.T, dom string) {
+	t.Helper()
+	said := verdict.FindStringSubmatch(dom)
+	if said == nil || title.FindString(dom) != "<title>"+said[1]+" – OpenAI exporter</title>" {
+		t.Errorf("the title %s does not say the verdict %q", title.FindString(dom), said)
+	}
+	for _, want := range []string{`<html lang="en">`, `<main id="status">`, `href="#status"`, `<h1>OpenAI exporter</h1>`, `<nav aria-label="Pages">`} {
+		if !strings.Contains(dom, want) {
+			t.Errorf("the document lacks %s", want)
+		}
+	}
+	headers := header.FindAllString(dom, -1)
+	if len(headers) == 0 {
+		t.Error("the tables have no headers")
+	}
+	for _, h := range headers {
+		if !scoped.MatchString(h) {
+			t.Errorf("%s does not say what it is the header of", h)
+		}
+	}
+	if tables := strings.Count(dom, "<table"); tables == 0 || strings.Count(dom, "<caption") != tables {
+		t.Errorf("%d tables have %d captions", tables, strings.Count(dom, "<caption"))
+	}
+	for _, never := range []string{"<script", "javascript:", adminKey, wrongKey} {
+		if strings.Contains(dom, never) {
+			t.Errorf("the document has %s", never)
+		}
+	}
+	if found := handlers.FindString(dom); found != "" {
+		t.Errorf("the document needs scripts: %s", found)
+	}
+}
+
+var (
+	tag    = regexp.MustCompile(`<[^>]+>`)
+	digits = regexp.MustCompile(`\d+`)
+)
+
+// skeleton is a document's tags, without the numbers that change from moment to moment.
+func skeleton(dom string) []string {
+	var tags []string
+	for _, t := range tag.FindAllString(dom, -1) {
+		tags = append(tags, digits.ReplaceAllLiteralString(t, "0"))
+	}
+	return tags
+}
+
+var ground = regexp.MustCompile(`--bg: #([0-9a-f]{6});`)
+
+// grounds are the backgrounds of the style sheet, light and dark.
+func grounds(t *testing.T) (lightGround, darkGround color.RGBA) {
+	t.Helper()
+	css, err := os.ReadFile(filepath.Join(root, "internal/server/page.css"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []color.RGBA
+	for _, m := range ground.FindAllSubmatch(css, -1) {
+		c := color.RGBA{A: 255}
+		if _, err := fmt.Sscanf(string(m[1]), "%2x%2x%2x", &c.R, &c.G, &c.B); err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, c)
+	}
+	if len(found) != 2 || found[0].G < 200 || found[1].G > 55 {
+		t.Fatalf("the style sheet has the backgrounds %v, want a light and a dark one", found)
+	}
+	return found[0], found[1]
+}
+
+// mostly holds a picture to the style sheet's background, which no page has whose style sheet was refused, at its edge
+// and in a good part of the rest. Something else has to be there too.
+func mostly(t *testing.T, picture image.Image, want color.RGBA) {
+	t.Helper()
+	b := picture.Bounds()
+	same := 0
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		if got := color.RGBAModel.Convert(picture.At(b.Min.X, y)); got != want {
+			t.Fatalf("the background is %v, want %v", got, want)
+		}
+		for x := b.Min.X; x < b.Max.X; x++ {
+			if color.RGBAModel.Convert(picture.At(x, y)) == want {
+				same++
+			}
+		}
+	}
+	if share := float64(same) / float64(b.Dx()*b.Dy()); share < 0.1 || share > 0.9 {
+		t.Errorf("%.0f %% of the page is background", 100*share)
+	}
+}
+
+// differing is the share of pixels in which two pictures differ.
+func differing(a, b image.Image) float64 {
+	if a.Bounds() != b.Bounds() {
+		return 1
+	}
+	n := 0
+	r := a.Bounds()
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for x := r.Min.X; x < r.Max.X; x++ {
+			if color.RGBAModel.Convert(a.At(x, y)) != color.RGBAModel.Convert(b.At(x, y)) {
+				n++
+			}
+		}
+	}
+	return float64(n) / float64(r.Dx()*r.Dy())
+}
