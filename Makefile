@@ -58,7 +58,7 @@ LDFLAGS := -s -w \
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "; print "Usage: make TARGET [VARIABLE=value]"} \
 		/^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the binary into ./openai_exporter
@@ -90,7 +90,7 @@ define stages
 		printf '\n==> make %s\n' "$$stage"
 		SECONDS=0
 		$(MAKE) "$$stage" || { printf '\nFAILED: make %s\n' "$$stage"; exit 1; }
-		ran+=$$(printf '\n  %-12s %4d s' "$$stage" "$$SECONDS")
+		ran+=$$(printf '\n  %-14s %4d s' "$$stage" "$$SECONDS")
 	done
 	printf '\nEverything passed:%s\n' "$$ran"
 endef

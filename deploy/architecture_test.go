@@ -75,9 +75,15 @@ func TestArchitectureShowsTheImportsOfTheCode(t *testing.T) {
 func TestDataGoesOneWay(t *testing.T) {
 	graph := imports(t)
 	for _, forbidden := range [][2]string{
-		{"fetcher", "collector"}, {"fetcher", "internal/server"}, {"fetcher", "config"},
-		{"internal/ledger", "fetcher"}, {"internal/ledger", "collector"}, {"internal/ledger", "config"},
-		{"collector", "internal/server"}, {"collector", "config"}, {"collector", "internal/simulator"},
+		{"fetcher", "collector"},
+		{"fetcher", "internal/server"},
+		{"fetcher", "config"},
+		{"internal/ledger", "fetcher"},
+		{"internal/ledger", "collector"},
+		{"internal/ledger", "config"},
+		{"collector", "internal/server"},
+		{"collector", "config"},
+		{"collector", "internal/simulator"},
 	} {
 		for _, p := range forbidden {
 			if _, ok := graph[p]; !ok {
