@@ -88,7 +88,8 @@ for _ in $(seq 100); do
 done
 curl -fsS http://127.0.0.1:18095/-/ready >/dev/null || { cat "$work/exporter.log"; exit 1; }
 (inside /bin/openai_exporter healthcheck --url=http://127.0.0.1:18095/-/healthy) || { echo "The health check says no"; exit 1; }
-curl -fsS http://127.0.0.1:18095/metrics | grep -q '^openai_exporter_build_info{.*version="9.9.9"' || { echo "build_info has another version"; exit 1; }
+curl -fsS -o "$work/metrics" http://127.0.0.1:18095/metrics
+grep -q '^openai_exporter_build_info{.*version="9.9.9"' "$work/metrics" || { echo "build_info has another version"; exit 1; }
 [ -n "$(find "$work/data" -type f -user 65532)" ] || { echo "There is no state in /data"; exit 1; }
 grep -q '^Uid:[[:space:]]65532' "/proc/$exporter/status" || { echo "It runs as $(grep Uid "/proc/$exporter/status")"; exit 1; }
 kill -TERM "$exporter"
