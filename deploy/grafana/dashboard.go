@@ -142,6 +142,16 @@ func choice(name, title, selector, label string) variable {
 	return v
 }
 
+// projects is a choice among the projects that a selector has, shown by name where the look-ups know it and by id
+// elsewhere; its values are ids.
+func projects(selector string) variable {
+	v := choice("project", "Project", selector, "project_id")
+	query := fmt.Sprintf("query_result(count by (project_id) (%[1]s) * on (project_id) group_left (project_name) topk by (project_id) (1, openai_project_info) or on (project_id) count by (project_id) (%[1]s))", selector)
+	v.Definition, v.Query = query, map[string]any{"qryType": 3, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"}
+	v.Regex = `/project_id="(?<value>[^"]+)"(?:,project_name="(?<text>[^"]+)")?/`
+	return v
+}
+
 // labelValues is a choice that stands for the values alone when everything is chosen.
 func labelValues(name, title, selector, label string) variable {
 	query := fmt.Sprintf("label_values(%s, %s)", selector, label)

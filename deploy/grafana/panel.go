@@ -327,9 +327,28 @@ func (p *panel) key(calc, title string) *panel {
 	return p
 }
 
-// by sums an expression by a label.
+// by sums an expression by a label. Projects get their names, too.
 func by(label, expr string) string {
-	return called(label, fmt.Sprintf("sum by (%s) (%s)", label, expr))
+	sum := fmt.Sprintf("sum by (%s) (%s)", label, expr)
+	if label == "project_id" {
+		return withNames(sum)
+	}
+	return called(label, sum)
+}
+
+// withNames gives series by project_id a project_name: the one that the look-ups have found or, where they are switched
+// off or not permitted, the id. Two exporters that know the same project make no difference.
+func withNames(sum string) string {
+	return fmt.Sprintf(`label_replace((%[1]s) * on (project_id) group_left (project_name) topk by (project_id) (1, openai_project_info)`+
+		` or on (project_id) label_replace(%[1]s, "project_name", "$1", "project_id", "(.+)"), "project_name", "none", "project_name", "")`, sum)
+}
+
+// legend is how series by a label are called.
+func legend(label string) string {
+	if label == "project_id" {
+		label = "project_name"
+	}
+	return "{{" + label + "}}"
 }
 
 // called calls what has no such label "none", since an empty name is hard to read.
@@ -338,4 +357,4 @@ func called(label, expr string) string {
 }
 
 // named is by, as a query whose series are called by the label.
-func named(label, expr string) query { return query{"{{" + label + "}}", by(label, expr)} }
+func named(label, expr string) query { return query{legend(label), by(label, expr)} }

@@ -23,7 +23,7 @@ func spend() *Dashboard {
 		Time:        timeRange{"now-7d", "now"}, Timezone: "utc", Refresh: "5m",
 	}, []variable{
 		choice("organization", "Organization", "openai_cost_month_to_date_usd", "organization"),
-		choice("project", "Project", `openai_cost_usd_total{organization=~"$organization"}`, "project_id"),
+		projects(`openai_cost_usd_total{organization=~"$organization"}`),
 		choice("line_item", "Line item", `openai_cost_usd_total{organization=~"$organization",project_id=~"$project"}`, "line_item"),
 	},
 		row{height: 4, panels: []*panel{

@@ -46,7 +46,7 @@ func usage() *Dashboard {
 		Time:        timeRange{"now-24h", "now"}, Timezone: "browser", Refresh: "1m",
 	}, []variable{
 		choice("organization", "Organization", `openai_usage_read_through_timestamp_seconds`, "organization"),
-		choice("project", "Project", `{__name__=~"openai_usage_.+",organization=~"$organization"}`, "project_id"),
+		projects(`{__name__=~"openai_usage_.+",organization=~"$organization"}`),
 		choice("model", "Model", `openai_usage_requests_total{organization=~"$organization",project_id=~"$project"}`, "model"),
 	},
 		row{height: 4, panels: []*panel{
@@ -81,7 +81,7 @@ func usage() *Dashboard {
 			perMinute("Input tokens by model", "Input tokens of all modalities per minute, cached ones included.", tpm, named("model", minutely("input_tokens", chosen))),
 			perMinute("Output tokens by model", "Output tokens of all modalities per minute.", tpm, named("model", minutely("output_tokens", chosen))),
 			perMinute("Tokens by project", "Input and output tokens of all modalities per minute, cached ones included.", tpm,
-				query{"{{project_id}}", both("project_id", minutely("input_tokens", chosen), minutely("output_tokens", chosen))}),
+				query{legend("project_id"), both("project_id", minutely("input_tokens", chosen), minutely("output_tokens", chosen))}),
 		}},
 		row{height: 10, panels: []*panel{
 			table("Models", "Usage of each model within the time range, all endpoints together.", "Requests",

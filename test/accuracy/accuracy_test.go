@@ -18,8 +18,8 @@ func TestCountersEqualTheAPIAfterEverythingAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.labelSets == 0 || r.usage.truth == 0 || r.cost.truth == 0 || r.failed == 0 {
+	if r.labelSets == 0 || r.usage.truth == 0 || r.cost.truth == 0 || r.faults < 100 {
 		t.Errorf("the run proves nothing: %+v", r)
 	}
-	t.Logf("%d counters compared after %.0f polls, %.0f of which failed, in %s", r.labelSets, r.polls, r.failed, r.took)
+	t.Logf("%d counters compared after %.0f polls and %.0f faulty answers, in %s", r.labelSets, r.polls, r.faults, r.took)
 }

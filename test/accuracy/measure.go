@@ -59,6 +59,7 @@ type result struct {
 	withheld    bool
 	polls       float64
 	failed      float64
+	faults      float64 // requests that were answered with anything but a whole 200
 	took        time.Duration
 }
 
@@ -135,11 +136,12 @@ func measure(ctx context.Context, binary string, c condition, seed uint64) (resu
 	rng := rand.New(rand.NewPCG(seed, 1))
 	down, slept := c.downtime == 0, c.sleep == 0
 	killed := 0
-	var polls, failed float64
+	var polls, failed, faults float64
 	tally := func() {
 		if m, err := e.scrape(ctx); err == nil {
 			polls += m.sum("openai_exporter_polls_total")
 			failed += m.sum("openai_exporter_polls_total", "outcome", "error")
+			faults += m.sum("openai_exporter_api_requests_total") - m.sum("openai_exporter_api_requests_total", "code", "200")
 		}
 	}
 	ticker := time.NewTicker(tick)
@@ -201,7 +203,7 @@ func measure(ctx context.Context, binary string, c condition, seed uint64) (resu
 		return len(differs) == 0, strings.Join(differs, "; ")
 	})
 	tally()
-	res.polls, res.failed, res.took = polls, failed, time.Since(begin)
+	res.polls, res.failed, res.faults, res.took = polls, failed, faults, time.Since(begin)
 	return res, err
 }
 

@@ -31,7 +31,7 @@ type dashboard struct {
 		}
 	}
 	Templating struct {
-		List []struct{ Name, Type, Definition, AllValue string }
+		List []struct{ Name, Type, Definition, Regex, AllValue string }
 	}
 }
 
@@ -95,10 +95,11 @@ func (p *prom) ask(t *testing.T, d dashboard, expect bool) {
 		if v.Type != "query" {
 			continue
 		}
-		found, err := p.values(t, interpolate(v.Definition, all))
-		if err != nil {
-			t.Fatalf("variable %s: %v", v.Name, err)
-		}
+		var found []string
+		eventually(t, 30*time.Second, "variable "+v.Name+" has values", func() (err error) { // Names come after usage.
+			found, err = p.values(t, interpolate(v.Definition, all), v.Regex, expect == mustAnswer)
+			return err
+		})
 		if len(found) == 0 {
 			t.Fatalf("variable %s has no values: %s", v.Name, v.Definition)
 		}

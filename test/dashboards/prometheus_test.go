@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +30,8 @@ func startAll(t *testing.T, settings string) *prom {
 	start(t, "simulator", binary, "simulate", "--listen-address="+api, "--scale=20", "--lateness=minutes")
 	eventually(t, 30*time.Second, "the simulator answers", func() error { return p.control(t, "faults?profile=none") })
 
-	if settings == "" {
+	names := settings == "" // A test of some endpoints does without the look-ups, too.
+	if names {
 		settings = "    vector_stores: {bucket_width: 1h, interval: 5s}\n    code_interpreter_sessions: {bucket_width: 1h, interval: 2s}\n"
 	}
 	organization := fmt.Sprintf("{api_key_file: key, base_url: %q, requests_per_minute: 6000, name: ", p.api+"/v1")
@@ -43,10 +46,10 @@ usage:
   endpoints:
 %s
 costs: {interval: 2s}
-names: {enabled: false}
+names: {enabled: %t}
 limits: {enabled: false}
 counters: {start: %q, zero_hold: 0s}
-`, organization, organization, settings, time.Now().UTC().Add(-10*time.Hour).Format(time.RFC3339)))
+`, organization, organization, settings, names, time.Now().UTC().Add(-10*time.Hour).Format(time.RFC3339)))
 	start(t, "exporter", binary, "--config.file="+filepath.Join(dir, "exporter.yml"), "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+target)
 
 	write(t, filepath.Join(dir, "prometheus.yml"), fmt.Sprintf(`
@@ -109,8 +112,11 @@ func (p *prom) seen(t *testing.T, what, expr string) {
 var labelValues = regexp.MustCompile(`^label_values\((.+), ([a-z_]+)\)$`)
 
 // values are what Grafana offers for a variable.
-func (p *prom) values(t *testing.T, definition string) ([]string, error) {
+func (p *prom) values(t *testing.T, definition, regex string, named bool) ([]string, error) {
 	t.Helper()
+	if expr, ok := strings.CutPrefix(definition, "query_result("); ok {
+		return p.results(t, strings.TrimSuffix(expr, ")"), regex, named)
+	}
 	m := labelValues.FindStringSubmatch(definition)
 	if m == nil {
 		return nil, fmt.Errorf("unknown query %q", definition)
@@ -118,6 +124,39 @@ func (p *prom) values(t *testing.T, definition string) ([]string, error) {
 	var values []string
 	err := p.get(t, "/api/v1/label/"+m[2]+"/values", url.Values{"match[]": {m[1]}}, &values)
 	return values, err
+}
+
+// results asks a query and takes the values out of the series' spelling, as Grafana does with query_result. Where names are
+// looked up, every value must have a text that says more than the value.
+func (p *prom) results(t *testing.T, expr, regex string, named bool) ([]string, error) {
+	t.Helper()
+	take, err := regexp.Compile(strings.Trim(regex, "/"))
+	if err != nil {
+		return nil, err
+	}
+	var data struct {
+		Result []struct{ Metric map[string]string }
+	}
+	if err := p.get(t, "/api/v1/query", url.Values{"query": {expr}}, &data); err != nil {
+		return nil, err
+	}
+	var values []string
+	for _, r := range data.Result {
+		var pairs []string
+		for _, name := range slices.Sorted(maps.Keys(r.Metric)) {
+			pairs = append(pairs, fmt.Sprintf("%s=%q", name, r.Metric[name]))
+		}
+		m := take.FindStringSubmatch("{" + strings.Join(pairs, ",") + "}")
+		if m == nil {
+			continue // Usage without a project.
+		}
+		value, text := m[take.SubexpIndex("value")], m[take.SubexpIndex("text")]
+		if named && (text == "" || text == value) {
+			return nil, fmt.Errorf("project %s has no name", value)
+		}
+		values = append(values, value)
+	}
+	return values, nil
 }
 
 // points asks a query as a panel does and counts the numbers in the answer.
