@@ -109,7 +109,7 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 			"failing", failing, `<title>\d+ of \d+ endpoints failing(?s:.*)What is wrong:`,
 			[]string{
 				`(?m)^\d+ of \d+ endpoints failing$`, `(?m)^acme$`, `(?m)^globex$`, `up to date`,
-				`completions\s+(the last poll failed|failing, \d+ polls in a row)\s+.*ago`,
+				`[a-z_]+\s+(the last poll failed|failing, \d+ polls in a row)\s+.*ago`,
 				`(?m)^What is wrong: the API at 127\.0\.0\.1:\d+ can't be reached: .*connection refused$`,
 			},
 			[]string{`never`},
@@ -125,7 +125,7 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 		{
 			"no key", serve(t, binary, account{"acme", api, filepath.Join(dir, "absent")}), `<title>\d+ of \d+ endpoints failing(?s:.*)What is wrong:`,
 			[]string{
-				`(?m)^\d+ of \d+ endpoints failing$`, `completions\s+(the last poll failed|failing, \d+ polls in a row)\s+never`,
+				`(?m)^\d+ of \d+ endpoints failing$`, `[a-z_]+\s+(the last poll failed|failing, \d+ polls in a row)\s+never`,
 				`(?m)^What is wrong: the admin key can't be read: api_key_file .*/absent does not exist: write an admin key \(https://platform\.openai\.com/settings/organization/admin-keys\)`,
 			},
 			[]string{`up to date`, `\$`, `Counting since`},
@@ -133,7 +133,7 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 		{
 			"wrong key", serve(t, binary, account{"acme", api, wrong}), `<title>\d+ of \d+ endpoints failing(?s:.*)What is wrong:`,
 			[]string{
-				`(?m)^\d+ of \d+ endpoints failing$`, `completions\s+(the last poll failed|failing, \d+ polls in a row)\s+never`,
+				`(?m)^\d+ of \d+ endpoints failing$`, `[a-z_]+\s+(the last poll failed|failing, \d+ polls in a row)\s+never`,
 				`(?m)^What is wrong: the API does not accept the admin key .*: create one under Settings → Organization → Admin keys \(https://platform\.openai\.com/settings/organization/admin-keys\)$`,
 			},
 			[]string{`up to date`, `\$`, `Counting since`},
@@ -229,7 +229,7 @@ var (
 func accessible(t *testing.T, dom string) {
 	t.Helper()
 	said := verdict.FindStringSubmatch(dom)
-	if said == nil || title.FindString(dom) != "<title>"+said[1]+" – OpenAI exporter</title>" {
+	if len(said) == 0 || title.FindString(dom) != "<title>"+said[1]+" – OpenAI exporter</title>" {
 		t.Errorf("the title %s does not say the verdict %q", title.FindString(dom), said)
 	}
 	for _, want := range []string{`<html lang="en">`, `<main id="status">`, `href="#status"`, `<h1>OpenAI exporter</h1>`, `<nav aria-label="Pages">`} {

@@ -40,7 +40,7 @@ func chromium(t *testing.T) string {
 func browse(t *testing.T, address string, s setting, flags ...string) string {
 	t.Helper()
 	// A socket's path is short, so the name of the test must not be in it.
-	profile, err := os.MkdirTemp("", "page-")
+	profile, err := os.MkdirTemp("", "page-") //nolint:usetesting // For that reason.
 	if err != nil {
 		t.Fatal(err)
 	}
