@@ -94,7 +94,13 @@ type rig struct {
 	feed     *ledger.Feed
 }
 
-var embeddings, _ = api.Find("embeddings")
+// embeddings is the endpoint as the tests write its rows, whatever measures the table may get one day.
+var embeddings = func() *api.Endpoint {
+	e, _ := api.Find("embeddings")
+	fixed := *e
+	fixed.Measures = fixed.Measures[:2]
+	return &fixed
+}()
 
 func newRig(t *testing.T) *rig {
 	g := &rig{
