@@ -109,7 +109,7 @@ fmt-check: $(GOLANGCI_LINT) ## Fail when a Go file is not formatted
 
 .PHONY: vet
 vet: ## Run go vet, the tests that need other programs included
-	@$(GO) vet -tags e2e,manifests ./...
+	@$(GO) vet -tags browser,e2e,manifests ./...
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters of .golangci.yml
@@ -163,8 +163,12 @@ manifests: $(PROMTOOL) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLIN
 		$(GO) test -tags manifests -count=1 ./deploy/... $(if $(UPDATE),-args -update)
 
 .PHONY: e2e
-e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) chromium ## Run the real binary under kill -9 and faults, with a real Prometheus and Alertmanager, and in a real browser
-	@PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) ALERTMANAGER=$(ALERTMANAGER) CHROMIUM='$(CHROMIUM)' $(GO) test -tags e2e -count=1 -timeout 20m ./test/...
+e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) ## Run the real binary under kill -9 and faults, and with a real Prometheus and Alertmanager
+	@PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) ALERTMANAGER=$(ALERTMANAGER) $(GO) test -tags e2e -count=1 -timeout 20m ./test/...
+
+.PHONY: browser
+browser: chromium ## Open the status page in a real browser, in every state; not a part of `make test`
+	@CHROMIUM='$(CHROMIUM)' $(GO) test -tags browser -count=1 -timeout 5m ./test/browser/...
 
 .PHONY: accuracy
 accuracy: ## Measure counted ÷ truth against a hostile API, condition by condition

@@ -1,7 +1,7 @@
-//go:build e2e
+//go:build browser
 
 // Package browser_test opens the status page of the real binary in a real browser, a headless Chromium, in every state
-// that a user meets. `make e2e` sees to it that there is one.
+// that a user meets. `make browser` sees to it that there is one.
 package browser_test
 
 import (

@@ -1,4 +1,4 @@
-//go:build e2e
+//go:build browser
 
 package browser_test
 
@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// chromium finds the browser by the variable that `make e2e` sets, or on the PATH.
+// chromium finds the browser by the variable that `make browser` sets, or on the PATH.
 func chromium(t *testing.T) string {
 	t.Helper()
 	name := os.Getenv("CHROMIUM")
@@ -31,7 +31,7 @@ func chromium(t *testing.T) string {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatalf("a browser is needed: run this test by `make e2e`: %v", err)
+		t.Fatalf("a browser is needed: run this test by `make browser`: %v", err)
 	}
 	return path
 }
@@ -96,8 +96,31 @@ type setting struct {
 func visit(t *testing.T, address string, s setting) (dom string, picture image.Image) {
 	t.Helper()
 	shot := filepath.Join(t.TempDir(), "shot.png")
-	dom = browse(t, address, s, "--dump-dom", "--screenshot="+shot, "--window-size=1280,900")
-	return dom, decode(t, shot)
+	for begin := time.Now(); ; {
+		dom = browse(t, address, s, "--dump-dom", "--screenshot="+shot, "--window-size=1280,900")
+		// On a busy machine the browser takes the picture before it has painted anything. A page whose style sheet was
+		// refused still shows its text, so it is not mistaken for that.
+		if picture = decode(t, shot); !blank(picture) {
+			return dom, picture
+		}
+		if time.Since(begin) > 30*time.Second {
+			t.Fatalf("%s: the browser paints nothing", address)
+		}
+	}
+}
+
+// blank says whether a picture has one colour only.
+func blank(picture image.Image) bool {
+	b := picture.Bounds()
+	first := picture.At(b.Min.X, b.Min.Y)
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			if picture.At(x, y) != first {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func decode(t *testing.T, path string) image.Image {
