@@ -302,8 +302,9 @@ func increaseIsTheTruth(t *testing.T, p prometheus, want totals, scraped time.Ti
 	if err := equal(want, raw); err != nil {
 		t.Errorf("raw samples: %v", err)
 	}
-	if born < 10 {
-		t.Errorf("%d series were born during the run, which proves little", born)
+	// How many there are depends on the hour of the day, with which the simulated traffic goes.
+	if born == 0 {
+		t.Error("no series was born during the run, which proves nothing about them")
 	}
 	if zeros && begun < born || !zeros && begun > 0 {
 		t.Errorf("of %d series born, %d begin with a sample of their own beginning", born, begun)
