@@ -399,6 +399,25 @@ func TestLookbackAndAuditWindowMayChangeWithoutDoubleCount(t *testing.T) {
 	g.expect(counts{a: want})
 }
 
+func TestAnAuditThatWasInterruptedLeavesNothingBehind(t *testing.T) {
+	g := newRig(t)
+	g.options.AuditWindow = 200 * time.Hour // two pages
+	g.open()
+	g.poll()
+	g.audit()
+	g.pass(time.Hour)
+	g.poll()
+	w, due := g.feed.AuditWindow(g.now)
+	if !due {
+		t.Fatal("no audit is due")
+	}
+	g.book(w)
+	g.use(150*time.Hour, a, 7) // late, in an hour of the page just read
+	g.pass(100 * time.Hour)
+	g.settle()
+	g.expect(counts{a: 7})
+}
+
 func TestAWindowThatGrewCountsWhatComesLateInIt(t *testing.T) {
 	g := newRig(t)
 	g.options.AuditWindow = 24 * time.Hour

@@ -467,7 +467,10 @@ func (st *stage) advance(r *Read, from, through int64) {
 	switch {
 	case r.Window.Audit:
 		m.Audited = max(m.Audited, through)
-		m.Final = max(m.Final, min(through, f.spanOf(st.asOf-int64(f.options.AuditWindow/time.Second))))
+		// A round that was interrupted goes on later than it began: what lies between was not read again since.
+		if from <= m.Final {
+			m.Final = max(m.Final, min(through, f.spanOf(st.asOf-int64(f.options.AuditWindow/time.Second))))
+		}
 	case f.options.Endpoint.IsCosts():
 		m.Settled = settled
 		m.Final = max(m.Final, from)
