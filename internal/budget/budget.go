@@ -1,0 +1,104 @@
+// Package budget says what a month has cost so far and what it will have cost when it ends. It computes on daily
+// amounts alone: it asks no API, reads no clock and keeps nothing, so that the same days always give the same answer.
+// docs/forecast.md explains the method and states its measured error.
+package budget
+
+import (
+	"slices"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+)
+
+// Settling is how long after its end a day's bill may still lack usage. A bill read later than that is the whole of it.
+const Settling = 24 * time.Hour
+
+const day = 24 * time.Hour
+
+// A Day is what is known of one UTC day of one scope: a project, an organization, or some of its projects.
+type Day struct {
+	// Start is the UTC midnight at which the day begins.
+	Start time.Time
+	// Billed is what the bill says, in US dollars. Credits make it smaller, below zero even.
+	Billed decimal.Fixed
+	// Estimated is the usage at its estimated price, in US dollars.
+	Estimated decimal.Fixed
+	// HasBill says that the bill of the day has been read. A scope without a row in it was billed nothing.
+	HasBill bool
+	// HasEstimate says that usage of the day has been priced, as far as it has been read.
+	HasEstimate bool
+}
+
+// Spend is what a UTC month costs, in US dollars.
+type Spend struct {
+	// Billed is the month to date according to the bill.
+	Billed decimal.Fixed
+	// Unbilled is the estimated cost of the usage that the bill does not have yet.
+	Unbilled decimal.Fixed
+	// Forecast is what the whole month will have cost. It is never below what is spent.
+	Forecast decimal.Fixed
+}
+
+// Spent is the month to date: billed and not yet billed.
+func (s Spend) Spent() decimal.Fixed { return s.Billed.Add(s.Unbilled) }
+
+// Settled says whether the bill of a day can be taken for the whole of it: it has been read a day or more after the
+// day's end. billRead is when the bill was last read completely, zero for never.
+func (d Day) Settled(billRead time.Time) bool {
+	return d.HasBill && !billRead.Before(d.Start.Add(day+Settling))
+}
+
+// Unbilled is how much the estimate is above the bill while the bill may lack usage, and nothing afterwards: bill and
+// estimate never agree to the last cent, and in the end the bill is right.
+func (d Day) Unbilled(billRead time.Time) decimal.Fixed {
+	if !d.HasEstimate || d.Settled(billRead) {
+		return decimal.Fixed{}
+	}
+	return d.Estimated.Sub(d.Billed).Max(decimal.Fixed{})
+}
+
+// spent is what the day has cost as far as is known.
+func (d Day) spent(billRead time.Time) decimal.Fixed { return d.Billed.Add(d.Unbilled(billRead)) }
+
+// Merge adds up the days of several projects, oldest first. What is unbilled is found per project and day: otherwise one
+// project's discount, or a credit that no project has, would hide what another one has spent since. The estimate of a merged day
+// is therefore its bill and what is unbilled, so that Unbilled says the same of the merged day.
+func Merge(billRead time.Time, projects ...[]Day) []Day {
+	at := make(map[int64]int)
+	var out []Day
+	for _, days := range projects {
+		for _, d := range days {
+			i, ok := at[d.Start.Unix()]
+			if !ok {
+				i = len(out)
+				at[d.Start.Unix()] = i
+				out = append(out, Day{Start: d.Start})
+			}
+			sum := &out[i]
+			sum.Billed = sum.Billed.Add(d.Billed)
+			sum.Estimated = sum.Estimated.Add(d.spent(billRead))
+			sum.HasBill = sum.HasBill || d.HasBill
+			sum.HasEstimate = sum.HasEstimate || d.HasEstimate
+		}
+	}
+	slices.SortFunc(out, func(a, b Day) int { return a.Start.Compare(b.Start) })
+	return out
+}
+
+// Month says what the UTC month of now costs. The days may begin in the month before, which the forecast learns
+// from; their order does not matter. billRead is when the bill was last read completely, zero for never. Days of several projects
+// have to be merged first.
+func Month(days []Day, now, billRead time.Time) Spend {
+	now = now.UTC()
+	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
+	var s Spend
+	for _, d := range days {
+		if d.Start.Before(first) || d.Start.After(now) {
+			continue
+		}
+		s.Billed = s.Billed.Add(d.Billed)
+		s.Unbilled = s.Unbilled.Add(d.Unbilled(billRead))
+	}
+	s.Forecast = s.Spent().Add(dollars(remaining(days, now, billRead)))
+	return s
+}
