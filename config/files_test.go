@@ -222,8 +222,9 @@ func TestEveryKeyOfTheFullExampleArrives(t *testing.T) {
 		config.Counters{Start: start, MaxLabelSets: 5000, IdleRetention: 1000 * time.Hour},
 		config.Pricing{File: "testdata/prices.json"},
 		[]config.Budget{
-			{Name: "research", ProjectIDs: []string{"proj_abc", "proj_def"}, MonthlyUSD: 500},
-			{Name: "everything", MonthlyUSD: 1999.5},
+			{Name: "research", Organization: "acme-research", ProjectIDs: []string{"proj_abc", "proj_def"}, MonthlyUSD: 500},
+			{Name: "everything", Organization: "acme", MonthlyUSD: 1999.5},
+			{Name: "everything", Organization: "acme-research", MonthlyUSD: 750},
 		},
 	}
 	if diff := cmp.Diff(rest, got, cmpopts.EquateEmpty()); diff != "" {

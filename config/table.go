@@ -151,7 +151,8 @@ func table() []key {
 		),
 
 		section("budgets", "Monthly budgets, a list.", func(c *Config) *[]Budget { return &c.Budgets },
-			value("name", "The value of the label `budget`. Needed, and unique.", func(b *Budget) *string { return &b.Name }).or("none: needed"),
+			value("name", "The value of the label `budget`. Needed, and unique in its organization.", func(b *Budget) *string { return &b.Name }).or("none: needed"),
+			value("organization", "The organization whose costs count, by its name. Needed where there are several.", func(b *Budget) *string { return &b.Organization }).or("the only organization"),
 			value("project_ids", "The projects whose costs count. Without it, all of them.", func(b *Budget) *[]string { return &b.ProjectIDs }).or("all projects"),
 			value("monthly_usd", "US dollars per UTC month, above 0.", func(b *Budget) *float64 { return &b.MonthlyUSD }).or("none: needed"),
 		).as(list).or("none").of(func() any { return &Budget{} }),

@@ -253,7 +253,7 @@ func TestEqualSeesEveryDifference(t *testing.T) {
 		{two + "limits: {enabled: false}", nil},
 		{two + "pricing: {learn_from_costs: false}", []string{"a", "b"}},
 		{two + "pricing: {file: p}", []string{"a", "b"}},
-		{two + "budgets: [{name: x, monthly_usd: 1}]", []string{"a", "b"}},
+		{two + "budgets: [{name: x, organization: b, monthly_usd: 1}]", []string{"a", "b"}},
 	} {
 		v := parse(t, c.text)
 		if v.Equal(base) || base.Equal(v) {
@@ -287,6 +287,24 @@ budgets: [{name: x, project_ids: [p], monthly_usd: 1}]
 	budgets[0].ProjectIDs[0] = "changed"
 	if !v.Equal(before) {
 		t.Errorf("changed:\n%s", v.Redacted())
+	}
+}
+
+func TestABudgetIsOfTheOnlyOrganizationOrNamesOne(t *testing.T) {
+	for text, want := range map[string]string{
+		"budgets: [{name: x, monthly_usd: 1}]":                                                                                         config.DefaultOrganization,
+		"organizations: [{name: acme}]\nbudgets: [{name: x, monthly_usd: 1}]":                                                          "acme",
+		"organizations: [{name: acme}]\nbudgets: [{name: x, organization: acme, monthly_usd: 1}]":                                      "acme",
+		"organizations: [{name: a, api_key_env: A}, {name: b, api_key_env: B}]\nbudgets: [{name: x, organization: b, monthly_usd: 1}]": "b",
+	} {
+		if got := parse(t, text).Budgets()[0].Organization; got != want {
+			t.Errorf("organization %q, want %q:\n%s", got, want, text)
+		}
+	}
+	a := parse(t, "organizations: [{name: a, api_key_env: A}, {name: b, api_key_env: B}]\nbudgets: [{name: x, organization: a, monthly_usd: 1}]")
+	b := parse(t, "organizations: [{name: a, api_key_env: A}, {name: b, api_key_env: B}]\nbudgets: [{name: x, organization: b, monthly_usd: 1}]")
+	if a.Equal(b) {
+		t.Error("budgets of different organizations are the same")
 	}
 }
 
