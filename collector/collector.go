@@ -149,8 +149,11 @@ func (c *Collector) data() []*dto.MetricFamily {
 	return e.families
 }
 
-// How many scrapes are answered at once. More are a fault or an attack.
-const maxScrapes = 40
+// How many answers are made at once, and how long a scrape waits for its turn: Prometheus gives up after 10 s.
+const (
+	maxScrapes   = 40
+	slotPatience = 8 * time.Second
+)
 
 // Handler answers scrapes as text, OpenMetrics 1.0 and 2.0 and protobuf, with gzip and zstd.
 func (c *Collector) Handler() http.Handler {

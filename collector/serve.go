@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -113,13 +114,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.other.ServeHTTP(w, r)
 		return
 	}
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	default:
+	// A slot is for the making of an answer. Handing it out takes as long as the client likes, so a client that does not
+	// read must not keep others from theirs.
+	release, ok := h.slot(r)
+	if !ok {
 		http.Error(w, "Too many scrapes at once, try again later.", http.StatusServiceUnavailable)
 		return
 	}
+	defer release()
 	v := variant{expfmt.NegotiateAccept(r.Header, h.formats...), negotiateCoding(r.Header.Values("Accept-Encoding"))}
 	c := h.collector
 	data, err := c.kept().bytes(v)
@@ -129,6 +131,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		errorLog{c.options.Logger}.Println(gatherErr)
 	}
 	ownBytes, ownErr := encode(own, v, true)
+	release()
 	if err := errors.Join(err, ownErr); err != nil {
 		errorLog{c.options.Logger}.Println(err)
 		http.Error(w, "The metrics can't be encoded, the log says why.", http.StatusInternalServerError)
@@ -146,6 +149,19 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return // The client has gone.
 		}
 	}
+}
+
+// slot waits for a slot as long as a scrape usually waits for its answer, or until its client has gone.
+func (h *handler) slot(r *http.Request) (release func(), ok bool) {
+	patience := time.NewTimer(slotPatience)
+	defer patience.Stop()
+	select {
+	case h.slots <- struct{}{}:
+		return sync.OnceFunc(func() { <-h.slots }), true
+	case <-patience.C:
+	case <-r.Context().Done():
+	}
+	return nil, false
 }
 
 // negotiateCoding chooses what the client likes best, the denser one where it does not care. Without a wish it is

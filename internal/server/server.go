@@ -143,7 +143,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	for i, l := range listeners {
 		go func() {
-			ended <- web.Serve(l, servers[i], &web.FlagConfig{WebConfigFile: &s.options.WebConfigFile}, s.options.WebLogger)
+			ended <- web.Serve(bounded(l), servers[i], &web.FlagConfig{WebConfigFile: &s.options.WebConfigFile}, s.options.WebLogger)
 		}()
 	}
 
