@@ -62,6 +62,9 @@ type Endpoint struct {
 	// Attributes are dimensions that rows carry on their own; they can't be asked for in group_by.
 	Attributes []Dimension
 	Measures   []Measure
+	// Derived are what the ledger makes of every row when it books it: what the row is estimated to cost, and how much
+	// of it has no price, in the order of the Derived constants. Levels and costs have none.
+	Derived []Measure
 	// Filters are the query parameters that narrow the result.
 	Filters []string
 	// Stock marks measures that are a level, not a flow: never summed over time, exposed as gauges.
@@ -79,6 +82,15 @@ const (
 	MeasureCost         = "cost_usd"
 	MeasureCostQuantity = "cost_quantity"
 )
+
+// The order of an endpoint's derived measures.
+const (
+	DerivedCost     = iota // in US dollars
+	DerivedUnpriced        // in the unit that the endpoint is billed by
+)
+
+// MeasureEstimate is the name of the derived measure in US dollars.
+const MeasureEstimate = "estimated_cost_usd"
 
 // Find returns the endpoint of that name.
 func Find(name string) (*Endpoint, bool) {

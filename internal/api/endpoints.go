@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Scope of every usage and costs request.
 const usageScope = "api.usage.read"
@@ -59,6 +62,15 @@ var (
 	fourFilters    = []string{"project_ids", "user_ids", "api_key_ids", "models"}
 )
 
+// derived are the derived measures of an endpoint that is billed by a unit. An estimate is kept by project and model
+// whatever the endpoint is grouped by, since these two are what money is asked about.
+func derived(unit string) []Measure {
+	return []Measure{
+		{Name: MeasureEstimate, By: []string{"project_id", "model"}, Help: "Estimated cost in US dollars of the usage counted"},
+		{Name: "unpriced_" + unit, By: []string{"model"}, Help: "Usage that the estimate leaves out because no price is known, in " + strings.ReplaceAll(unit, "_", " ")},
+	}
+}
+
 // Endpoints is the table: eleven usage resources and costs.
 var Endpoints = []Endpoint{
 	{
@@ -66,22 +78,26 @@ var Endpoints = []Endpoint{
 		Dimensions: []Dimension{projectID, userID, apiKeyID, model, batch, serviceTier, apiSource},
 		Filters:    []string{"project_ids", "user_ids", "api_key_ids", "models", "batch"},
 		Measures:   completionMeasures,
+		Derived:    derived("tokens"),
 	},
 	{
 		Name: "decisions", Path: "organization/usage/decisions", Object: "organization.usage.decisions.result", Widths: usageWidths, Scope: usageScope,
 		Dimensions: []Dimension{projectID, userID, apiKeyID, model, batch, serviceTier, apiSource},
 		Filters:    []string{"project_ids", "user_ids", "api_key_ids", "models", "batch"},
 		Measures:   completionMeasures,
+		Derived:    derived("tokens"),
 	},
 	{
 		Name: "embeddings", Path: "organization/usage/embeddings", Object: "organization.usage.embeddings.result", Widths: usageWidths, Scope: usageScope,
 		Dimensions: fourDimensions, Filters: fourFilters,
 		Measures: []Measure{requests, inputTokens},
+		Derived:  derived("tokens"),
 	},
 	{
 		Name: "moderations", Path: "organization/usage/moderations", Object: "organization.usage.moderations.result", Widths: usageWidths, Scope: usageScope,
 		Dimensions: fourDimensions, Filters: fourFilters,
 		Measures: []Measure{requests, inputTokens},
+		Derived:  derived("tokens"),
 	},
 	{
 		Name: "images", Path: "organization/usage/images", Object: "organization.usage.images.result", Widths: usageWidths, Scope: usageScope,
@@ -91,6 +107,7 @@ var Endpoints = []Endpoint{
 			requests,
 			{Name: "images", Fields: []string{"images"}, Help: "Images made"},
 		},
+		Derived: derived("images"),
 	},
 	{
 		Name: "audio_speeches", Path: "organization/usage/audio_speeches", Object: "organization.usage.audio_speeches.result", Widths: usageWidths, Scope: usageScope,
@@ -99,6 +116,7 @@ var Endpoints = []Endpoint{
 			requests,
 			{Name: "characters", Fields: []string{"characters"}, Help: "Characters turned into speech"},
 		},
+		Derived: derived("characters"),
 	},
 	{
 		Name: "audio_transcriptions", Path: "organization/usage/audio_transcriptions", Object: "organization.usage.audio_transcriptions.result", Widths: usageWidths, Scope: usageScope,
@@ -107,6 +125,7 @@ var Endpoints = []Endpoint{
 			requests,
 			{Name: "audio_seconds", Fields: []string{"seconds"}, Help: "Seconds of audio transcribed"},
 		},
+		Derived: derived("audio_seconds"),
 	},
 	{
 		Name: "vector_stores", Path: "organization/usage/vector_stores", Object: "organization.usage.vector_stores.result", Widths: usageWidths, Scope: usageScope,
@@ -123,6 +142,7 @@ var Endpoints = []Endpoint{
 			// The field was called sessions before it was renamed.
 			{Name: "code_interpreter_sessions", Fields: []string{"num_sessions", "sessions"}, Help: "Code interpreter sessions"},
 		},
+		Derived: derived("code_interpreter_sessions"),
 	},
 	{
 		// The path and the object disagree on the name: file_search_calls here, file_searches there.
@@ -132,6 +152,7 @@ var Endpoints = []Endpoint{
 		Measures: []Measure{
 			{Name: "file_search_calls", Fields: []string{"num_requests"}, Help: "File search calls"},
 		},
+		Derived: derived("file_search_calls"),
 	},
 	{
 		Name: "web_search_calls", Path: "organization/usage/web_search_calls", Object: "organization.usage.web_searches.result", Widths: usageWidths, Scope: usageScope,
@@ -141,6 +162,7 @@ var Endpoints = []Endpoint{
 			requests,
 			{Name: "web_search_calls", Fields: []string{"num_requests"}, Help: "Web search calls"},
 		},
+		Derived: derived("web_search_calls"),
 	},
 	{
 		Name: Costs, Path: "organization/costs", Object: "organization.costs.result", Widths: []Width{CostDay}, Scope: usageScope,

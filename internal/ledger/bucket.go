@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math/bits"
@@ -15,6 +16,10 @@ import (
 //	bucket = layout cell…
 //	cell   = (id − previous id) mask value…     ids ascend; the mask has a bit for each measure that is not 0
 //
+// What is derived of the cells may follow them, behind a step of 0 that no cell but the first can have:
+//
+//	derived = 0 (id − previous id) mask value…     for the cells of which something is derived
+//
 // The layout names the measures that the bits stand for. A later version that knows more measures finds older layouts
 // in old buckets and knows which measures those could not record.
 
@@ -22,7 +27,15 @@ import (
 type cell struct {
 	id     uint32
 	values []decimal.Fixed
+	// derived follows the endpoint's derived measures. It is no part of what the API said.
+	derived [derivations]decimal.Fixed
 }
+
+// derivations is how many measures can be derived of a row.
+const derivations = 2
+
+// equal says whether the API said the same.
+func (c *cell) equal(o *cell) bool { return slices.Equal(c.values, o.values) }
 
 var errBucket = errors.New("malformed bucket")
 
@@ -31,18 +44,48 @@ func encodeCells(b []byte, layout int, cells []cell) []byte {
 	b = binary.AppendUvarint(b, uint64(layout))
 	previous := uint32(0)
 	for _, c := range cells {
-		b = binary.AppendUvarint(b, uint64(c.id-previous))
+		b = appendValues(binary.AppendUvarint(b, uint64(c.id-previous)), c.values)
 		previous = c.id
-		mask := uint64(0)
-		for i, v := range c.values {
-			if !v.IsZero() {
-				mask |= 1 << i
-			}
+	}
+	return b
+}
+
+// encodeDerived appends what is derived of cells to their canonical form. Cells of which nothing is derived leave the
+// mark alone, which tells them from cells that were recorded before anything was derived.
+func encodeDerived(b []byte, cells []cell) []byte {
+	if len(cells) == 0 {
+		return b
+	}
+	b = binary.AppendUvarint(b, 0)
+	previous := uint32(0)
+	for _, c := range cells {
+		if c.derived == [derivations]decimal.Fixed{} {
+			continue
 		}
-		b = binary.AppendUvarint(b, mask)
-		for m := mask; m != 0; m &= m - 1 {
-			b = c.values[bits.TrailingZeros64(m)].AppendBinary(b)
+		b = appendValues(binary.AppendUvarint(b, uint64(c.id-previous)), c.derived[:])
+		previous = c.id
+	}
+	return b
+}
+
+// unchanged says whether a recorded bucket holds exactly these encoded cells, whatever was derived of them.
+func unchanged(old, encoded []byte, cells int) bool {
+	if !bytes.HasPrefix(old, encoded) {
+		return false
+	}
+	return len(old) == len(encoded) || cells > 0 && old[len(encoded)] == 0
+}
+
+func appendValues(b []byte, values []decimal.Fixed) []byte {
+	mask := uint64(0)
+	for i, v := range values {
+		if !v.IsZero() {
+			mask |= 1 << i
 		}
+	}
+	b = binary.AppendUvarint(b, mask)
+	for m := mask; m != 0; m &= m - 1 {
+		b = values[bits.TrailingZeros64(m)].AppendBinary(b)
 	}
 	return b
 }
@@ -87,38 +130,77 @@ func (l *layouts) knows(layout int) []bool {
 	return known
 }
 
-// decodeCells calls yield for each cell of an encoded bucket and returns the bucket's layout. The values are yield's to keep.
-func (l *layouts) decodeCells(b []byte, yield func(id uint32, values []decimal.Fixed)) (layout int, err error) {
-	u, n := binary.Uvarint(b)
-	if n <= 0 || u >= uint64(len(l.names)) {
-		return 0, errBucket
+// decodeCells returns the cells of an encoded bucket, the bucket's layout, and whether it says what is derived of them.
+func (l *layouts) decodeCells(b []byte) (cells []cell, layout int, derived bool, err error) {
+	u, b, err := uvarint(b, uint64(len(l.names))-1)
+	if err != nil {
+		return nil, 0, false, err
 	}
-	b = b[n:]
-	to := l.to[u]
+	layout = int(u)
+	to := l.to[layout]
 	id := uint32(0)
 	for len(b) > 0 {
-		step, n := binary.Uvarint(b)
-		if n <= 0 || step > 1<<32-1 {
-			return 0, errBucket
+		var step uint64
+		if step, b, err = uvarint(b, 1<<32-1); err != nil {
+			return nil, 0, false, err
 		}
-		b = b[n:]
+		if step == 0 && len(cells) > 0 {
+			derived = true
+			break
+		}
 		id += uint32(step)
-		mask, n := binary.Uvarint(b)
-		if n <= 0 || bits.Len64(mask) > len(to) {
-			return 0, errBucket
-		}
-		b = b[n:]
-		values := make([]decimal.Fixed, l.n)
-		for ; mask != 0; mask &= mask - 1 {
-			var v decimal.Fixed
-			if v, b, err = decimal.DecodeBinary(b); err != nil {
-				return 0, err
+		c := cell{id: id, values: make([]decimal.Fixed, l.n)}
+		b, err = decodeValues(b, len(to), func(i int, v decimal.Fixed) {
+			if at := to[i]; at >= 0 {
+				c.values[at] = v
 			}
-			if i := to[bits.TrailingZeros64(mask)]; i >= 0 {
-				values[i] = v
-			}
+		})
+		if err != nil {
+			return nil, 0, false, err
 		}
-		yield(id, values)
+		cells = append(cells, c)
 	}
-	return int(u), nil
+	id = 0
+	for at := 0; len(b) > 0; {
+		var step uint64
+		if step, b, err = uvarint(b, 1<<32-1); err != nil {
+			return nil, 0, false, err
+		}
+		id += uint32(step)
+		for at < len(cells) && cells[at].id < id {
+			at++
+		}
+		if at == len(cells) || cells[at].id != id {
+			return nil, 0, false, errBucket
+		}
+		if b, err = decodeValues(b, derivations, func(i int, v decimal.Fixed) { cells[at].derived[i] = v }); err != nil {
+			return nil, 0, false, err
+		}
+	}
+	return cells, layout, derived || len(cells) == 0, nil
+}
+
+// decodeValues calls set for each value that is not 0 and returns what follows.
+func decodeValues(b []byte, n int, set func(i int, v decimal.Fixed)) ([]byte, error) {
+	mask, b, err := uvarint(b, 1<<n-1)
+	if err != nil {
+		return nil, err
+	}
+	for ; mask != 0; mask &= mask - 1 {
+		var v decimal.Fixed
+		if v, b, err = decimal.DecodeBinary(b); err != nil {
+			return nil, err
+		}
+		set(bits.TrailingZeros64(mask), v)
+	}
+	return b, nil
+}
+
+// uvarint takes a number off the front that must not be above most.
+func uvarint(b []byte, most uint64) (uint64, []byte, error) {
+	u, n := binary.Uvarint(b)
+	if n <= 0 || u > most {
+		return 0, nil, errBucket
+	}
+	return u, b[n:], nil
 }

@@ -33,6 +33,7 @@ type Feed struct {
 
 	columns []string
 	groups  []group
+	derived []group // by group number less derivedGroups
 	layouts layouts
 	meta    meta
 
@@ -43,6 +44,8 @@ type Feed struct {
 	folded map[uint64]int64   // hash of a folded label set → start of the newest bucket that has it
 	held   map[uint32]time.Time
 	own    int // label sets with series of their own
+	// days is what the usage held is estimated to have cost, by the start of the UTC day and the project.
+	days map[int64]map[string]decimal.Fixed
 
 	stock      []Row
 	stockOther int // stock label sets folded
@@ -70,17 +73,17 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 		layouts: newLayouts(c.meta.Layouts, measures),
 		meta:    c.meta,
 		spans:   map[int64]*span{}, at: map[uint32]int{}, index: map[string]*series{},
-		folded: c.folded, held: map[uint32]time.Time{},
+		folded: c.folded, held: map[uint32]time.Time{}, days: map[int64]map[string]decimal.Fixed{},
 		stats: make([]MeasureView, len(measures)),
 	}
 	f.meta.Layouts = f.layouts.names
 	if !found {
 		f.meta.Configured, f.meta.GroupBy = o.GroupBy, o.GroupBy
 	}
-	f.columns, f.groups = layout(o.Endpoint, f.meta.GroupBy)
+	f.arrange()
 	now := time.Now()
 	for _, id := range slices.Sorted(maps.Keys(c.series)) {
-		s, err := decodeSeries(id, c.series[id], &f.layouts, f.groups)
+		s, err := decodeSeries(id, c.series[id], &f.layouts, f.groups, len(f.derived))
 		if err != nil {
 			return nil, &StateError{l.store.path, fmt.Errorf("damaged: series %d of %s: %w", id, o.Endpoint.Name, err), doRestore}
 		}
@@ -101,6 +104,9 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 			return nil, &StateError{l.store.path, fmt.Errorf("damaged: %s is held in two widths at %d", o.Endpoint.Name, at), doRestore}
 		}
 		sp.buckets[k.start] = cells
+		if err := f.recall(k.start, cells); err != nil {
+			return nil, &StateError{l.store.path, fmt.Errorf("damaged: a bucket of %s at %d: %w", o.Endpoint.Name, k.start, err), doRestore}
+		}
 	}
 	if found && f.meta.Started && o.StartText != "" && f.meta.Start != o.StartText {
 		level.Info(l.logger).Log("msg", "A changed counters.start has no effect on existing state", "organization", o.Organization, "endpoint", o.Endpoint.Name, "configured", o.StartText, "started_with", f.meta.Start)
@@ -119,12 +125,27 @@ func (f *Feed) add(s *series) {
 	}
 	f.own += f.counts(s)
 	f.index[s.key] = s
-	s.show(&f.groups[s.group])
+	s.show(f.group(s.group))
+}
+
+// arrange lays the feed out for its grouping.
+func (f *Feed) arrange() {
+	f.columns, f.groups = layout(f.options.Endpoint, f.meta.GroupBy)
+	f.derived = layoutDerived(f.options.Endpoint, f.columns)
+}
+
+// group returns the group of that number.
+func (f *Feed) group(n int) *group {
+	if n >= derivedGroups {
+		return &f.derived[n-derivedGroups]
+	}
+	return &f.groups[n]
 }
 
 // counts is 1 for a series that takes a place of its own under the limit.
 func (f *Feed) counts(s *series) int {
-	if s.ended || s.key == f.otherKey(s.group) {
+	// Derived series take no place: there are never more of them than of the series they are derived of.
+	if s.ended || s.derived() || s.key == f.otherKey(s.group) {
 		return 0
 	}
 	return 1
@@ -224,6 +245,9 @@ func (f *Feed) PollWindow(now time.Time) Window {
 		if origin, explicit := f.start(now); explicit && !f.meta.Started {
 			from = min(from, origin)
 		}
+		if !f.meta.Started {
+			from = min(from, now.Add(-billHistory).Unix())
+		}
 	default:
 		// Hours that ended before the lookback are the audit's. The hour at its edge is read whole when the ledger
 		// starts, when it was last held in another width, and after a downtime.
@@ -236,6 +260,10 @@ func (f *Feed) PollWindow(now time.Time) Window {
 	from -= mod(from, width)
 	return Window{Width: f.options.Width, From: time.Unix(from, 0).UTC()}
 }
+
+// billHistory is how far back, beside the running day, the bill is read once when the ledger starts, and how long its
+// days are held after that: a month's rhythm can be told from nothing shorter.
+const billHistory = 34 * 24 * time.Hour
 
 // start is where counting starts when there is no state; explicit is false for "now".
 func (f *Feed) start(now time.Time) (origin int64, explicit bool) {
@@ -345,9 +373,18 @@ func (f *Feed) show() {
 		Series:       make([]*Series, 0, len(f.list)),
 		Stock:        f.stock,
 		ByMeasure:    slices.Clone(f.stats),
+
+		Estimates:       f.estimates(),
+		DerivedWithheld: make([]decimal.Fixed, len(f.derived)),
 	}
 	for _, s := range f.list {
 		if s.ended {
+			continue
+		}
+		if s.derived() {
+			v.Derived = append(v.Derived, s.shown)
+			m := s.group - derivedGroups
+			v.DerivedWithheld[m] = v.DerivedWithheld[m].Add(s.withheld(0))
 			continue
 		}
 		v.Series = append(v.Series, s.shown)
@@ -375,20 +412,21 @@ func (f *Feed) rows(bucket []byte) []Row {
 	if bucket == nil {
 		return nil
 	}
-	var rows []Row
-	_, err := f.layouts.decodeCells(bucket, func(id uint32, values []decimal.Fixed) {
-		i, ok := f.at[id]
+	cells, _, _, err := f.layouts.decodeCells(bucket)
+	rows := make([]Row, 0, len(cells))
+	for i := range cells {
+		at, ok := f.at[cells[i].id]
 		if !ok {
-			return
+			continue
 		}
-		s := f.list[i]
-		g := &f.groups[s.group]
-		row := Row{Labels: s.labels, Measures: g.measures}
+		s := f.list[at]
+		g := f.group(s.group)
+		row := Row{Labels: s.labels, Measures: g.measures, Values: make([]decimal.Fixed, 0, len(g.measures))}
 		for _, m := range g.measures {
-			row.Values = append(row.Values, values[m])
+			row.Values = append(row.Values, cells[i].values[m])
 		}
 		rows = append(rows, row)
-	})
+	}
 	if err != nil {
 		// The bytes were made by this process or checked when they were loaded.
 		level.Error(f.ledger.logger).Log("msg", "A bucket in memory can't be decoded", "endpoint", f.options.Endpoint.Name, "err", err)

@@ -124,7 +124,8 @@ func TestCreditsAreWithheldFromTheCounter(t *testing.T) {
 func TestTheBillIsReadFromTheMonthsFirstOrTheLookback(t *testing.T) {
 	g := costsRig(t).open()
 	for _, tc := range []struct{ now, want string }{
-		{"2026-11-10T12:00:00Z", "2026-11-01"},
+		{"2026-11-10T12:00:00Z", "2026-10-07"}, // at first all that prices and forecasts can use
+		{"2026-11-10T12:15:00Z", "2026-11-01"},
 		{"2026-11-30T23:59:00Z", "2026-11-01"},
 		{"2026-12-01T00:01:00Z", "2026-11-26"}, // what was read last has not settled
 		{"2026-12-03T00:01:00Z", "2026-11-27"},

@@ -17,6 +17,7 @@ import (
 	"github.com/go-kit/log/level"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
 )
 
 // Options open a ledger.
@@ -51,6 +52,14 @@ type FeedOptions struct {
 	Start func(now time.Time) (origin time.Time, explicit bool)
 	// StartText is how the configuration spells Start.
 	StartText string
+	// Price says what a row is estimated to cost, in US dollars, and how much of it has no price, when it is booked.
+	// Values follow the endpoint's measures. Without it nothing is estimated.
+	Price func(labels []Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed)
+}
+
+// estimates says whether something is derived of the feed's rows.
+func (o *FeedOptions) estimates() bool {
+	return o.Price != nil && len(o.Endpoint.Derived) == derivations
 }
 
 // Ledger holds the feeds. One process at a time may hold it open.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
 var histories = flag.Int("histories", 60, "random histories that the property test drives")
@@ -32,6 +34,13 @@ func history(t *testing.T, rng *rand.Rand) {
 	}
 	g.settings.MaxLabelSets = 3 + rng.IntN(6)
 	downwards := rng.IntN(2) == 0
+	// One model has a price, the other has none.
+	g.options.Price = func(ls []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+		if labelsOf(ls).model == "m0" {
+			return values[0].Add(values[0]), decimal.Fixed{}
+		}
+		return decimal.Fixed{}, values[1]
+	}
 	someUse := func() {
 		l := sets[rng.IntN(len(sets))]
 		var ago time.Duration
@@ -146,6 +155,28 @@ func history(t *testing.T, rng *rand.Rand) {
 		t.Errorf("%s is withheld without a restatement downwards", g.measure().Withheld)
 	}
 
+	// The estimate is made of the same usage, in every history.
+	estimates := func() {
+		t.Helper()
+		var usd, unpriced int64
+		for _, l := range sets {
+			if l.model == "m0" {
+				usd += 2 * (g.total(l) - start[l])
+			} else {
+				unpriced += 3 * (g.total(l) - start[l])
+			}
+		}
+		v := g.ledger.View().Feeds[0]
+		got := [2]int64{-number(t, v.DerivedWithheld[0]), -number(t, v.DerivedWithheld[1])}
+		for _, s := range v.Derived {
+			got[s.Measures[0]] += number(t, s.Values[0])
+		}
+		if got != [2]int64{usd, unpriced} {
+			t.Fatalf("the estimates less what is withheld sum up to %d, want %d and %d", got, usd, unpriced)
+		}
+	}
+	estimates()
+
 	// Growth pays back what was withheld; then every series is exact by itself, unless it was folded at times.
 	g.pass(time.Minute)
 	for _, l := range sets {
@@ -156,6 +187,7 @@ func history(t *testing.T, rng *rand.Rand) {
 	if got := sum(); got != want {
 		t.Fatalf("after growth the counters sum up to %d, want %d", got, want)
 	}
+	estimates()
 	other := labels{"other", "other"}
 	shown := g.shown()
 	if _, folded := shown[other]; !folded {

@@ -99,9 +99,29 @@ func (r *Read) Rows() int {
 
 // A group is the measures of an endpoint that share their labels, and thereby their series.
 type group struct {
-	measures []int    // indexes of the endpoint's measures
+	measures []int    // indexes of the endpoint's measures, or of the derived ones
 	columns  []int    // indexes of a row's columns
 	labels   []string // the Prometheus label of each column
+}
+
+// derivedGroups are the number of the first group of derived measures: each derived measure is a group of its own,
+// numbered so that no change of the measures that are read moves it.
+const derivedGroups = 64
+
+// layoutDerived says under which labels the derived measures of an endpoint are kept when it is grouped so.
+func layoutDerived(e *api.Endpoint, columns []string) []group {
+	groups := make([]group, len(e.Derived))
+	for i, m := range e.Derived {
+		groups[i].measures = []int{i}
+		for c, name := range columns {
+			if slices.Contains(m.By, name) {
+				d, _ := e.Dimension(name)
+				groups[i].columns = append(groups[i].columns, c)
+				groups[i].labels = append(groups[i].labels, d.Label)
+			}
+		}
+	}
+	return groups
 }
 
 // layout says which columns the rows of an endpoint have when grouped so, and which measures share labels.

@@ -36,7 +36,10 @@ type series struct {
 // withheld is how far the shown counter of measure i of the group is ahead of the API.
 func (s *series) withheld(i int) decimal.Fixed { return s.high[i].Sub(s.total[i]) }
 
-// book returns a copy with delta added, which follows the endpoint's measures.
+// derived says whether the series is made of rows instead of read from them.
+func (s *series) derived() bool { return s.group >= derivedGroups }
+
+// book returns a copy with delta added, which follows the endpoint's measures, or its derived ones.
 func (s *series) book(g *group, delta []decimal.Fixed) *series {
 	c := *s
 	c.total = slices.Clone(s.total)
@@ -100,7 +103,8 @@ const (
 	flagEnded = 2
 )
 
-// encode appends the disk form: flags, layout, born, seen, key, then total and withheld amount of each measure.
+// encode appends the disk form: flags, layout, born, seen, key, then total and withheld amount of each measure; of a
+// derived series that is the one.
 func (s *series) encode(b []byte, layout int, g *group, measures int) []byte {
 	flags := byte(0)
 	if s.held {
@@ -114,6 +118,10 @@ func (s *series) encode(b []byte, layout int, g *group, measures int) []byte {
 	b = binary.AppendVarint(b, s.born.UnixMilli())
 	b = binary.AppendVarint(b, s.seen)
 	b = appendString(b, s.key)
+	if s.derived() {
+		b = s.total[0].AppendBinary(b)
+		return s.withheld(0).AppendBinary(b)
+	}
 	totals, withheld := make([]decimal.Fixed, measures), make([]decimal.Fixed, measures)
 	for i, m := range g.measures {
 		totals[m], withheld[m] = s.total[i], s.withheld(i)
@@ -127,7 +135,7 @@ func (s *series) encode(b []byte, layout int, g *group, measures int) []byte {
 
 // decodeSeries reads what encode wrote, whatever measures the table had then. A series of a former shape may have
 // labels that today's groups lack; its group still tells its measures.
-func decodeSeries(id uint32, b []byte, l *layouts, groups []group) (*series, error) {
+func decodeSeries(id uint32, b []byte, l *layouts, groups []group, derived int) (*series, error) {
 	if len(b) == 0 {
 		return nil, errSeries
 	}
@@ -158,20 +166,32 @@ func decodeSeries(id uint32, b []byte, l *layouts, groups []group) (*series, err
 	if s.labels, err = labelsOf(s.key); err != nil {
 		return nil, err
 	}
-	if s.group = int(s.key[0]); s.group >= len(groups) {
+	pair := func() (total, high decimal.Fixed, err error) {
+		var withheld decimal.Fixed
+		if total, b, err = decimal.DecodeBinary(b); err == nil {
+			withheld, b, err = decimal.DecodeBinary(b)
+		}
+		return total, total.Add(withheld), err
+	}
+	if s.group = int(s.key[0]); s.derived() {
+		total, high, err := pair()
+		if err != nil || len(b) != 0 || s.group-derivedGroups >= derived {
+			return nil, errSeries
+		}
+		s.total, s.high = []decimal.Fixed{total}, []decimal.Fixed{high}
+		return s, nil
+	}
+	if s.group >= len(groups) {
 		return nil, errSeries
 	}
 	totals, highs := make([]decimal.Fixed, l.n), make([]decimal.Fixed, l.n)
 	for _, to := range l.to[layout] {
-		var total, withheld decimal.Fixed
-		if total, b, err = decimal.DecodeBinary(b); err != nil {
-			return nil, err
-		}
-		if withheld, b, err = decimal.DecodeBinary(b); err != nil {
+		total, high, err := pair()
+		if err != nil {
 			return nil, err
 		}
 		if to >= 0 {
-			totals[to], highs[to] = total, total.Add(withheld)
+			totals[to], highs[to] = total, high
 		}
 	}
 	if len(b) != 0 {

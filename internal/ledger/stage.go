@@ -26,6 +26,7 @@ type stage struct {
 	folded  map[uint64]int64
 	deltas  map[uint32][]decimal.Fixed
 	seen    map[uint32]int64
+	days    map[int64]map[string]decimal.Fixed // what is added to the feed's days
 	stats   []MeasureView
 	own     int // label sets that this stage gives series of their own
 
@@ -41,6 +42,7 @@ func (f *Feed) newStage() *stage {
 		f: f, meta: f.meta,
 		spans: map[int64]*span{}, buckets: map[bucketKey][]byte{}, series: map[uint32]*series{}, places: map[string]place{},
 		folded: map[uint64]int64{}, deltas: map[uint32][]decimal.Fixed{}, seen: map[uint32]int64{},
+		days:  map[int64]map[string]decimal.Fixed{},
 		stats: slices.Clone(f.stats),
 		stock: f.stock, stockOther: f.stockOther,
 	}
@@ -176,7 +178,7 @@ func (st *stage) applySpan(r *Read, at, width int64, read []readBucket, first bo
 		}
 		cells := st.cells(&read[i])
 		encoded := encodeCells(nil, f.layouts.current, cells)
-		if old != nil && string(old) == string(encoded) {
+		if old != nil && unchanged(old, encoded, len(cells)) {
 			continue
 		}
 		how := compare
@@ -184,13 +186,18 @@ func (st *stage) applySpan(r *Read, at, width int64, read []readBucket, first bo
 			how = st.meet(start, first)
 		}
 		var before []cell
-		known := f.layouts.knows(f.layouts.current)
+		known := st.knows()
 		if old != nil {
 			var err error
 			if before, known, err = st.decode(old); err != nil {
 				return err
 			}
 		}
+		if f.options.estimates() {
+			st.price(&read[i], before, known.derived, cells)
+			encoded = encodeDerived(encoded, cells)
+		}
+		st.estimate(start, before, cells)
 		st.book(how, start+width, before, known, cells, r.Window.Audit && how == compare)
 		if next == nil {
 			if next = (&span{width, map[int64][]byte{}}); held != nil {
@@ -218,46 +225,59 @@ func (st *stage) changeHands(r *Read, at, width int64, held *span, read []readBu
 	if end < at+f.spanSize() && !read[len(read)-1].start.Equal(r.buckets[len(r.buckets)-1].start) {
 		return nil
 	}
-	before := map[uint32][]decimal.Fixed{}
-	known := f.layouts.knows(f.layouts.current)
-	for _, old := range held.buckets {
+	was, is := map[uint32]*cell{}, map[uint32]*cell{}
+	known := st.knows()
+	for start, old := range held.buckets {
 		cells, k, err := st.decode(old)
 		if err != nil {
 			return err
 		}
-		addCells(before, cells)
-		for i := range known {
-			known[i] = known[i] && k[i]
-		}
-	}
-	after := map[uint32][]decimal.Fixed{}
-	next := &span{width, map[int64][]byte{}}
-	for start := range held.buckets {
+		addCells(was, cells)
+		known.restrict(k)
 		st.buckets[bucketKey{start, held.width}] = nil
 	}
+	before := sortCells(was)
+	parts := make([][]cell, len(read))
+	for i := range read {
+		parts[i] = st.cells(&read[i])
+		if f.options.estimates() {
+			st.price(&read[i], nil, true, parts[i])
+		}
+		addCells(is, parts[i])
+	}
+	if known.derived {
+		keepDerived(was, is, parts)
+	}
+	next := &span{width, map[int64][]byte{}}
 	for i := range read {
 		start := read[i].start.Unix()
-		cells := st.cells(&read[i])
-		st.see(cells, start)
-		addCells(after, cells)
-		encoded := encodeCells(nil, f.layouts.current, cells)
+		st.see(parts[i], start)
+		encoded := encodeCells(nil, f.layouts.current, parts[i])
+		if f.options.estimates() {
+			encoded = encodeDerived(encoded, parts[i])
+		}
 		next.buckets[start] = encoded
 		st.buckets[bucketKey{start, width}] = encoded
 	}
 	st.spans[at] = next
+	after := sortCells(is)
+	st.estimate(at, before, after)
 	// What a downtime left out of the span is no finding of the audit.
 	complete := int64(len(held.buckets))*held.width == f.spanSize()
-	st.book(compare, end, sortCells(before), known, sortCells(after), r.Window.Audit && complete)
+	st.book(compare, end, before, known, after, r.Window.Audit && complete)
 	return nil
 }
 
-func addCells(sum map[uint32][]decimal.Fixed, cells []cell) {
+func addCells(sum map[uint32]*cell, cells []cell) {
 	for _, c := range cells {
-		if have := sum[c.id]; have != nil {
-			add(have, c.values)
+		have := sum[c.id]
+		if have == nil {
+			c.values = slices.Clone(c.values)
+			sum[c.id] = &c
 			continue
 		}
-		sum[c.id] = slices.Clone(c.values)
+		add(have.values, c.values)
+		add(have.derived[:], c.derived[:])
 	}
 }
 
@@ -267,49 +287,63 @@ func add(sum, values []decimal.Fixed) {
 	}
 }
 
-func sortCells(m map[uint32][]decimal.Fixed) []cell {
+func sortCells(m map[uint32]*cell) []cell {
 	cells := make([]cell, 0, len(m))
 	for _, id := range slices.Sorted(maps.Keys(m)) {
-		cells = append(cells, cell{id, m[id]})
+		cells = append(cells, *m[id])
 	}
 	return cells
 }
 
-// decode returns the cells of a recorded bucket and which of today's measures it could record.
-func (st *stage) decode(old []byte) (cells []cell, known []bool, err error) {
-	unknown := false
-	layout, err := st.f.layouts.decodeCells(old, func(id uint32, values []decimal.Fixed) {
-		if _, ok := st.f.at[id]; !ok {
-			unknown = true
-		}
-		cells = append(cells, cell{id, values})
-	})
+// A knowledge is what a record could say: a measure that it could not is met for the first time.
+type knowledge struct {
+	measures []bool // of today's table
+	derived  bool
+}
+
+func (k *knowledge) restrict(o knowledge) {
+	for i := range k.measures {
+		k.measures[i] = k.measures[i] && o.measures[i]
+	}
+	k.derived = k.derived && o.derived
+}
+
+// knows is the knowledge of what is recorded now.
+func (st *stage) knows() knowledge {
+	return knowledge{st.f.layouts.knows(st.f.layouts.current), true}
+}
+
+// decode returns the cells of a recorded bucket and what it could record.
+func (st *stage) decode(old []byte) (cells []cell, known knowledge, err error) {
+	cells, layout, derived, err := st.f.layouts.decodeCells(old)
 	if err != nil {
-		return nil, nil, err
+		return nil, known, err
 	}
-	if unknown {
-		return nil, nil, errUnknownSeries
+	for i := range cells {
+		if _, ok := st.f.at[cells[i].id]; !ok {
+			return nil, known, errUnknownSeries
+		}
 	}
-	return cells, st.f.layouts.knows(layout), nil
+	return cells, knowledge{st.f.layouts.knows(layout), derived}, nil
 }
 
 // cells resolves the label sets of a read bucket and returns its cells, sorted.
 func (st *stage) cells(b *readBucket) []cell {
 	n := len(st.f.options.Endpoint.Measures)
-	byID := map[uint32][]decimal.Fixed{}
+	byID := map[uint32]*cell{}
 	for gi, labelSets := range b.cells {
 		g := &st.f.groups[gi]
 		// In the order of the keys, so that which label sets are the first past the limit does not depend on chance.
 		for _, key := range slices.Sorted(maps.Keys(labelSets)) {
 			sum := labelSets[key]
 			id := st.resolve(gi, key, b.start.Unix())
-			values := byID[id]
-			if values == nil {
-				values = make([]decimal.Fixed, n)
-				byID[id] = values
+			c := byID[id]
+			if c == nil {
+				c = &cell{id: id, values: make([]decimal.Fixed, n)}
+				byID[id] = c
 			}
 			for i, m := range g.measures {
-				values[m] = values[m].Add(sum[i])
+				c.values[m] = c.values[m].Add(sum[i])
 			}
 		}
 	}
@@ -317,7 +351,7 @@ func (st *stage) cells(b *readBucket) []cell {
 }
 
 // book adds the difference between two states of a bucket or span that ends at end.
-func (st *stage) book(how mode, end int64, before []cell, known []bool, after []cell, audit bool) {
+func (st *stage) book(how mode, end int64, before []cell, known knowledge, after []cell, audit bool) {
 	if how == baseline {
 		return
 	}
@@ -327,40 +361,38 @@ func (st *stage) book(how mode, end int64, before []cell, known []bool, after []
 	i, j := 0, 0
 	for i < len(before) || j < len(after) {
 		var id uint32
-		var was, is []decimal.Fixed
+		var was, is *cell
 		switch {
 		case j == len(after) || i < len(before) && before[i].id < after[j].id:
 			// The label set is gone from the bucket: it counts as zero.
-			id, was = before[i].id, before[i].values
+			id, was = before[i].id, &before[i]
 			i++
 		case i == len(before) || after[j].id < before[i].id:
-			id, is = after[j].id, after[j].values
+			id, is = after[j].id, &after[j]
 			j++
 		default:
-			id, was, is = before[i].id, before[i].values, after[j].values
+			id, was, is = before[i].id, &before[i], &after[j]
 			i++
 			j++
 		}
-		for m := range known {
-			if !known[m] {
+		if known.derived {
+			st.bookDerived(id, was, is)
+		}
+		for m := range known.measures {
+			if !known.measures[m] {
 				continue // The record is older than this measure: what is read now is its baseline.
 			}
 			var delta decimal.Fixed
 			if is != nil {
-				delta = is[m]
+				delta = is.values[m]
 			}
 			if was != nil {
-				delta = delta.Sub(was[m])
+				delta = delta.Sub(was.values[m])
 			}
 			if delta.IsZero() {
 				continue
 			}
-			sum := st.deltas[id]
-			if sum == nil {
-				sum = make([]decimal.Fixed, len(known))
-				st.deltas[id] = sum
-			}
-			sum[m] = sum[m].Add(delta)
+			st.delta(id, len(known.measures), m, delta)
 			stats := &st.stats[m]
 			switch {
 			case delta.Sign() < 0:
@@ -380,10 +412,26 @@ func (st *stage) book(how mode, end int64, before []cell, known []bool, after []
 	}
 }
 
+// delta adds a difference of one measure of a series.
+func (st *stage) delta(id uint32, measures, m int, delta decimal.Fixed) {
+	sum := st.deltas[id]
+	if sum == nil {
+		sum = make([]decimal.Fixed, measures)
+		st.deltas[id] = sum
+	}
+	sum[m] = sum[m].Add(delta)
+}
+
 // see notes that the API has the series in a bucket.
 func (st *stage) see(cells []cell, start int64) {
-	for _, c := range cells {
+	for i := range cells {
+		c := &cells[i]
 		st.seen[c.id] = max(st.seen[c.id], start)
+		for m := range c.derived {
+			if id, ok := st.derived(c.id, m); ok && !c.derived[m].IsZero() {
+				st.seen[id] = max(st.seen[id], start)
+			}
+		}
 	}
 }
 
@@ -446,15 +494,20 @@ func (st *stage) place(gi int, ik string, start int64) place {
 		panic(err) // The key was made by appendKey a moment ago.
 	}
 	n := len(f.groups[gi].measures)
+	return place{id: st.born(gi, ik, labels, n, start)}
+}
+
+// born makes a series that counts from zero.
+func (st *stage) born(gi int, key string, labels []Label, measures int, start int64) uint32 {
 	id := st.meta.NextID
 	st.meta.NextID++
 	st.series[id] = &series{
-		id: id, group: gi, key: ik, labels: labels,
-		total: make([]decimal.Fixed, n), high: make([]decimal.Fixed, n),
+		id: id, group: gi, key: key, labels: labels,
+		total: make([]decimal.Fixed, measures), high: make([]decimal.Fixed, measures),
 		born: time.Now().UTC().Truncate(time.Millisecond), seen: start,
-		held: f.ledger.settings.ZeroHold > 0,
+		held: st.f.ledger.settings.ZeroHold > 0,
 	}
-	return place{id: id}
+	return id
 }
 
 // advance moves the feed's marks forward.
@@ -487,6 +540,7 @@ func (st *stage) fold() {
 		// A window that grew reads again what is already final. It must stay on record, else it would be met anew.
 		limit = min(limit, f.spanOf(st.asOf-int64(f.options.AuditWindow/time.Second)))
 	}
+	limit = min(limit, f.keepFrom(st.asOf))
 	drop := func(at int64, sp *span) {
 		if sp == nil || at >= limit {
 			return
@@ -511,6 +565,17 @@ func (st *stage) fold() {
 	}
 }
 
+// keepFrom is the time from which spans stay on record although no window reads them any more, because the view shows
+// them: days of the bill for prices and forecasts, hours of usage for the estimates of the last days. A series must not
+// be retired while a record names it, which bounds how long.
+func (f *Feed) keepFrom(asOf int64) int64 {
+	keep := f.spanOf(asOf - int64(billHistory/time.Second))
+	if !f.options.Endpoint.IsCosts() {
+		keep = asOf - mod(asOf, secondsOfDay) - 2*secondsOfDay
+	}
+	return max(keep, asOf-int64(f.ledger.settings.IdleRetention/time.Second))
+}
+
 // total adds the differences to the series.
 func (st *stage) total() {
 	f := st.f
@@ -526,7 +591,7 @@ func (st *stage) total() {
 	}
 	for id, delta := range st.deltas {
 		s := st.current(id)
-		c := s.book(&f.groups[s.group], delta)
+		c := s.book(f.group(s.group), delta)
 		c.seen = max(c.seen, st.seen[id])
 		st.series[id] = c
 	}
@@ -569,7 +634,7 @@ func (st *stage) changes() *changes {
 			c.series[id] = nil
 			continue
 		}
-		c.series[id] = s.encode(nil, f.layouts.current, &f.groups[s.group], len(f.options.Endpoint.Measures))
+		c.series[id] = s.encode(nil, f.layouts.current, f.group(s.group), len(f.options.Endpoint.Measures))
 	}
 	return c
 }
@@ -578,11 +643,11 @@ func (st *stage) changes() *changes {
 func (st *stage) install() {
 	f := st.f
 	if st.clear {
-		f.spans, f.folded = map[int64]*span{}, map[uint64]int64{}
+		f.spans, f.folded, f.days = map[int64]*span{}, map[uint64]int64{}, map[int64]map[string]decimal.Fixed{}
 		f.round, f.lastAudit = nil, time.Time{}
 	}
 	f.meta = st.meta
-	f.columns, f.groups = layout(f.options.Endpoint, f.meta.GroupBy)
+	f.arrange()
 	for at, sp := range st.spans {
 		if sp == nil {
 			delete(f.spans, at)
@@ -597,6 +662,7 @@ func (st *stage) install() {
 			f.folded[hash] = seen
 		}
 	}
+	st.installDays()
 	f.stats = st.stats
 	f.stock, f.stockOther = st.stock, st.stockOther
 	hold := time.Now().Add(f.ledger.settings.ZeroHold)

@@ -30,9 +30,14 @@ const FileName = "ledger.db"
 //	    folded/<hash>                    start of the newest bucket that has the folded label set
 //
 // Every value carries a checksum over its key and itself, since the database checks none of its data pages.
-const schema = 1
+//
+// Schema 2 added what is derived of rows, beside the buckets' cells and in series of its own. A file of schema 1 simply
+// has none of it.
+const schema = 2
 
-var migrations = map[int]func(*bolt.Tx) error{}
+var migrations = map[int]func(*bolt.Tx) error{
+	1: func(*bolt.Tx) error { return nil },
+}
 
 var (
 	bucketMeta   = []byte("meta")

@@ -35,6 +35,11 @@ type FeedView struct {
 	ReadThrough  time.Time // end of the newest closed bucket read; zero before the first read
 	Audited      time.Time // end of the newest hour audited; zero before the first audit
 	Series       []*Series
+	// Derived are the counters of the derived measures; the Measures of a series are indexes of Endpoint.Derived.
+	Derived []*Series
+	// Estimates are the UTC days that are still held whole or in part, oldest first, with what the usage of each is
+	// estimated to have cost. Unlike the counters they have all of a day's usage, whenever counting began.
+	Estimates []Estimate
 	// LastBucket is the newest closed bucket of the endpoint's width, in the order of Series' labels; empty for stocks and costs.
 	LastBucket []Row
 	// Stock holds, per label set, the newest bucket that has it. Only stock endpoints fill it.
@@ -43,6 +48,17 @@ type FeedView struct {
 	Days []Day
 	// ByMeasure follows Endpoint.Measures.
 	ByMeasure []MeasureView
+	// DerivedWithheld follows Endpoint.Derived: see MeasureView.Withheld.
+	DerivedWithheld []decimal.Fixed
+}
+
+// An Estimate is what the usage of an endpoint is estimated to have cost on a UTC day.
+type Estimate struct {
+	Start time.Time
+	// Hours is how many hours of the day are on record. Fewer than have passed make the estimate too low.
+	Hours int
+	// ByProject has the project's id, "" for usage without a project.
+	ByProject map[string]decimal.Fixed
 }
 
 // A MeasureView holds the amounts that concern a measure over all series of a feed.
