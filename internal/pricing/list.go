@@ -1,0 +1,346 @@
+package pricing
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+)
+
+// maxList is far above the largest list there is, which has all providers and is below 2 MiB.
+const maxList = 16 << 20
+
+// provider is the one of a list's providers that is read.
+const provider = "openai"
+
+// A List is a list of prices in the format of genai-prices, with a few keys more. It does not change once loaded.
+type List struct {
+	// Modified is when the file was last changed; zero for a list that came from no file.
+	Modified time.Time
+
+	entries []entry
+}
+
+type entry struct {
+	id    string
+	match clause
+	// prices are those that hold at different times: the last one whose constraint is met counts, else the first.
+	prices []conditional
+}
+
+type conditional struct {
+	since    time.Time     // zero where there is no start_date
+	from, to time.Duration // of the UTC day; both zero where there is no time of day
+	table    table
+}
+
+// keys are the prices that a model may have, in US dollars for so many units. Those marked as own are not in the format
+// of genai-prices and follow its style.
+var keys = map[string]struct {
+	slot slot
+	per  int64
+}{
+	"input_mtok":            {slot{tokens, "", Input}, 1_000_000},
+	"cache_write_mtok":      {slot{tokens, "", CacheWrite}, 1_000_000},
+	"cache_read_mtok":       {slot{tokens, "", CachedInput}, 1_000_000},
+	"output_mtok":           {slot{tokens, "", Output}, 1_000_000},
+	"input_audio_mtok":      {slot{tokens, Audio, Input}, 1_000_000},
+	"cache_audio_read_mtok": {slot{tokens, Audio, CachedInput}, 1_000_000},
+	"output_audio_mtok":     {slot{tokens, Audio, Output}, 1_000_000},
+	// Own keys from here on.
+	"cache_write_30m_mtok":             {slot{tokens, "", CacheWrite30m}, 1_000_000},
+	"cache_write_12h_mtok":             {slot{tokens, "", CacheWrite12h}, 1_000_000},
+	"input_image_mtok":                 {slot{tokens, Image, Input}, 1_000_000},
+	"cache_image_read_mtok":            {slot{tokens, Image, CachedInput}, 1_000_000},
+	"output_image_mtok":                {slot{tokens, Image, Output}, 1_000_000},
+	"images_kcount":                    {slot{unit: images}, 1000},
+	"characters_mcount":                {slot{unit: characters}, 1_000_000},
+	"audio_minutes_kcount":             {slot{unit: audioSeconds}, 60 * 1000},
+	"code_interpreter_sessions_kcount": {slot{unit: sessions}, 1000},
+	"file_search_calls_kcount":         {slot{unit: fileSearchCalls}, 1000},
+	"web_search_calls_kcount":          {slot{unit: webSearchCalls}, 1000},
+}
+
+// Load reads a list from a file. The error is one line that says what is wrong, where, and what would be right.
+func Load(path string) (*List, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		// The error of the system names the operation and the path.
+		return nil, fmt.Errorf("read price list: %w: give the path of a readable JSON file in the format of genai-prices", err)
+	}
+	defer f.Close() //nolint:errcheck // Nothing was written.
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read price list: %w", err)
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("read price list %s: it is a directory: give the path of the file in it", path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxList+1))
+	if err != nil {
+		return nil, fmt.Errorf("read price list %s: %w", path, err)
+	}
+	l, err := ParseList(b)
+	if err != nil {
+		return nil, fmt.Errorf("read price list %s: %w", path, err)
+	}
+	l.Modified = info.ModTime()
+	return l, nil
+}
+
+// ParseList reads a list from JSON. Keys it does not know are left alone.
+func ParseList(b []byte) (*List, error) {
+	if len(b) > maxList {
+		return nil, fmt.Errorf("it is larger than %d MiB: leave the other providers out", maxList>>20)
+	}
+	var syntax *json.SyntaxError
+	var raw json.RawMessage
+	if err := json.Unmarshal(b, &raw); errors.As(err, &syntax) {
+		at := min(max(int(syntax.Offset), 0), len(b))
+		return nil, fmt.Errorf("line %d: %s: mend the JSON", 1+bytes.Count(b[:at], []byte{'\n'}), oneLine(err))
+	} else if err != nil {
+		return nil, errors.New(oneLine(err))
+	}
+	type provided struct {
+		ID     string          `json:"id"`
+		Models json.RawMessage `json:"models"`
+	}
+	var found *provided
+	where := ""
+	var providers []json.RawMessage
+	if err := json.Unmarshal(raw, &providers); err != nil || providers == nil {
+		return nil, errors.New(`want a list of providers, such as [{"id": "openai", "models": […]}]`)
+	}
+	for i, p := range providers {
+		var one provided
+		if err := json.Unmarshal(p, &one); err != nil {
+			return nil, fmt.Errorf(`[%d]: want a provider, such as {"id": "openai", "models": […]}`, i)
+		}
+		if one.ID != provider {
+			continue
+		}
+		if found != nil {
+			return nil, fmt.Errorf("[%d]: there are two providers %q: join them", i, provider)
+		}
+		found, where = &one, fmt.Sprintf("[%d].models", i)
+	}
+	if found == nil {
+		return nil, fmt.Errorf("it has no provider with the id %q: add one, with the models that it is to price", provider)
+	}
+	var models []json.RawMessage
+	if err := json.Unmarshal(found.Models, &models); err != nil || models == nil {
+		return nil, fmt.Errorf("%s: want a list of models", where)
+	}
+	l := &List{}
+	for i, m := range models {
+		e, err := parseEntry(m, fmt.Sprintf("%s[%d]", where, i))
+		if err != nil {
+			return nil, err
+		}
+		l.entries = append(l.entries, e)
+	}
+	return l, nil
+}
+
+func parseEntry(raw json.RawMessage, where string) (entry, error) {
+	var m struct {
+		ID     string          `json:"id"`
+		Match  json.RawMessage `json:"match"`
+		Prices json.RawMessage `json:"prices"`
+	}
+	if err := json.Unmarshal(raw, &m); err != nil || m.ID == "" {
+		return entry{}, fmt.Errorf(`%s: want a model with an "id", "match" and "prices"`, where)
+	}
+	where += fmt.Sprintf(" (%.60q)", m.ID)
+	e := entry{id: m.ID}
+	var err error
+	switch {
+	case len(m.Match) == 0:
+		return entry{}, fmt.Errorf(`%s: it has no "match": add {"equals": %.60q}`, where, m.ID)
+	case len(m.Prices) == 0:
+		return entry{}, fmt.Errorf(`%s: it has no "prices": add them, {} where nothing is known`, where)
+	}
+	if e.match, err = parseClause(m.Match, where+".match", 0); err != nil {
+		return entry{}, err
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(m.Prices, &list); err != nil {
+		t, err := parsePrices(m.Prices, where+".prices")
+		if err != nil {
+			return entry{}, err
+		}
+		e.prices = []conditional{{table: t}}
+		return e, nil
+	}
+	for i, p := range list {
+		c, err := parseConditional(p, fmt.Sprintf("%s.prices[%d]", where, i))
+		if err != nil {
+			return entry{}, err
+		}
+		e.prices = append(e.prices, c)
+	}
+	return e, nil
+}
+
+func parseConditional(raw json.RawMessage, where string) (conditional, error) {
+	var m struct {
+		Constraint *struct {
+			StartDate string `json:"start_date"`
+			StartTime string `json:"start_time"`
+			EndTime   string `json:"end_time"`
+		} `json:"constraint"`
+		Prices json.RawMessage `json:"prices"`
+	}
+	if err := json.Unmarshal(raw, &m); err != nil || len(m.Prices) == 0 {
+		return conditional{}, fmt.Errorf(`%s: want {"constraint": {"start_date": "2026-01-31"}, "prices": {…}}`, where)
+	}
+	t, err := parsePrices(m.Prices, where+".prices")
+	if err != nil {
+		return conditional{}, err
+	}
+	c := conditional{table: t}
+	if m.Constraint == nil {
+		return c, nil
+	}
+	where += ".constraint"
+	switch k := m.Constraint; {
+	case k.StartDate != "":
+		if c.since, err = time.Parse(time.DateOnly, k.StartDate); err != nil {
+			return conditional{}, fmt.Errorf("%s.start_date: want a date such as 2026-01-31", where)
+		}
+	case k.StartTime != "" && k.EndTime != "":
+		var ok [2]bool
+		c.from, ok[0] = timeOfDay(k.StartTime)
+		c.to, ok[1] = timeOfDay(k.EndTime)
+		if ok != [2]bool{true, true} {
+			return conditional{}, fmt.Errorf("%s: want a start_time and an end_time such as 16:30:00Z", where)
+		}
+	default:
+		return conditional{}, fmt.Errorf("%s: want a start_date, or a start_time and an end_time", where)
+	}
+	return c, nil
+}
+
+// timeOfDay reads a time of the UTC day.
+func timeOfDay(s string) (time.Duration, bool) {
+	for _, layout := range []string{"15:04:05Z07:00", "15:04:05", "15:04Z07:00", "15:04"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			t = t.UTC()
+			return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute + time.Duration(t.Second())*time.Second, true
+		}
+	}
+	return 0, false
+}
+
+func parsePrices(raw json.RawMessage, where string) (table, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
+		return table{}, fmt.Errorf(`%s: want an object such as {"input_mtok": 1.25}`, where)
+	}
+	var t table
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		key, ok := keys[name]
+		v := members[name]
+		if !ok || string(v) == "null" {
+			continue
+		}
+		where := where + "." + name
+		var tiered struct {
+			Base json.RawMessage `json:"base"`
+		}
+		if v[0] == '{' {
+			// Usage does not say how long a request was, so the price of short ones is taken.
+			if err := json.Unmarshal(v, &tiered); err != nil || len(tiered.Base) == 0 {
+				return table{}, fmt.Errorf(`%s: want a number, or {"base": 2.5, "tiers": […]}`, where)
+			}
+			v = tiered.Base
+		}
+		usd, err := decimal.Parse([]byte(v))
+		if err != nil {
+			return table{}, fmt.Errorf("%s: want a number of US dollars: %s", where, oneLine(err))
+		}
+		if usd.Sign() < 0 {
+			return table{}, fmt.Errorf("%s: a price can't be negative", where)
+		}
+		t.set(key.slot, usd.Quo(decimal.FromInt(key.per)))
+	}
+	return t, nil
+}
+
+// Keys are the prices that a model of a list may have.
+func Keys() []string { return slices.Sorted(maps.Keys(keys)) }
+
+// find returns the prices of a model at a time: under its exact name first, and only else without its snapshot date.
+// Fine-tuned models are found by what the list says of fine-tuned models, never by their base.
+func (l *List) find(name string, at time.Time) *table {
+	if l == nil || name == "" {
+		return nil
+	}
+	names := []string{name}
+	add := func(n string) {
+		if !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	add(canonical(name))
+	base, _ := undated(canonical(name))
+	add(base)
+	for _, n := range names {
+		best, found := noMatch, (*entry)(nil)
+		for i := range l.entries {
+			if m := l.entries[i].match.match(n, isTuned(name)); m > best {
+				best, found = m, &l.entries[i]
+			}
+		}
+		if found != nil {
+			return found.at(at)
+		}
+	}
+	return nil
+}
+
+func (e *entry) at(t time.Time) *table {
+	t = t.UTC()
+	for i := range slices.Backward(e.prices) {
+		if e.prices[i].holds(t) {
+			return &e.prices[i].table
+		}
+	}
+	if len(e.prices) == 0 {
+		return nil
+	}
+	return &e.prices[0].table
+}
+
+func (c *conditional) holds(t time.Time) bool {
+	if t.Before(c.since) {
+		return false
+	}
+	if c.from == 0 && c.to == 0 {
+		return true
+	}
+	day := t.Sub(t.Truncate(24 * time.Hour))
+	return c.from <= day && day < c.to
+}
+
+// overlaid is t with the prices of more on top.
+func (t *table) overlaid(more *table) *table {
+	if t == nil || more == nil {
+		if t == nil {
+			return more
+		}
+		return t
+	}
+	sum := &table{split: t.split || more.split, prices: maps.Clone(t.prices)}
+	for s, usd := range more.prices {
+		sum.set(s, usd)
+	}
+	return sum
+}

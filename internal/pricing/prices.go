@@ -1,0 +1,355 @@
+package pricing
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+)
+
+// The sources of a price, the best one first.
+const (
+	SourceBill    = "bill"
+	SourceFile    = "file"
+	SourceBuiltin = "builtin"
+	SourceNone    = "none"
+)
+
+// Options are where prices come from. All may be left out: the built-in prices are always there.
+type Options struct {
+	Learned *Learned
+	File    *List
+	// At is when the prices of lists that change with time are to hold; zero means now.
+	At time.Time
+}
+
+// Prices tell what usage costs. They never change, and any number of goroutines may use them; who learns anew makes new
+// ones.
+type Prices struct {
+	o       Options
+	builtin builtin
+
+	resolved sync.Map // of what to *resolution
+	held     atomic.Int64
+}
+
+// maxResolved bounds what is remembered. Resolving anew is slower, and no more.
+const maxResolved = 20_000
+
+// New returns the prices of these sources.
+func New(o Options) *Prices {
+	if o.At.IsZero() {
+		o.At = time.Now()
+	}
+	return &Prices{o: o, builtin: newBuiltin()}
+}
+
+// Labels are what a row of usage says of its price.
+type Labels struct {
+	Model string
+	// Batch is "true" for the Batch API.
+	Batch       string
+	ServiceTier string
+	// TierKnown says that usage is grouped by batch and service_tier, so that a row that names neither is served in
+	// the standard tier. Else it is priced by the blend of tiers that the bill shows.
+	TierKnown bool
+	// ModelUnknown says that usage is not grouped by model, so that an empty Model is any of them. What is priced by
+	// model has no price then.
+	ModelUnknown bool
+}
+
+func (l Labels) tier() Tier {
+	switch {
+	case l.Batch == "true":
+		return Batch
+	case l.ServiceTier == string(Flex):
+		return Flex
+	case l.ServiceTier == string(Priority):
+		return Priority
+	case l.TierKnown:
+		return Standard
+	}
+	return anyTier
+}
+
+// what is something to resolve the prices of.
+type what struct {
+	endpoint *api.Endpoint
+	model    string
+	unknown  bool
+	tier     Tier
+}
+
+// A quote is the price of one unit of something, from one source.
+type quote struct {
+	usd    decimal.Fixed
+	source string
+}
+
+// A resolution is how rows of one endpoint, model and tier are priced.
+type resolution struct {
+	// unit is tokens or the name of the measure that is priced; empty where nothing is.
+	unit   string
+	usage  usage
+	unitAt int
+	// free units cost nothing, and lack no price.
+	free   bool
+	quotes [parts]quote // by part for tokens, else the first alone
+}
+
+// Row says what a row of usage costs, and how many of its units have no price. Values are in the order of the
+// endpoint's measures. Levels, such as the size of vector stores, and costs have no price and no units without one.
+func (p *Prices) Row(e *api.Endpoint, l Labels, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+	r := p.resolve(what{e, l.Model, l.ModelUnknown && l.Model == "", l.tier()})
+	switch {
+	case r.free || r.unit == "":
+		return usd, unpriced
+	case r.unit != tokens:
+		return r.quotes[0].of(values[r.unitAt])
+	}
+	for i, n := range r.usage.parts(values) {
+		if n.Sign() > 0 {
+			u, lacking := r.quotes[i].of(n)
+			usd, unpriced = usd.Add(u), unpriced.Add(lacking)
+		}
+	}
+	return usd, unpriced
+}
+
+func (q quote) of(n decimal.Fixed) (usd, unpriced decimal.Fixed) {
+	if q.source == SourceNone {
+		return usd, n
+	}
+	return q.usd.Mul(n), unpriced
+}
+
+// Sources says where the prices of a model come from: bill, file, builtin or none. Where tokens are priced it is the
+// worse one of input and output, of the modality that has the better one: other kinds may have no price for want of such
+// traffic, and if there is some, the units without a price tell.
+func (p *Prices) Sources(e *api.Endpoint, model string) string {
+	r := p.resolve(what{e, model, false, anyTier})
+	switch {
+	case r.unit == "":
+		return SourceNone
+	case r.unit != tokens:
+		return r.quotes[0].source
+	case r.free:
+		return SourceBuiltin // That it is free is what is built in.
+	}
+	source := r.best(partInText, partInAudio, partInImage)
+	if r.usage.output >= 0 {
+		source = worse(source, r.best(partOutText, partOutAudio, partOutImage))
+	}
+	return source
+}
+
+func (r *resolution) best(of ...int) string {
+	best := SourceNone
+	for _, i := range of {
+		if worse(best, r.quotes[i].source) == best {
+			best = r.quotes[i].source
+		}
+	}
+	return best
+}
+
+func worse(a, b string) string {
+	for _, s := range []string{SourceNone, SourceBuiltin, SourceFile} {
+		if a == s || b == s {
+			return s
+		}
+	}
+	return SourceBill
+}
+
+// Time is what the prices of a source date from: the end of the newest day of the bill, the file's modification, or the
+// date of the built-in list. It is zero for a source that is not there.
+func (p *Prices) Time(source string) time.Time {
+	switch {
+	case source == SourceBill:
+		return p.o.Learned.Through()
+	case source == SourceFile && p.o.File != nil:
+		return p.o.File.Modified
+	case source == SourceBuiltin:
+		return BuiltinDate
+	}
+	return time.Time{}
+}
+
+// Learned is what was learned from the bill.
+func (p *Prices) Learned() *Learned { return p.o.Learned }
+
+func (p *Prices) resolve(w what) *resolution {
+	if !w.endpoint.Supports("batch") {
+		w.tier = anyTier // Nobody can say how it was served.
+	}
+	if r, ok := p.resolved.Load(w); ok {
+		return r.(*resolution)
+	}
+	r := p.compute(w)
+	if p.held.Load() < maxResolved {
+		if _, loaded := p.resolved.LoadOrStore(w, r); !loaded {
+			p.held.Add(1)
+		}
+	}
+	return r
+}
+
+func (p *Prices) compute(w what) *resolution {
+	r := &resolution{usage: usageOf(w.endpoint), unitAt: -1}
+	if w.endpoint.Stock || w.endpoint.IsCosts() {
+		return r
+	}
+	s := p.sources(w)
+	if r.usage.input >= 0 {
+		r.unit = tokens
+		r.free = w.endpoint.Name == "moderations"
+		for i := range r.quotes {
+			r.quotes[i] = s.tokens(partSlots[i], w.tier)
+		}
+		return r
+	}
+	for i, m := range w.endpoint.Measures {
+		if productOf[m.Name] != nil {
+			r.unit, r.unitAt = m.Name, i
+		}
+	}
+	if r.unit == "" {
+		return r
+	}
+	if r.unit == images && (billedByTokens(w.model) || s.hasTokens() && s.unit(images, false).source == SourceNone) {
+		// The bill has the tokens of these images, and completions have counted them.
+		r.free = true
+		r.quotes[0] = quote{source: s.tokens(partSlots[partOutImage], w.tier).source}
+		return r
+	}
+	// Images of any model have one line item, but those of some are not on it.
+	r.quotes[0] = s.unit(r.unit, r.unit != images || !w.unknown)
+	return r
+}
+
+// productOf says for each measure that is priced by the unit under which names it is priced besides its model's.
+var productOf = map[string][]string{
+	images:          {"Image models"},
+	characters:      {},
+	audioSeconds:    {},
+	sessions:        {"code interpreter sessions"},
+	fileSearchCalls: {"file search tool calls"},
+	webSearchCalls:  {"web search tool calls"},
+}
+
+// sources are the tables that may price one model, best first.
+type sources struct {
+	learned  []*learnedModel
+	products []*learnedModel
+	lists    []listed
+	// more are the lists' prices of products.
+	more []listed
+}
+
+type listed struct {
+	table  *table
+	source string
+}
+
+func (p *Prices) sources(w what) sources {
+	var s sources
+	find := func(name string) []listed {
+		return []listed{{p.o.File.find(name, p.o.At), SourceFile}, {p.builtin.find(name, p.o.At), SourceBuiltin}}
+	}
+	if !w.unknown {
+		s.learned = p.o.Learned.find(w.model)
+		s.lists = find(w.model)
+	}
+	for _, m := range w.endpoint.Measures {
+		for _, product := range productOf[m.Name] {
+			s.products = append(s.products, p.o.Learned.find(product)...)
+			s.more = append(s.more, find(product)...)
+		}
+	}
+	if billedByTokens(w.model) {
+		// An image's tokens never cost what text does, so a list that has no price for them has none.
+		for i, l := range s.lists {
+			if l.table != nil && !l.table.split {
+				s.lists[i].table = &table{prices: l.table.prices, split: true}
+			}
+		}
+	}
+	return s
+}
+
+// tokens prices a kind of token: as the bill did in this tier, else as it did in the standard tier times what the tier
+// makes of it, else as lists do.
+func (s sources) tokens(k slot, t Tier) quote {
+	for _, m := range s.learned {
+		if usd, ok := m.tiers[t].price(k); ok {
+			return quote{usd, SourceBill}
+		}
+	}
+	if t != anyTier && t != Standard {
+		for _, m := range s.learned {
+			if usd, ok := m.tiers[Standard].price(k); ok {
+				return quote{usd.Mul(t.factor()), SourceBill}
+			}
+		}
+	}
+	for _, l := range s.lists {
+		if usd, ok := l.table.price(k); ok {
+			return quote{usd.Mul(t.factor()), l.source}
+		}
+	}
+	return quote{source: SourceNone}
+}
+
+// unit prices what is not a token: by its model, else by its product if that may be.
+func (s sources) unit(unit string, byProduct bool) quote {
+	k := slot{unit: unit}
+	learned, lists := s.learned, s.lists
+	if byProduct {
+		learned, lists = slices.Concat(learned, s.products), slices.Concat(lists, s.more)
+	}
+	for _, m := range learned {
+		if usd, ok := m.tiers[Standard].price(k); ok {
+			return quote{usd, SourceBill}
+		}
+	}
+	for _, source := range []string{SourceFile, SourceBuiltin} {
+		for _, l := range lists {
+			if usd, ok := l.table.price(k); ok && l.source == source {
+				return quote{usd, source}
+			}
+		}
+	}
+	return quote{source: SourceNone}
+}
+
+func (s sources) hasTokens() bool {
+	for _, m := range s.learned {
+		for _, t := range m.tiers {
+			if t.hasTokens() {
+				return true
+			}
+		}
+	}
+	for _, l := range s.lists {
+		if l.table.hasTokens() {
+			return true
+		}
+	}
+	return false
+}
+
+// String says where the prices come from, for a log.
+func (p *Prices) String() string {
+	var out []string
+	for _, s := range []string{SourceBill, SourceFile, SourceBuiltin} {
+		if t := p.Time(s); !t.IsZero() {
+			out = append(out, s+" of "+t.UTC().Format(time.RFC3339))
+		}
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,137 @@
+// Package pricing says what usage costs before the bill does. A price is what the organization was really charged for
+// the same thing on the last days of its bill, else what a price list says that the user has given, else what the
+// built-in list says. What none of them knows has no price, and is counted as such: nothing is guessed.
+package pricing
+
+import "github.com/openai-exporter/openai_exporter/internal/decimal"
+
+// A Tier is how a request was served. It decides what its tokens cost.
+type Tier string
+
+// The tiers that have prices of their own.
+const (
+	Standard Tier = "standard"
+	Batch    Tier = "batch"
+	Flex     Tier = "flex"
+	Priority Tier = "priority"
+
+	// anyTier is the blend of all tiers, for usage that does not say how it was served.
+	anyTier Tier = ""
+)
+
+// factor is what a tier makes of the standard price. OpenAI publishes batch and flex as half of it. That priority is
+// twice the price is an assumption, true of most models, that holds until the bill has taught better.
+func (t Tier) factor() decimal.Fixed {
+	switch t {
+	case Batch, Flex:
+		return decimal.FromInt(1).Quo(decimal.FromInt(2))
+	case Priority:
+		return decimal.FromInt(2)
+	}
+	return decimal.FromInt(1)
+}
+
+// A Modality is what tokens stand for. It is empty where a model has but one price for all of them.
+type Modality string
+
+// The modalities.
+const (
+	Text  Modality = "text"
+	Audio Modality = "audio"
+	Image Modality = "image"
+)
+
+// A Kind is what happened to tokens.
+type Kind string
+
+// The kinds. Cache writes go by how long they are kept, where that is said.
+const (
+	Input         Kind = "input"
+	CachedInput   Kind = "cached input"
+	CacheWrite    Kind = "cache writes"
+	CacheWrite30m Kind = "cache writes 30m"
+	CacheWrite12h Kind = "cache writes 12h"
+	Output        Kind = "output"
+)
+
+// The units that prices are for. Those but tokens are the names of the measures that count them.
+const (
+	tokens          = "tokens"
+	images          = "images"
+	characters      = "characters"
+	audioSeconds    = "audio_seconds"
+	sessions        = "code_interpreter_sessions"
+	fileSearchCalls = "file_search_calls"
+	webSearchCalls  = "web_search_calls"
+	storage         = "gibibyte_hours"
+)
+
+// A slot is something that has one price. Modality and kind are set only for tokens.
+type slot struct {
+	unit     string
+	modality Modality
+	kind     Kind
+}
+
+// A table holds the prices of one model, from one source, in US dollars a unit.
+type table struct {
+	prices map[slot]decimal.Fixed
+	// split says that the source tells modalities apart, so that the price of one is not that of another.
+	split bool
+}
+
+func (t *table) set(s slot, usd decimal.Fixed) {
+	if t.prices == nil {
+		t.prices = map[slot]decimal.Fixed{}
+	}
+	t.prices[s] = usd
+	t.split = t.split || s.modality == Audio || s.modality == Image
+}
+
+// price returns the price of a slot, or of what the source does not tell apart from it: tokens without a modality are
+// text, modalities and retentions of a cache have one price where the source has only one.
+func (t *table) price(s slot) (decimal.Fixed, bool) {
+	if t == nil || len(t.prices) == 0 {
+		return decimal.Fixed{}, false
+	}
+	if s.unit != tokens {
+		usd, ok := t.prices[s]
+		return usd, ok
+	}
+	kinds := []Kind{s.kind}
+	switch s.kind {
+	case CacheWrite30m, CacheWrite12h:
+		kinds = append(kinds, CacheWrite)
+	case CacheWrite:
+		// What does not say how long it is kept is kept for the shorter time, which is the default.
+		kinds = append(kinds, CacheWrite30m)
+	}
+	modalities := []Modality{s.modality}
+	switch {
+	case s.modality == Text || !t.split:
+		modalities = append(modalities, "")
+	case s.modality == "":
+		modalities = append(modalities, Text)
+	}
+	for _, k := range kinds {
+		for _, m := range modalities {
+			if usd, ok := t.prices[slot{tokens, m, k}]; ok {
+				return usd, true
+			}
+		}
+	}
+	return decimal.Fixed{}, false
+}
+
+// hasTokens says whether the model is billed by tokens.
+func (t *table) hasTokens() bool {
+	if t == nil {
+		return false
+	}
+	for s := range t.prices {
+		if s.unit == tokens {
+			return true
+		}
+	}
+	return false
+}
