@@ -11,19 +11,22 @@ import (
 )
 
 // What the method is made of. Each is a plain number that docs/forecast.md names; the back-test holds them to account.
-
-// What the method is made of. Each is a plain number that docs/forecast.md names; the back-test holds them to account.
 const (
 	// window is how many days back the forecast learns: five of each weekday.
 	window = 35
 	// halfLife is after how many days a day counts half for the level.
-	halfLife = 10
+	halfLife = 7
 	// tame is from how many days on the highest one counts no more than the second.
 	tame = 4
 	// usualScatter is how much days of one kind are taken to differ before any two have been seen, as a share of
 	// the mean day, squared.
 	usualScatter = 0.05
+	// proof is how many weeks in a row have to cost more, or less, for the next ones to be expected to do so.
+	proof = 4
 )
+
+// A part is what the running day has cost in its elapsed share.
+type part struct{ usd, elapsed float64 }
 
 // An amount is what a closed day has cost.
 type amount struct {
@@ -33,11 +36,16 @@ type amount struct {
 
 // A rhythm is what a usual day costs, by its weekday.
 type rhythm struct {
-	level   float64
+	today   time.Time
+	level   float64 // of the mean day, today
+	growth  float64 // of the level, a day
 	factors [7]float64
 }
 
-func (r rhythm) expected(start time.Time) float64 { return r.level * r.factors[start.Weekday()] }
+func (r rhythm) expected(start time.Time) float64 {
+	ahead := float64(start.Sub(r.today)) / float64(day)
+	return max(r.level+r.growth*ahead, 0) * r.factors[start.Weekday()]
+}
 
 // remaining is what the month of now is expected to cost beyond what is spent.
 func remaining(days []Day, now, billRead time.Time) float64 {
@@ -51,12 +59,7 @@ func remaining(days []Day, now, billRead time.Time) float64 {
 	spentToday := known[today.Unix()].spent(billRead).Float64()
 
 	closed := learnable(known, today, billRead)
-	r := learn(closed, today)
-	if len(closed) == 0 {
-		// On the first day there is nothing but the day itself. Its first hour says little about the others.
-		const hour = 1.0 / 24
-		r.level = max(spentToday, 0) / max(elapsed, hour)
-	}
+	r := learn(closed, today, part{usd: max(spentToday, 0), elapsed: elapsed})
 
 	// Of today, the clock and the money both say how much is left. Early the money is the better witness, since a day
 	// has quiet hours too; late it is the clock, since by then a day that differs has shown it.
@@ -75,8 +78,8 @@ func (r rhythm) missing(known map[int64]Day, now, billRead time.Time) float64 {
 	sum := 0.0
 	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	for at := first; at.Before(now.Truncate(day)); at = at.Add(day) {
-		d, ok := known[at.Unix()]
-		if !ok || d.HasEstimate || d.Settled(billRead) {
+		d := known[at.Unix()]
+		if d.HasEstimate || d.Settled(billRead) {
 			continue
 		}
 		since := float64(now.Sub(at.Add(day))) / float64(Settling)
@@ -103,21 +106,59 @@ func learnable(known map[int64]Day, today time.Time, billRead time.Time) []amoun
 	return out
 }
 
-// learn finds the level and the weekly rhythm of closed days.
-func learn(days []amount, today time.Time) rhythm {
+// learn finds the level, its growth and the weekly rhythm of closed days.
+func learn(days []amount, today time.Time, running part) rhythm {
 	days = tamed(days)
-	r := rhythm{factors: weekdays(days)}
+	r := rhythm{today: today, growth: growth(days), factors: weekdays(days)}
 	var usd, factors float64
 	for _, d := range days {
-		w := weight(d, today)
-		usd += w * d.usd
-		factors += w * r.factors[d.start.Weekday()]
+		w, f := weight(d, today), r.factors[d.start.Weekday()]
+		age := float64(today.Sub(d.start)) / float64(day)
+		usd += w * (d.usd + r.growth*age*f)
+		factors += w * f
+	}
+	if len(days) < tame {
+		// A running day says little, since its hours differ, but more than nothing. Alone, its first hour would say too much.
+		const hour = 1.0 / 24
+		if len(days) == 0 {
+			running.elapsed = max(running.elapsed, hour)
+		}
+		usd += running.usd
+		factors += running.elapsed * r.factors[today.Weekday()]
 	}
 	if factors > 0 {
 		// Credits may outweigh what was spent, but nobody should count on more of them.
 		r.level = max(usd/factors, 0)
 	}
 	return r
+}
+
+// growth is what the level gains or loses a day. Whole weeks are compared, which the rhythm leaves alone, and only when each
+// of them went the same way by the least of their steps: a jump is one step, and not growth.
+func growth(days []amount) float64 {
+	const week = 7
+	var sums, counts [proof]float64
+	for _, d := range days {
+		// The newest days may not be known yet, so that weeks end with the newest one that is.
+		if i := int(days[len(days)-1].start.Sub(d.start)/day) / week; i < proof {
+			sums[i] += d.usd
+			counts[i]++
+		}
+	}
+	if counts != [proof]float64{week, week, week, week} {
+		return 0
+	}
+	least := sums[0] - sums[1]
+	for i := 1; i < proof-1; i++ {
+		step := sums[i] - sums[i+1]
+		if step*least <= 0 {
+			return 0
+		}
+		if math.Abs(step) < math.Abs(least) {
+			least = step
+		}
+	}
+	return least / (week * week)
 }
 
 // weight is how much a closed day counts for the level: half as much for every half-life that has passed since.
