@@ -25,6 +25,8 @@ const (
 	DefaultHeaderTimeout  = 45 * time.Second
 	DefaultRequestTimeout = 3 * time.Minute
 	DefaultMaxBody        = 512 << 20
+	DefaultMaxPages       = 1000
+	DefaultMaxRows        = 6_000_000
 )
 
 // ClientOptions describe how an organization is asked.
@@ -47,8 +49,9 @@ type ClientOptions struct {
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// HeaderTimeout bounds the wait for an answer's beginning, RequestTimeout the whole of it.
 	HeaderTimeout, RequestTimeout time.Duration
-	// MaxBody bounds a body, in bytes.
-	MaxBody int64
+	// MaxBody bounds a body, in bytes; MaxPages and MaxRows bound a read.
+	MaxBody           int64
+	MaxPages, MaxRows int
 }
 
 // A Client asks the API on behalf of one organization. It may be used by several goroutines.
@@ -114,6 +117,12 @@ func NewClient(o ClientOptions) (*Client, error) {
 	}
 	if c.maxBody <= 0 {
 		c.maxBody = DefaultMaxBody
+	}
+	if c.o.MaxPages <= 0 {
+		c.o.MaxPages = DefaultMaxPages
+	}
+	if c.o.MaxRows <= 0 {
+		c.o.MaxRows = DefaultMaxRows
 	}
 	return c, nil
 }

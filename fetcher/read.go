@@ -95,9 +95,13 @@ func (c *Client) readOnce(ctx context.Context, q Query, p plan, pr priority) (*l
 		inquiry:  inquiry{path: q.Endpoint.Path, scope: q.Endpoint.Scope, dimensions: asked, baseURL: c.base.Redacted()},
 	}
 	seen, misplanned := make(map[string]bool), false
+	var used usage
+	defer func() { c.report(q.Endpoint, used) }()
 	for {
 		var next page
 		err := c.retry(ctx, req, func(a answer) error {
+			body := &countedBody{r: a.body}
+			defer func() { used.page(body.read, d.rows) }()
 			if read.AsOf.IsZero() {
 				// The first page's now is frozen in the cursor, so it is the whole read's.
 				read.AsOf = a.at
@@ -106,7 +110,7 @@ func (c *Client) readOnce(ctx context.Context, q Query, p plan, pr priority) (*l
 				}
 			}
 			var err error
-			next, err = d.page(a.body, read, keep(q.Window, read.AsOf))
+			next, err = d.page(body, read, keep(q.Window, read.AsOf))
 			if err != nil {
 				return bodyError(q.Endpoint, a.requestID, err)
 			}
@@ -120,6 +124,9 @@ func (c *Client) readOnce(ctx context.Context, q Query, p plan, pr priority) (*l
 		}
 		if misplanned {
 			return nil, nil, errClock
+		}
+		if err := c.exceeded(q.Endpoint, used, next.more); err != nil {
+			return nil, nil, err
 		}
 		if !next.more {
 			break
