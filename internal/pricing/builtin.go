@@ -2,6 +2,7 @@ package pricing
 
 import (
 	_ "embed" // The lists are part of the program.
+	"sync"
 	"time"
 )
 
@@ -17,7 +18,10 @@ var builtinMore []byte
 // A builtin is both lists as one. They are embedded and tested, so that they can be parsed.
 type builtin struct{ list, more *List }
 
-func newBuiltin() builtin {
+// builtinLists reads the lists once, since prices are made anew with every day of the bill.
+var builtinLists = sync.OnceValue(readBuiltin)
+
+func readBuiltin() builtin {
 	list, err := ParseList(builtinList)
 	if err != nil {
 		panic("built-in price list: " + err.Error())

@@ -78,10 +78,12 @@ func ParseLineItem(s string) (LineItem, bool) {
 		if !ok {
 			break
 		}
-		switch t := Tier(prefix); {
-		case (t == Batch || t == Flex || t == Priority) && out.Tier == Standard:
+		t := Tier(prefix)
+		isTier := t == Standard || t == Batch || t == Flex || t == Priority
+		switch {
+		case isTier && t != Standard && out.Tier == Standard:
 			out.Tier = t
-		case out.Prefix == "" && isWords(prefix):
+		case !isTier && out.Prefix == "" && isWords(prefix):
 			out.Prefix = prefix
 		default:
 			return LineItem{}, false
@@ -120,7 +122,10 @@ func ParseLineItem(s string) (LineItem, bool) {
 	switch len(parts) {
 	case 1:
 		// Without a kind nothing tells a model from any other word, save that models have numbers.
-		return out, !out.Long && strings.ContainsAny(name, "0123456789")
+		if out.Long || !strings.ContainsAny(name, "0123456789") {
+			return LineItem{}, false
+		}
+		return out, true
 	case 2:
 		k, ok := kinds[parts[1]]
 		if !ok || k.modality != "" && out.Modality != "" && k.modality != out.Modality {
@@ -181,7 +186,7 @@ func isWords(s string) bool {
 	if s == "" || s[0] == ' ' || s[len(s)-1] == ' ' {
 		return false
 	}
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789 _-") == "" && s != string(Standard)
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz _-") == ""
 }
 
 // isModel says whether a name has only what names of models have.

@@ -75,7 +75,7 @@ func Load(path string) (*List, error) {
 		// The error of the system names the operation and the path.
 		return nil, fmt.Errorf("read price list: %w: give the path of a readable JSON file in the format of genai-prices", err)
 	}
-	defer f.Close() //nolint:errcheck // Nothing was written.
+	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("read price list: %w", err)
@@ -277,9 +277,25 @@ func parsePrices(raw json.RawMessage, where string) (table, error) {
 // Keys are the prices that a model of a list may have.
 func Keys() []string { return slices.Sorted(maps.Keys(keys)) }
 
-// find returns the prices of a model at a time: under its exact name first, and only else without its snapshot date.
-// Fine-tuned models are found by what the list says of fine-tuned models, never by their base.
-func (l *List) find(name string, at time.Time) *table {
+// Entry is the id of the entry that a model's prices are in, "" if there is none. It is looked for under the exact name
+// first, and only else without its snapshot date. Fine-tuned models are found by what the list says of fine-tuned models,
+// never by their base.
+func (l *List) Entry(model string) string {
+	if e := l.entry(model); e != nil {
+		return e.id
+	}
+	return ""
+}
+
+// find returns the prices of a model at a time.
+func (l *List) find(model string, at time.Time) *table {
+	if e := l.entry(model); e != nil {
+		return e.at(at)
+	}
+	return nil
+}
+
+func (l *List) entry(name string) *entry {
 	if l == nil || name == "" {
 		return nil
 	}
@@ -300,7 +316,7 @@ func (l *List) find(name string, at time.Time) *table {
 			}
 		}
 		if found != nil {
-			return found.at(at)
+			return found
 		}
 	}
 	return nil

@@ -45,7 +45,7 @@ func New(o Options) *Prices {
 	if o.At.IsZero() {
 		o.At = time.Now()
 	}
-	return &Prices{o: o, builtin: newBuiltin()}
+	return &Prices{o: o, builtin: builtinLists()}
 }
 
 // Labels are what a row of usage says of its price.

@@ -76,17 +76,20 @@ func (u *usage) parts(values []decimal.Fixed) [parts]decimal.Fixed {
 		}
 		return values[i].Max(decimal.Fixed{})
 	}
+	whole := func(i int, parts decimal.Fixed) decimal.Fixed {
+		if w := get(i); !w.IsZero() {
+			return w
+		}
+		return parts
+	}
 	var out [parts]decimal.Fixed
 
 	cachedAudio, cachedImage := get(u.cachedAudio), get(u.cachedImage)
-	cached := get(u.cached).Max(get(u.cachedText).Add(cachedAudio).Add(cachedImage))
+	cached := whole(u.cached, get(u.cachedText).Add(cachedAudio).Add(cachedImage))
 	write30m, write12h := get(u.write30m), get(u.write12h)
-	write := get(u.write).Max(write30m.Add(write12h))
+	write := whole(u.write, write30m.Add(write12h))
 	inAudio, inImage := get(u.inAudio), get(u.inImage)
-	left := get(u.input)
-	if left.IsZero() {
-		left = cached.Add(write).Add(get(u.uncached).Max(get(u.inText).Add(inAudio).Add(inImage)))
-	}
+	left := whole(u.input, cached.Add(write).Add(whole(u.uncached, get(u.inText).Add(inAudio).Add(inImage))))
 
 	take(&cached, &left)
 	out[partCachedAudio] = take(&cachedAudio, &cached)
@@ -101,10 +104,7 @@ func (u *usage) parts(values []decimal.Fixed) [parts]decimal.Fixed {
 	out[partInText] = left
 
 	outAudio, outImage := get(u.outAudio), get(u.outImage)
-	made := get(u.output)
-	if made.IsZero() {
-		made = get(u.outText).Add(outAudio).Add(outImage)
-	}
+	made := whole(u.output, get(u.outText).Add(outAudio).Add(outImage))
 	out[partOutAudio] = take(&outAudio, &made)
 	out[partOutImage] = take(&outImage, &made)
 	out[partOutText] = made
