@@ -19,25 +19,25 @@ import (
 // A plan is a configuration that is ready to be put to work: what can fail has been done.
 type plan struct {
 	config        *config.Valid
-	organizations []fetcher.Organization
+	assigned      []assignment
+	organizations []fetcher.Organization // as assigned
 }
 
 // plan makes the clients and the feeds of a configuration. Organizations that have not changed keep their client, and
 // with it their budget and their connections.
 func (e *exporter) plan(valid *config.Valid) (*plan, error) {
-	p := &plan{config: valid}
+	p := &plan{config: valid, assigned: assignments(e.shard, valid)}
 	running := e.current.Load()
 	var feeds []ledger.FeedOptions
-	for _, o := range valid.Organizations() {
-		client, err := e.client(running, valid, o)
+	for _, a := range p.assigned {
+		o := a.organization
+		client, err := e.client(running, o)
 		if err != nil {
 			return nil, fmt.Errorf("organization %s: %w", o.Name, err)
 		}
 		p.organizations = append(p.organizations, fetcher.Organization{Name: o.Name, Client: client})
-		for _, s := range valid.Endpoints() {
-			if s.Enabled {
-				feeds = append(feeds, feedOptions(o.Name, s, valid.Counters().Start))
-			}
+		for _, s := range a.endpoints {
+			feeds = append(feeds, feedOptions(o.Name, s, valid.Counters().Start))
 		}
 	}
 	counters := valid.Counters()
@@ -50,23 +50,25 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 		return nil, err
 	}
 	// From here on nothing can fail.
-	entries := e.directory.Configure(directorySettings(valid))
-	for i := range p.organizations {
-		p.organizations[i].Lookups = lookups(valid, entries[i])
-		for _, s := range valid.Endpoints() {
-			if s.Enabled {
-				p.organizations[i].Endpoints = append(p.organizations[i].Endpoints, fetcher.PolledEndpoint{Endpoint: s.Endpoint, Interval: s.Interval, Feed: booked[0]})
-				booked = booked[1:]
-			}
+	entries := e.directory.Configure(p.directorySettings())
+	for i, a := range p.assigned {
+		if a.lookups {
+			p.organizations[i].Lookups = lookups(valid, entries[i])
+		}
+		for _, s := range a.endpoints {
+			p.organizations[i].Endpoints = append(p.organizations[i].Endpoints, fetcher.PolledEndpoint{Endpoint: s.Endpoint, Interval: s.Interval, Feed: booked[0]})
+			booked = booked[1:]
 		}
 	}
 	return p, nil
 }
 
-func directorySettings(valid *config.Valid) []directory.Settings {
+func (p *plan) directorySettings() []directory.Settings {
+	names, limits := p.config.Names(), p.config.Limits()
 	var out []directory.Settings
-	for _, o := range valid.Organizations() {
-		out = append(out, directory.Settings{Organization: o.Name, Names: valid.Names().Enabled, UserEmails: valid.Names().UserEmails, Limits: valid.Limits().Enabled})
+	for _, a := range p.assigned {
+		// What another replica looks up is forgotten here, lest both show it.
+		out = append(out, directory.Settings{Organization: a.organization.Name, Names: names.Enabled && a.lookups, UserEmails: names.UserEmails, Limits: limits.Enabled && a.lookups})
 	}
 	return out
 }
@@ -83,17 +85,15 @@ func lookups(valid *config.Valid, entry *directory.Entry) fetcher.Lookups {
 }
 
 // client returns the running client of an organization, or a new one where its settings have changed.
-func (e *exporter) client(running *plan, valid *config.Valid, o config.Organization) (*fetcher.Client, error) {
+func (e *exporter) client(running *plan, o config.Organization) (*fetcher.Client, error) {
 	if running != nil {
-		if was, ok := running.config.Organization(o.Name); ok && was.Equal(o) {
-			for _, r := range running.organizations {
-				if r.Name == o.Name {
-					return r.Client, nil
-				}
+		for i, a := range running.assigned {
+			if a.organization.Equal(o) {
+				return running.organizations[i].Client, nil
 			}
 		}
 	}
-	return newClient(o, o.RequestsPerMinute, e.collector, e.logger)
+	return newClient(o, o.RequestsPerMinute, e.watch, e.logger)
 }
 
 // newClient makes the client of an organization.
@@ -138,6 +138,9 @@ func feedOptions(organization string, s config.EndpointSettings, start config.St
 func (e *exporter) start(p *plan) {
 	e.current.Store(p)
 	e.scheduler.Apply(p.organizations)
+	if e.shard.Sharded() {
+		level.Info(e.logger).Log("msg", "Polling what falls to this shard", "shard", e.shard, "by", e.shard.Unit, "organizations", len(p.organizations), "of", len(p.config.Organizations()))
+	}
 	for _, o := range p.organizations {
 		level.Debug(e.logger).Log("msg", "Polling", "organization", o.Name, "endpoints", len(o.Endpoints))
 	}

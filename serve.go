@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -25,6 +26,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/server"
+	"github.com/openai-exporter/openai_exporter/internal/shard"
 )
 
 // serveCommand is the main job, and the default command.
@@ -37,6 +39,7 @@ type serveCommand struct {
 	telemetryPath string
 	lifecycle     bool
 	demo          bool
+	shard         shard.Shard
 }
 
 func newServeCommand(app *kingpin.Application) *serveCommand {
@@ -49,6 +52,9 @@ func newServeCommand(app *kingpin.Application) *serveCommand {
 	cmd.Flag("web.config.file", "Web configuration file (TLS, basic auth), see the exporter-toolkit's documentation.").PlaceHolder("FILE").StringVar(&c.webConfigFile)
 	cmd.Flag("web.telemetry-path", "Path under which to expose metrics.").Default("/metrics").StringVar(&c.telemetryPath)
 	cmd.Flag("web.enable-lifecycle", "Enable reload via HTTP request.").BoolVar(&c.lifecycle)
+	c.shard = shard.Shard{Count: 1}
+	cmd.Flag("shard", "Which one of how many replicas this is, counted from 0: 0/3 is the first of three. Each polls what no other does. All there is by default.").PlaceHolder("I/N").SetValue(shardValue{&c.shard})
+	cmd.Flag("shard.by", "What stays together on one replica: an organization, or an endpoint of one.").Default(string(shard.Organization)).EnumVar((*string)(&c.shard.Unit), string(shard.Organization), string(shard.Endpoint))
 	cmd.Flag("demo", "Serve a simulated organization: no key needed, state in a temporary directory.").BoolVar(&c.demo)
 	return c
 }
@@ -84,8 +90,10 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 		return err
 	}
 
-	e := &exporter{load: load, logger: logger, reloading: make(chan struct{}, 1)}
-	e.collector = collector.New(collector.Options{Views: e, Statuses: e, Names: e, StateBytes: e.stateBytes, Logger: logger, Now: e.now})
+	limitMemory(logger, memlimit.FromCgroup)
+	e := &exporter{load: load, logger: logger, shard: c.shard, reloading: make(chan struct{}, 1)}
+	e.collector = collector.New(collector.Options{Views: e, Statuses: e, Names: e, StateBytes: e.stateBytes, Logger: logger, Now: e.now, Shard: c.shard.Index, Shards: c.shard.Count})
+	e.watch = newWatch(e.collector, e, logger)
 	if e.ledger, err = ledger.Open(ledger.Options{Dir: c.storagePath, Logger: logger, Committed: e.collector.Commit}); err != nil {
 		return err
 	}
@@ -96,7 +104,7 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 		}
 	}()
 	e.directory = directory.Open(c.storagePath, logger)
-	e.scheduler = fetcher.NewScheduler(fetcher.SchedulerOptions{Logger: logger, Observer: e.collector})
+	e.scheduler = fetcher.NewScheduler(fetcher.SchedulerOptions{Logger: logger, Observer: e.watch})
 	plan, err := e.plan(valid)
 	if err != nil {
 		return err
@@ -106,6 +114,7 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 	srv := server.New(server.Options{
 		Addresses: c.addresses, WebConfigFile: c.webConfigFile, TelemetryPath: c.telemetryPath,
 		Metrics: e.collector.Handler(), Views: e, Statuses: e, Allowances: e.scheduler,
+		Shard: c.shard, Idle: e.idle,
 		EnableLifecycle: c.lifecycle, Reload: e.reload,
 		Version: version.Version, Started: time.Now(), Config: e.config,
 		// Nothing is asked of the API before the addresses are known to be free.
@@ -147,7 +156,9 @@ func visitable(a net.Addr) string {
 type exporter struct {
 	load      func() (*config.Valid, error)
 	logger    log.Logger
+	shard     shard.Shard
 	collector *collector.Collector
+	watch     *watch
 	ledger    *ledger.Ledger
 	directory *directory.Directory
 	scheduler *fetcher.Scheduler
@@ -166,13 +177,19 @@ func (e *exporter) Snapshot() *directory.Snapshot { return e.directory.Snapshot(
 // Status is empty until the first configuration has been put to work.
 func (e *exporter) Status() []fetcher.Status { return e.scheduler.Status() }
 
+// idle says whether nothing of the configuration falls to this shard.
+func (e *exporter) idle() bool {
+	p := e.current.Load()
+	return p != nil && len(p.organizations) == 0
+}
+
 func (e *exporter) stateBytes() int64 { return e.ledger.Bytes() }
 
 // now is the API's time where its answers have shown that the local clock is wrong: the day of "cost today" turns with
 // the API's. Every organization's API is on UTC, so the first one speaks for all.
 func (e *exporter) now() time.Time {
 	p := e.current.Load()
-	if p == nil {
+	if p == nil || len(p.organizations) == 0 {
 		return time.Now()
 	}
 	return p.organizations[0].Client.Now()

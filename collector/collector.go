@@ -41,6 +41,8 @@ type Options struct {
 	Names Names
 	// StateBytes is the size of the state on disk; it must not block. Without it the metric is absent.
 	StateBytes func() int64
+	// Shard is which of Shards replicas this is, counted from 0; both are 0 where there is one alone.
+	Shard, Shards int
 	// Logger takes what goes wrong while a scrape is answered.
 	Logger log.Logger
 	// Now is the clock, time.Now unless a test has another.
@@ -61,8 +63,9 @@ type Collector struct {
 }
 
 var (
-	_ prometheus.Gatherer = (*Collector)(nil)
-	_ fetcher.Observer    = (*Collector)(nil)
+	_ prometheus.Gatherer   = (*Collector)(nil)
+	_ fetcher.Observer      = (*Collector)(nil)
+	_ fetcher.BoundObserver = (*Collector)(nil)
 )
 
 // New returns a collector with a registry of its own.
@@ -84,6 +87,7 @@ func New(o Options) *Collector {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		version.NewCollector("openai_exporter"),
 	)
+	registerShard(c.registry, c.table, o.Shard, o.Shards)
 	if o.StateBytes != nil {
 		c.registry.MustRegister(prometheus.NewGaugeFunc(
 			prometheus.GaugeOpts{Name: stateBytes, Help: c.table[stateBytes].Help},

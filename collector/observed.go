@@ -17,6 +17,7 @@ type observed struct {
 	commitDuration                prometheus.Histogram
 	commitErrors                  prometheus.Counter
 	reloadSuccess, reloadTime     prometheus.Gauge
+	readBounds                    *prometheus.GaugeVec
 
 	known sync.Map // key → nothing: the endpoints that have series here
 }
@@ -53,8 +54,9 @@ func newObserved(table map[string]*Metric, r prometheus.Registerer) *observed {
 		commitErrors:    prometheus.NewCounter(counter(commitErrors)),
 		reloadSuccess:   gauge(reloadSuccess),
 		reloadTime:      gauge(reloadTimestamp),
+		readBounds:      newReadBounds(table),
 	}
-	r.MustRegister(o.polls, o.requests, o.audits, o.pollDuration, o.requestDuration, o.commitDuration, o.commitErrors, o.reloadSuccess, o.reloadTime)
+	r.MustRegister(o.readBounds, o.polls, o.requests, o.audits, o.pollDuration, o.requestDuration, o.commitDuration, o.commitErrors, o.reloadSuccess, o.reloadTime)
 	return o
 }
 
@@ -90,6 +92,11 @@ func (o *observed) know(k key) {
 			o.audits.WithLabelValues(k.organization, k.endpoint, outcome)
 		}
 	}
+	if _, ok := api.Find(k.endpoint); ok {
+		for _, b := range fetcher.Bounds {
+			o.readBounds.WithLabelValues(k.organization, k.endpoint, string(b))
+		}
+	}
 	for _, c := range usualCodes {
 		o.requests.WithLabelValues(k.organization, k.endpoint, c)
 	}
@@ -103,6 +110,7 @@ func (o *observed) forget(k key) {
 	o.polls.DeletePartialMatch(labels)
 	o.requests.DeletePartialMatch(labels)
 	o.audits.DeletePartialMatch(labels)
+	o.readBounds.DeletePartialMatch(labels)
 	o.pollDuration.DeletePartialMatch(labels)
 	o.requestDuration.DeletePartialMatch(labels)
 }

@@ -74,6 +74,9 @@ const (
 	commitDuration  = "openai_exporter_state_commit_duration_seconds"
 	commitErrors    = "openai_exporter_state_commit_errors_total"
 	stateBytes      = "openai_exporter_state_bytes"
+	readBound       = "openai_exporter_read_bound_ratio"
+	shardIndex      = "openai_exporter_shard"
+	shardCount      = "openai_exporter_shards"
 	reloadSuccess   = "openai_exporter_config_last_reload_successful"
 	reloadTimestamp = "openai_exporter_config_last_reload_success_timestamp_seconds"
 	buildInfo       = "openai_exporter_build_info"
@@ -280,6 +283,10 @@ var exporterMetrics = []Metric{
 		Help: "How long requests to the API took, the answer's body included.",
 	},
 	{
+		Name: readBound, Type: Gauge, Section: SectionEndpoint, Labels: []string{organization, endpoint, "bound"},
+		Help: "Share that the last read used of what a read may bring: body, the bytes of its largest page; pages; rows, of all its pages. A read that needs more than 1 of any fails whole.",
+	},
+	{
 		Name: restated, Type: Counter, Section: SectionAccuracy, Labels: []string{organization, endpoint, measure, direction},
 		Help: "Amounts by which the API restated what it had reported, in the measure's own unit, since the exporter started: down for every decrease, up for growth later than 15 minutes after the end of a bucket.",
 	},
@@ -322,6 +329,14 @@ var exporterMetrics = []Metric{
 	{
 		Name: stateBytes, Type: Gauge, Section: SectionExporter,
 		Help: "Size of the state on disk.",
+	},
+	{
+		Name: shardIndex, Type: Gauge, Section: SectionExporter,
+		Help: "Which of the replicas that share the work this is, counted from 0.",
+	},
+	{
+		Name: shardCount, Type: Gauge, Section: SectionExporter,
+		Help: "How many replicas share the work, by what this one was told; 1 without sharding.",
 	},
 	{
 		Name: reloadSuccess, Type: Gauge, Section: SectionExporter,

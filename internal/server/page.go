@@ -57,6 +57,8 @@ func (v view) Verdict() string {
 	n := v.count()
 	polled := n.all - n.unavailable
 	switch {
+	case v.idle():
+		return "Nothing to poll: this shard has no organization"
 	case n.all == 0:
 		return "Polling has not begun"
 	case n.failing > 0:
@@ -70,6 +72,8 @@ func (v view) Verdict() string {
 // Mood is the class of the verdict.
 func (v view) Mood() fetcher.State {
 	switch n := v.count(); {
+	case v.idle():
+		return fetcher.StateOK
 	case n.failing > 0:
 		return fetcher.StateFailing
 	case n.all == 0 || n.starting > 0:
@@ -77,6 +81,9 @@ func (v view) Mood() fetcher.State {
 	}
 	return fetcher.StateOK
 }
+
+// idle says whether there is nothing to poll, as opposed to nothing yet.
+func (v view) idle() bool { return v.Ready && len(v.Organizations) == 0 }
 
 type counts struct{ all, failing, starting, unavailable int }
 

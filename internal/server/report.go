@@ -22,10 +22,19 @@ type Report struct {
 	UptimeSeconds int64     `json:"uptime_seconds"`
 	Ready         bool      `json:"ready"`
 	// WaitingFor are the endpoints, organization/endpoint each, that have not been polled yet.
-	WaitingFor    []string       `json:"waiting_for,omitempty"`
+	WaitingFor []string `json:"waiting_for,omitempty"`
+	// Shard is which of several replicas this is; absent where there is one alone.
+	Shard         *Shard         `json:"shard,omitempty"`
 	Organizations []Organization `json:"organizations"`
 	// Config is the effective configuration, without secrets.
 	Config string `json:"config,omitempty"`
+}
+
+// A Shard is which one of how many replicas this is, and what stays together on one: an organization, or an endpoint.
+type Shard struct {
+	Index int    `json:"index"`
+	Count int    `json:"count"`
+	By    string `json:"by"`
 }
 
 // An Organization is one section of a report.
@@ -91,9 +100,17 @@ type Endpoint struct {
 	AuditDown    map[string]json.Number `json:"audit_down,omitempty"`
 }
 
+// idle says whether there is nothing to poll, as opposed to nothing yet.
+func (s *Server) idle(statuses []fetcher.Status) bool {
+	return len(statuses) == 0 && s.options.Idle != nil && s.options.Idle()
+}
+
 // readiness says whether every endpoint was polled, or failed for a reason that its status names, and which are waiting.
 // Look-ups keep nobody waiting.
-func readiness(statuses []fetcher.Status) (ready bool, waiting []string) {
+func (s *Server) readiness(statuses []fetcher.Status) (ready bool, waiting []string) {
+	if s.idle(statuses) {
+		return true, nil
+	}
 	for i := range statuses {
 		if st := &statuses[i]; st.State == fetcher.StateStarting && !st.Optional {
 			waiting = append(waiting, st.Organization+"/"+st.Endpoint)
@@ -110,7 +127,10 @@ func (s *Server) report() *Report {
 		Version: s.options.Version, Started: s.options.Started.UTC(), Time: now.UTC(), UptimeSeconds: int64(now.Sub(s.options.Started).Seconds()),
 		Organizations: []Organization{},
 	}
-	r.Ready, r.WaitingFor = readiness(statuses)
+	r.Ready, r.WaitingFor = s.readiness(statuses)
+	if sh := s.options.Shard; sh.Sharded() {
+		r.Shard = &Shard{Index: sh.Index, Count: sh.Count, By: string(sh.Unit)}
+	}
 	if s.options.Config != nil {
 		r.Config = s.options.Config()
 	}

@@ -60,7 +60,7 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	ready, waiting := readiness(s.options.Statuses.Status())
+	ready, waiting := s.readiness(s.options.Statuses.Status())
 	switch {
 	case ready:
 		plain(w, http.StatusOK, "Ready")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/shard"
 )
 
 // Views shows the ledger. View must not block.
@@ -46,6 +47,11 @@ type Options struct {
 	Statuses Statuses
 	// Allowances may be nil.
 	Allowances Allowances
+
+	// Shard is which of several replicas this is.
+	Shard shard.Shard
+	// Idle says whether there is nothing to poll, which a shard has to be ready with. It may be nil, and must not block.
+	Idle func() bool
 
 	// EnableLifecycle allows POST /-/reload.
 	EnableLifecycle bool

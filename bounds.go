@@ -1,0 +1,91 @@
+package main
+
+import (
+	"math"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"github.com/openai-exporter/openai_exporter/collector"
+	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// near is the share of a bound from which on it is worth a warning, and quiet how long the share has to stay below before
+// the next warning. Polls and audits take turns, and one may be far below what the other is near.
+const (
+	near  = 0.8
+	quiet = 24 * time.Hour
+)
+
+// A watch is the collector as an observer that also warns in the log before a bound is hit, once each time.
+type watch struct {
+	*collector.Collector
+	views interface{ View() *ledger.View }
+	log   log.Logger
+
+	mu     sync.Mutex
+	warned map[bounded]time.Time // when it was last near
+}
+
+// A bounded is what a bound is on. The endpoint is empty where the bound is an organization's.
+type bounded struct{ organization, endpoint, bound string }
+
+func newWatch(c *collector.Collector, views interface{ View() *ledger.View }, logger log.Logger) *watch {
+	return &watch{Collector: c, views: views, log: logger, warned: make(map[bounded]time.Time)}
+}
+
+// Poll looks at the label sets of the organization, which only a poll makes more.
+func (w *watch) Poll(organization, endpoint string, took time.Duration, err error) {
+	w.Collector.Poll(organization, endpoint, took, err)
+	for _, o := range w.views.View().Organizations {
+		if o.Name == organization && w.news(bounded{organization, "", "label_sets"}, float64(o.LabelSets)/float64(o.Limit)) {
+			level.Warn(w.log).Log("msg", "The limit of label sets is near, past which new ones are counted as \"other\": raise counters.max_label_sets, or group by fewer dimensions", "organization", organization, "label_sets", o.LabelSets, "max_label_sets", o.Limit)
+		}
+	}
+}
+
+// Bound looks at what a read has brought.
+func (w *watch) Bound(organization, endpoint string, b fetcher.Bound, share float64) {
+	w.Collector.Bound(organization, endpoint, b, share)
+	if w.news(bounded{organization, endpoint, string(b)}, share) {
+		level.Warn(w.log).Log("msg", "A bound of what one read may bring is near, past which polls fail: group by fewer dimensions, or shorten lookback", "organization", organization, "endpoint", endpoint, "bound", b, "used", math.Round(100*share)/100)
+	}
+}
+
+// news says whether the bound is near and the log does not know.
+func (w *watch) news(b bounded, share float64) bool {
+	if share < near {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	before, known := w.warned[b]
+	w.warned[b] = now
+	return !known || now.Sub(before) > quiet
+}
+
+// headroom is the share of a container's memory that Go may use before it collects garbage harder. The rest is for what
+// Go does not count, such as the pages of the state that are mapped.
+const headroom = 0.9
+
+// limitMemory makes Go respect the memory limit of the cgroup, which it does not by itself. $GOMEMLIMIT has the last word.
+// The cgroup's limit is what fromCgroup says.
+func limitMemory(logger log.Logger, fromCgroup func() (uint64, error)) {
+	if _, set := os.LookupEnv("GOMEMLIMIT"); set {
+		return
+	}
+	total, err := fromCgroup()
+	if err != nil || total > math.MaxInt64 {
+		level.Debug(logger).Log("msg", "No memory limit of a cgroup is respected", "reason", err)
+		return
+	}
+	limit := int64(headroom * float64(total))
+	debug.SetMemoryLimit(limit)
+	level.Info(logger).Log("msg", "Respecting the memory limit of the cgroup", "cgroup_bytes", total, "gomemlimit_bytes", limit)
+}
