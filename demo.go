@@ -72,6 +72,7 @@ organizations:
     requests_per_minute: 6000
 usage: {interval: 5s}
 costs: {interval: 15s}
+budgets: [{name: everything, monthly_usd: 25000}]
 counters: {start: %q, zero_hold: 0s}
 `
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/pricing"
+	"github.com/openai-exporter/openai_exporter/internal/spend"
 )
 
 // A plan is a configuration that is ready to be put to work: what can fail has been done.
@@ -28,6 +31,10 @@ type plan struct {
 func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 	p := &plan{config: valid, assigned: assignments(e.shard, valid)}
 	running := e.current.Load()
+	money, err := moneySettings(valid)
+	if err != nil {
+		return nil, err
+	}
 	var feeds []ledger.FeedOptions
 	for _, a := range p.assigned {
 		o := a.organization
@@ -37,7 +44,9 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 		}
 		p.organizations = append(p.organizations, fetcher.Organization{Name: o.Name, Client: client})
 		for _, s := range a.endpoints {
-			feeds = append(feeds, feedOptions(o.Name, s, valid.Counters().Start))
+			of := feedOptions(o.Name, s, valid.Counters().Start)
+			of.Price = e.books.Pricer(o.Name, s.Endpoint)
+			feeds = append(feeds, of)
 		}
 	}
 	counters := valid.Counters()
@@ -50,17 +59,42 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 		return nil, err
 	}
 	// From here on nothing can fail.
+	e.books.Configure(money)
 	entries := e.directory.Configure(p.directorySettings())
 	for i, a := range p.assigned {
 		if a.lookups {
 			p.organizations[i].Lookups = lookups(valid, entries[i])
 		}
+		p.organizations[i].BillFirst = !billed(e.ledger.View(), p.organizations[i].Name)
 		for _, s := range a.endpoints {
 			p.organizations[i].Endpoints = append(p.organizations[i].Endpoints, fetcher.PolledEndpoint{Endpoint: s.Endpoint, Interval: s.Interval, Feed: booked[0]})
 			booked = booked[1:]
 		}
 	}
 	return p, nil
+}
+
+// billed says whether the bill of an organization has been read, before the last restart perhaps.
+func billed(v *ledger.View, organization string) bool {
+	return slices.ContainsFunc(v.Feeds, func(f *ledger.FeedView) bool {
+		return f.Organization == organization && f.Endpoint.IsCosts() && !f.ReadAt.IsZero()
+	})
+}
+
+// moneySettings reads the price list that a configuration names.
+func moneySettings(valid *config.Valid) (spend.Settings, error) {
+	s := spend.Settings{Learn: valid.Pricing().LearnFromCosts}
+	if file := valid.Pricing().File; file != "" {
+		list, err := pricing.Load(file)
+		if err != nil {
+			return s, fmt.Errorf("pricing.file: %w", err)
+		}
+		s.File = list
+	}
+	for _, b := range valid.Budgets() {
+		s.Budgets = append(s.Budgets, spend.Budget{Name: b.Name, Organization: b.Organization, ProjectIDs: b.ProjectIDs, USD: b.MonthlyUSD})
+	}
+	return s, nil
 }
 
 func (p *plan) directorySettings() []directory.Settings {

@@ -27,6 +27,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/server"
 	"github.com/openai-exporter/openai_exporter/internal/shard"
+	"github.com/openai-exporter/openai_exporter/internal/spend"
 )
 
 // serveCommand is the main job, and the default command.
@@ -85,6 +86,9 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 		}
 	}
 	if c.configCheck {
+		if _, err := moneySettings(valid); err != nil {
+			return err
+		}
 		warn()
 		_, err := fmt.Fprintln(stdout, "The configuration is valid")
 		return err
@@ -92,7 +96,11 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 
 	limitMemory(logger, memlimit.FromCgroup)
 	e := &exporter{load: load, logger: logger, shard: c.shard, reloading: make(chan struct{}, 1)}
-	e.collector = collector.New(collector.Options{Views: e, Statuses: e, Names: e, StateBytes: e.stateBytes, Logger: logger, Now: e.now, Shard: c.shard.Index, Shards: c.shard.Count})
+	e.books = spend.New(e)
+	e.collector = collector.New(collector.Options{
+		Views: e, Statuses: e, Names: e, Books: e.books, StateBytes: e.stateBytes,
+		Shard: c.shard.Index, Shards: c.shard.Count, Logger: logger, Now: e.now,
+	})
 	e.watch = newWatch(e.collector, e, logger)
 	if e.ledger, err = ledger.Open(ledger.Options{Dir: c.storagePath, Logger: logger, Committed: e.collector.Commit}); err != nil {
 		return err
@@ -161,6 +169,7 @@ type exporter struct {
 	watch     *watch
 	ledger    *ledger.Ledger
 	directory *directory.Directory
+	books     *spend.Books
 	scheduler *fetcher.Scheduler
 
 	current atomic.Pointer[plan]

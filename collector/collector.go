@@ -21,6 +21,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/spend"
 )
 
 // Views shows the ledger. View must not block, and returns the same view as long as nothing has changed.
@@ -33,12 +34,19 @@ type Statuses interface{ Status() []fetcher.Status }
 // changed.
 type Names interface{ Snapshot() *directory.Snapshot }
 
+// Books say what usage is worth, and what a month costs. Report must not block.
+type Books interface {
+	Report(v *ledger.View, now time.Time) []spend.Organization
+}
+
 // Options are what a collector needs.
 type Options struct {
 	Views    Views
 	Statuses Statuses
 	// Names may be nil where nothing is looked up.
 	Names Names
+	// Books may be nil where nothing is priced.
+	Books Books
 	// StateBytes is the size of the state on disk; it must not block. Without it the metric is absent.
 	StateBytes func() int64
 	// Shard is which of Shards replicas this is, counted from 0; both are 0 where there is one alone.
@@ -59,6 +67,7 @@ type Collector struct {
 	exposed  atomic.Pointer[exposition]
 	named    atomic.Pointer[naming]
 	limited  atomic.Pointer[limiting]
+	counted  atomic.Pointer[counting]
 	keeping  atomic.Pointer[keeping]
 }
 
@@ -121,9 +130,9 @@ func (c *Collector) own() ([]*dto.MetricFamily, error) {
 // kept returns the families that stay the same until the view, the day or a look-up changes. The parts are compared as
 // they are, so that what was made of them lives as long as they do.
 func (c *Collector) kept() *kept {
-	parts := [...][]*dto.MetricFamily{c.data(), c.names(), c.limits()}
+	parts := [...][]*dto.MetricFamily{c.data(), c.names(), c.limits(), c.money()}
 	k := c.keeping.Load()
-	if k == nil || !same(k.parts[0], parts[0]) || !same(k.parts[1], parts[1]) || !same(k.parts[2], parts[2]) {
+	if k == nil || !slices.EqualFunc(k.parts[:], parts[:], same) {
 		families := slices.Concat(parts[:]...)
 		sortByName(families)
 		k = &keeping{parts: parts, kept: &kept{families: families}}
@@ -134,7 +143,7 @@ func (c *Collector) kept() *kept {
 
 // keeping is what is kept, and what it was made of.
 type keeping struct {
-	parts [3][]*dto.MetricFamily
+	parts [4][]*dto.MetricFamily
 	kept  *kept
 }
 

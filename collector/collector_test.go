@@ -24,6 +24,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/spend"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files and the metrics reference")
@@ -47,8 +48,12 @@ func (s *source) Snapshot() *directory.Snapshot {
 }
 
 func newCollector(s *source) *collector.Collector {
+	books := spend.New(s)
+	books.Configure(spend.Settings{Learn: true, Budgets: []spend.Budget{
+		{Name: "all", Organization: "acme", USD: 500}, {Name: "b", Organization: "acme", ProjectIDs: []string{"proj_b", "proj_c"}, USD: 50},
+	}})
 	return collector.New(collector.Options{
-		Views: s, Statuses: s, Names: s,
+		Views: s, Statuses: s, Names: s, Books: books,
 		StateBytes: func() int64 { return 65536 },
 		Now:        func() time.Time { return s.now },
 	})
@@ -79,7 +84,7 @@ func labels(s string) []ledger.Label {
 	var out []ledger.Label
 	for _, f := range strings.Fields(s) {
 		name, value, _ := strings.Cut(f, "=")
-		out = append(out, ledger.Label{Name: name, Value: value})
+		out = append(out, ledger.Label{Name: name, Value: strings.ReplaceAll(value, "+", " ")})
 	}
 	return out
 }
@@ -102,7 +107,7 @@ func billRow(t *testing.T, ls, usd string) ledger.Row {
 func organizationView(t *testing.T) *ledger.View {
 	t.Helper()
 	completions, transcriptions, stores, costs := find(t, "completions"), find(t, "audio_transcriptions"), find(t, "vector_stores"), find(t, api.Costs)
-	born := noon.Add(-48 * time.Hour)
+	born, midnight := noon.Add(-48*time.Hour), noon.Truncate(24*time.Hour)
 	byMeasure := make([]ledger.MeasureView, len(completions.Measures))
 	byMeasure[1] = ledger.MeasureView{Withheld: amount(t, "12"), RestatedUp: amount(t, "300"), RestatedDown: amount(t, "40"), AuditUp: amount(t, "5")}
 	every := make([]int, len(completions.Measures))
@@ -124,6 +129,17 @@ func organizationView(t *testing.T) *ledger.View {
 				},
 				LastBucket: []ledger.Row{{Labels: labels("project_id=proj_b model=gpt-5"), Measures: every, Values: counts}},
 				ByMeasure:  byMeasure,
+				ReadAt:     noon,
+				Derived: []*ledger.Series{
+					{Labels: labels("project_id=proj_a model=gpt-5"), Measures: []int{api.DerivedCost}, Values: values(t, "1.75"), Born: born},
+					{Labels: labels("model=gpt-x"), Measures: []int{api.DerivedUnpriced}, Values: values(t, "900"), Born: born},
+				},
+				DerivedWithheld: values(t, "0.25", "0"),
+				Estimates: []ledger.Estimate{
+					{Start: midnight.AddDate(0, 0, -2), Hours: 24, ByProject: map[string]decimal.Fixed{"proj_a": amount(t, "4.5")}},
+					{Start: midnight.AddDate(0, 0, -1), Hours: 24, ByProject: map[string]decimal.Fixed{"proj_a": amount(t, "3")}},
+					{Start: midnight, Hours: 13, ByProject: map[string]decimal.Fixed{"proj_a": amount(t, "1.75"), "proj_b": amount(t, "10")}},
+				},
 			},
 			{
 				Organization: "acme", Endpoint: transcriptions, ReadThrough: noon.Add(-time.Minute),
@@ -147,7 +163,11 @@ func organizationView(t *testing.T) *ledger.View {
 				},
 				Days: []ledger.Day{
 					{Start: noon.AddDate(0, -1, 0).Truncate(24 * time.Hour), Rows: []ledger.Row{billRow(t, "project_id=proj_a line_item=gpt-5,input", "1000")}},
-					{Start: noon.AddDate(0, 0, -1).Truncate(24 * time.Hour), Rows: []ledger.Row{
+					{Start: midnight.AddDate(0, 0, -2), Rows: []ledger.Row{
+						billRow(t, "project_id=proj_a line_item=gpt-5,+input", "5"),
+						{Labels: labels("line_item=gpt-5,+input unit=tokens"), Measures: []int{1}, Values: values(t, "4000000")},
+					}},
+					{Start: midnight.AddDate(0, 0, -1), Rows: []ledger.Row{
 						billRow(t, "project_id=proj_a line_item=gpt-5,input", "2.25"),
 						billRow(t, "project_id=proj_a line_item=credit", "-0.25"),
 					}},
@@ -157,6 +177,7 @@ func organizationView(t *testing.T) *ledger.View {
 					}},
 				},
 				ByMeasure: make([]ledger.MeasureView, len(costs.Measures)),
+				ReadAt:    noon,
 			},
 		},
 	}

@@ -58,6 +58,13 @@ func (fs *families) feed(f *ledger.FeedView, day time.Time) int {
 			n += len(s.Measures)
 		}
 	}
+	for _, s := range f.Derived {
+		labels := fs.labels(base, s.Labels)
+		for i, m := range s.Measures {
+			fs.counter(fs.family(derivedName(&f.Endpoint.Derived[m])), labels, s.Values[i].Float64(), timestamp(s.Born))
+			n++
+		}
+	}
 	n += fs.rows(base, f.Stock, fs.byMeasure(f, func(i int) string { return stockName(&f.Endpoint.Measures[i]) }))
 	n += fs.rows(base, f.LastBucket, fs.byMeasure(f, func(i int) string { return lastBucketName(&f.Endpoint.Measures[i]) }))
 	if f.Endpoint.IsCosts() {
@@ -116,6 +123,10 @@ func (fs *families) changes(f *ledger.FeedView, created *timestamppb.Timestamp) 
 		fs.counter(fs.family(restated), downwards, m.RestatedDown.Float64(), created)
 		fs.counter(fs.family(auditDifference), upwards, m.AuditUp.Float64(), created)
 		fs.counter(fs.family(auditDifference), downwards, m.AuditDown.Float64(), created)
+	}
+	for i, amount := range f.DerivedWithheld {
+		of := ledger.Label{Name: measure, Value: f.Endpoint.Derived[i].Name}
+		fs.gauge(fs.family(withheld), fs.labels(base, []ledger.Label{of}), amount.Float64())
 	}
 }
 

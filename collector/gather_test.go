@@ -156,7 +156,8 @@ func TestOneOrganizationDoesNotCountTheSeriesOfAnother(t *testing.T) {
 	v.Organizations = append(v.Organizations, ledger.OrganizationView{Name: "beta", Limit: 10})
 	s.view.Store(v)
 	got := samples(t, c, "openai_exporter_series")
-	n := len(samples(t, c, "openai_usage_", "openai_cost_")) - len(samples(t, c, "openai_usage_read_through"))
+	n := len(samples(t, c, "openai_usage_", "openai_cost_", "openai_estimated_cost_", "openai_exporter_unpriced_")) -
+		len(samples(t, c, "openai_usage_read_through", "openai_cost_month_forecast"))
 	if d := cmp.Diff([]string{`openai_exporter_series{organization="acme"} ` + decimal.FromInt(int64(n)).String(), `openai_exporter_series{organization="beta"} 0`}, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

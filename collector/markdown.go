@@ -77,6 +77,8 @@ var ownLabels = []label{
 	{name: direction, help: "`up` or `down`"},
 	{name: outcome, help: "`success` or `error`"},
 	{name: code, help: "the HTTP status, or `timeout`, `network`, `body` (torn or invalid)"},
+	{name: source, help: "where a price comes from: `bill`, `file`, `builtin` or `none`"},
+	{name: budgetName, help: "the budget's name in the configuration"},
 	{name: "project_name", help: "the project's name"},
 	{name: "status", help: "`active` or `archived`"},
 	{name: "user_name", help: "the user's name"},
@@ -114,6 +116,14 @@ var sections = []struct {
 		"The dimensions (`project_id`, `model`, …) are there as far as `group_by` asks for them; one that a row leaves empty is an absent label. " +
 		"What exceeds `counters.max_label_sets` is folded into one series per endpoint whose dimensions read `other`.\n\n**How old.**", polledUsage},
 	{SectionCosts, "What OpenAI bills, in whole UTC days, credits included. It comes late and is the truth.\n\n**How old.**", polledCosts},
+	{SectionEstimate, "What usage is estimated to cost before the bill says so. A row of usage is priced when it is read: with what the bill charged for " +
+		"the same on the last closed days, discounts and free usage included; else with `pricing.file`; else with the list in this program. Reading it " +
+		"again changes nothing, a restatement prices it anew, and new prices do not rewrite what was estimated before. Where `group_by` of completions " +
+		"has `batch` and `service_tier`, each tier has its own price; else they are blended as the bill blends them. Estimate and bill " +
+		"are never mixed in one of these metrics. Storage of vector stores and files is billed but not estimated. `openai_exporter_unpriced_*_total` " +
+		"go on over restarts, as the estimate does.\n\n**How old.**", polledUsage},
+	{SectionBudgets, "The month so far and its end, by UTC. Bill and estimate come together here, and the two parts stand beside the sum; " +
+		"[forecast.md](forecast.md) explains the method and states its error.", ""},
 	{SectionNames, "What the ids mean. Names never stand on counters, so that a new name splits none: join them by id, as in " +
 		"`sum by (organization, project_id) (openai_cost_month_to_date_usd) * on (organization, project_id) group_left (project_name) " +
 		"openai_project_info`. The look-ups need the permission `api.management.read`; without it these metrics are absent and all " +

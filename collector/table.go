@@ -24,6 +24,8 @@ type Section string
 const (
 	SectionUsage    Section = "Usage"
 	SectionCosts    Section = "Costs"
+	SectionEstimate Section = "Estimates and prices"
+	SectionBudgets  Section = "Budgets and forecast"
 	SectionNames    Section = "Names"
 	SectionLimits   Section = "Limits"
 	SectionEndpoint Section = "Endpoints"
@@ -56,6 +58,17 @@ const (
 	spendLimit      = "openai_spend_limit_usd"
 	rateTokens      = "openai_rate_limit_tokens_per_minute"
 	rateRequests    = "openai_rate_limit_requests_per_minute"
+	effectivePrice  = "openai_effective_price_usd"
+	estimateRatio   = "openai_estimated_to_billed_ratio"
+	priceInfo       = "openai_exporter_price_info"
+	priceTimestamp  = "openai_exporter_price_timestamp_seconds"
+	unparsedItems   = "openai_exporter_unparsed_line_items"
+	monthForecast   = "openai_cost_month_forecast_usd"
+	budgetLimit     = "openai_budget_usd"
+	budgetSpent     = "openai_budget_spent_usd"
+	budgetBilled    = "openai_budget_billed_usd"
+	budgetUnbilled  = "openai_budget_unbilled_estimate_usd"
+	budgetForecast  = "openai_budget_forecast_usd"
 	up              = "openai_up"
 	available       = "openai_endpoint_available"
 	polls           = "openai_exporter_polls_total"
@@ -93,6 +106,10 @@ const (
 	projectID    = "project_id"
 	apiKeyID     = "api_key_id"
 	model        = "model"
+	lineItem     = "line_item"
+	unit         = "unit"
+	source       = "source"
+	budgetName   = "budget"
 )
 
 // A polled value says in HELP that it is polled and how old it may be, because nothing else in an exposition does.
@@ -101,6 +118,8 @@ const (
 	polledStock  = " Polled: up to one interval old (default 15m) behind OpenAI's newest bucket."
 	polledNames  = " Polled: up to one interval old (default 10m), longer where there are hundreds of projects, and kept while look-ups fail and over restarts."
 	polledLimits = " Polled: up to one interval old (default 10m), longer where there are hundreds of projects, and kept while look-ups fail."
+	pricedUsage  = " A row is priced when it is read, with what the bill charged on the last closed days, else with a price list." + polledUsage
+	forecasts    = " Polled: made anew with every poll and every hour, an interval of which is up to 15m; docs/forecast.md states the error."
 	polledCosts  = " Polled: up to one interval old (default 15m), and OpenAI restates a day for up to three days."
 )
 
@@ -115,6 +134,14 @@ func counterName(e *api.Endpoint, m *api.Measure) string {
 	return "openai_usage_" + m.Name + "_total"
 }
 
+// derivedName is the name of the counter of a derived measure.
+func derivedName(m *api.Measure) string {
+	if m.Name == api.MeasureEstimate {
+		return "openai_" + m.Name + "_total"
+	}
+	return "openai_exporter_" + m.Name + "_total"
+}
+
 // stockName is the name of the gauge of a level.
 func stockName(m *api.Measure) string { return "openai_usage_" + m.Name }
 
@@ -123,9 +150,15 @@ func lastBucketName(m *api.Measure) string { return "openai_usage_last_bucket_" 
 
 // Table returns every metric of ours: what the endpoints' measures make, then the fixed ones.
 func Table() []Metric {
-	var usage, last, costs []Metric
+	var usage, last, costs, estimates []Metric
 	for i := range api.Endpoints {
 		e := &api.Endpoints[i]
+		for j := range e.Derived {
+			m := &e.Derived[j]
+			estimates = merge(estimates, e, m, Metric{
+				Name: derivedName(m), Type: Counter, Section: SectionEstimate, Help: m.Help + "." + pricedUsage,
+			})
+		}
 		for j := range e.Measures {
 			m := &e.Measures[j]
 			switch {
@@ -162,7 +195,7 @@ func Table() []Metric {
 			Name: costMonth, Type: Gauge, Section: SectionCosts, Labels: bill.Labels, Endpoints: bill.Endpoints, Fields: bill.Fields,
 			Help: "Cost of the running UTC month in US dollars, the running day included." + polledCosts,
 		},
-	}, nameMetrics, limitMetrics, exporterMetrics)
+	}, estimates, priceMetrics, budgetMetrics, nameMetrics, limitMetrics, exporterMetrics)
 }
 
 // merge adds a metric to those that stand, or the endpoint to the metric that stands already: several endpoints share a
@@ -210,6 +243,58 @@ func measureLabels(e *api.Endpoint, m *api.Measure) []string {
 }
 
 func lower(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+
+// priceMetrics are what the estimate stands on, and how good it was.
+var priceMetrics = []Metric{
+	{
+		Name: estimateRatio, Type: Gauge, Section: SectionEstimate, Labels: []string{organization, projectID},
+		Help: "Estimated cost over billed cost on the newest closed UTC day whose bill was read a day after its end or later and whose usage is on record whole; absent below one cent. What the bill has and usage has not, such as storage, makes it smaller than 1." + polledCosts,
+	},
+	{
+		Name: effectivePrice, Type: Gauge, Section: SectionEstimate, Labels: []string{organization, lineItem, unit}, Endpoints: []string{api.Costs}, Fields: []string{"amount", "quantity"},
+		Help: "What the bill charged per unit of its quantity in US dollars, discounts and free usage included, over the newest closed days, three at most, that have the line item." + polledCosts,
+	},
+	{
+		Name: priceInfo, Type: Gauge, Section: SectionEstimate, Labels: []string{organization, endpoint, model, source},
+		Help: "A constant 1 for every model in use, with where its price comes from: bill (learned from it), file (pricing.file), builtin (the list in this program) or none.",
+	},
+	{
+		Name: priceTimestamp, Type: Gauge, Section: SectionEstimate, Labels: []string{organization, source},
+		Help: "How old the prices of a source are, in Unix time: bill, the end of the newest day learned from; file, when it was last written; builtin, the date of the list.",
+	},
+	{
+		Name: unparsedItems, Type: Gauge, Section: SectionEstimate, Labels: []string{organization},
+		Help: "Line items of the bill from which no price could be learned because their spelling or their unit is not known.",
+	},
+}
+
+// budgetMetrics are the month so far and the month as a whole.
+var budgetMetrics = []Metric{
+	{
+		Name: monthForecast, Type: Gauge, Section: SectionBudgets, Labels: []string{organization},
+		Help: "What the organization's running UTC month will have cost in US dollars when it ends: what is spent, billed or not, and for the rest the recent days by their weekday." + forecasts,
+	},
+	{
+		Name: budgetLimit, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName},
+		Help: "What may be spent in a UTC month in US dollars, as configured.",
+	},
+	{
+		Name: budgetSpent, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName},
+		Help: "What the running UTC month has cost of the budget in US dollars: the bill, and the estimate for usage that the bill does not have yet." + polledCosts,
+	},
+	{
+		Name: budgetBilled, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName},
+		Help: "The part of what is spent of the budget that the bill has, in US dollars." + polledCosts,
+	},
+	{
+		Name: budgetUnbilled, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName},
+		Help: "The part of what is spent of the budget that is estimated because the bill does not have it yet, in US dollars: by project and day the excess of the estimate, of the running day and of those whose bill was not read a day after their end." + polledUsage,
+	},
+	{
+		Name: budgetForecast, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName},
+		Help: "What will have been spent of the budget in US dollars when the running UTC month ends." + forecasts,
+	},
+}
 
 // nameMetrics are what the look-ups say. Names stand here and on no other metric: one that changes must not split a
 // counter in two.
@@ -316,7 +401,7 @@ var exporterMetrics = []Metric{
 	},
 	{
 		Name: seriesExposed, Type: Gauge, Section: SectionAccuracy, Labels: []string{organization},
-		Help: "Usage and cost series in this exposition.",
+		Help: "Usage, cost and estimate series in this exposition.",
 	},
 	{
 		Name: commitDuration, Type: Histogram, Section: SectionExporter,

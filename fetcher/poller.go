@@ -27,6 +27,9 @@ type poller struct {
 	polled PolledEndpoint
 	audit  map[string]bool // the kinds of trouble with audits that the log already knows of
 	empty  map[string]bool // dimensions that the log already knows to be empty
+
+	after      <-chan struct{} // what the first poll waits for, if anything
+	polledOnce func()          // tells that the first poll is over, if anybody waits for it
 }
 
 func newPoller(organization string, c *Client, p PolledEndpoint, o SchedulerOptions) *poller {
@@ -43,6 +46,16 @@ func (p *poller) run(ctx context.Context) {
 	// The first poll comes at once, but not all of them in the same moment.
 	const spread = 500 * time.Millisecond
 	begin := time.Now().Add(p.grid.offset % spread)
+	if p.after != nil {
+		patience := time.NewTimer(billPatience)
+		defer patience.Stop()
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.after:
+		case <-patience.C:
+		}
+	}
 	for {
 		if !p.wait(ctx, begin) {
 			return
@@ -55,6 +68,9 @@ func (p *poller) run(ctx context.Context) {
 			return // Who gave up was us.
 		}
 		begin = p.finish(time.Since(took), err)
+		if p.polledOnce != nil {
+			p.polledOnce()
+		}
 		if err == nil {
 			begin = p.audits(ctx, begin)
 		}

@@ -17,7 +17,13 @@ type Organization struct {
 	Client    *Client
 	Endpoints []PolledEndpoint
 	Lookups   Lookups
+	// BillFirst holds the usage endpoints' first poll until costs have been polled once, with or without success, but
+	// not for long. Usage is priced when it is read, and the bill says what the organization really pays.
+	BillFirst bool
 }
+
+// billPatience is how long usage waits for the bill.
+const billPatience = 10 * time.Second
 
 // A PolledEndpoint is an endpoint, how often it is polled, and where its reads go.
 type PolledEndpoint struct {
@@ -110,9 +116,19 @@ func (o Organization) equal(other Organization) bool {
 
 // start prepares an organization; run sets it going.
 func (s *Scheduler) start(o Organization) *running {
-	r := &running{organization: Organization{o.Name, o.Client, slices.Clone(o.Endpoints), o.Lookups}}
+	r := &running{organization: Organization{Name: o.Name, Client: o.Client, Endpoints: slices.Clone(o.Endpoints), Lookups: o.Lookups}}
+	billed := make(chan struct{})
+	hasBill := slices.ContainsFunc(o.Endpoints, func(e PolledEndpoint) bool { return e.Endpoint.IsCosts() })
 	for _, e := range o.Endpoints {
-		r.pollers = append(r.pollers, newPoller(o.Name, o.Client, e, s.o))
+		p := newPoller(o.Name, o.Client, e, s.o)
+		switch {
+		case !o.BillFirst || !hasBill:
+		case e.Endpoint.IsCosts():
+			p.polledOnce = sync.OnceFunc(func() { close(billed) })
+		default:
+			p.after = billed
+		}
+		r.pollers = append(r.pollers, p)
 	}
 	r.lookups = newLookups(o, s.o)
 	return r

@@ -13,7 +13,7 @@ import (
 // A priceList has dollars per request by model. A model that is not on it has no price.
 type priceList map[string]int64
 
-func (p priceList) price(ls []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+func (p priceList) price(_ []string, ls []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 	price, ok := p[labelsOf(ls).model]
 	if !ok {
 		return decimal.Fixed{}, values[1]
@@ -199,7 +199,7 @@ func TestTheEstimateIsKeptByProjectAndModelWhateverTheGrouping(t *testing.T) {
 	for _, groupBy := range [][]string{{"project_id", "user_id", "model", "batch"}, {"model"}, {"project_id"}, nil} {
 		g := newRig(t)
 		g.options.Endpoint, g.options.GroupBy = completions, groupBy
-		g.options.Price = func(_ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+		g.options.Price = func(_ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 			return values[0], values[1]
 		}
 		g.open().poll()

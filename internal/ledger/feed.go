@@ -367,6 +367,7 @@ func (f *Feed) show() {
 		GroupBy:      f.meta.GroupBy,
 		Dropped:      f.meta.Dropped,
 		ReadThrough:  unixOrZero(f.meta.ReadThrough),
+		ReadAt:       unixOrZero(f.meta.ReadAt),
 		Audited:      unixOrZero(f.meta.Audited),
 		Started:      unixOrZero(f.meta.StartedAt),
 		CountsFrom:   unixOrZero(f.meta.CountsFrom),

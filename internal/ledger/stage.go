@@ -86,6 +86,9 @@ func (st *stage) apply(r *Read) error {
 			st.meta.ReadThrough = max(st.meta.ReadThrough, end)
 		}
 	}
+	if !r.Window.Audit {
+		st.meta.ReadAt = max(st.meta.ReadAt, st.asOf)
+	}
 	first := !st.meta.Started
 	if first {
 		st.start(r, from)

@@ -164,6 +164,8 @@ type meta struct {
 	// Final is the time up to which every window has left the buckets behind. A bucket before it that is met again,
 	// because a window grew, is a baseline: it was folded into the totals.
 	Final int64 `json:"final"`
+	// ReadAt is when the newest read was made.
+	ReadAt int64 `json:"read_at,omitempty"`
 	// ReadThrough and Audited are the ends of the newest closed bucket read and the newest hour audited.
 	ReadThrough int64  `json:"read_through"`
 	Audited     int64  `json:"audited,omitempty"`

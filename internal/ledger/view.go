@@ -33,6 +33,7 @@ type FeedView struct {
 	Started      time.Time
 	CountsFrom   time.Time // the counters count what happened from here on; zero before the first read
 	ReadThrough  time.Time // end of the newest closed bucket read; zero before the first read
+	ReadAt       time.Time // when the API answered the newest poll that was booked; zero before the first
 	Audited      time.Time // end of the newest hour audited; zero before the first audit
 	Series       []*Series
 	// Derived are the counters of the derived measures; the Measures of a series are indexes of Endpoint.Derived.

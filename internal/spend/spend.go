@@ -1,0 +1,166 @@
+// Package spend keeps an organization's books: what its usage is worth before the bill says so, what a month has cost
+// and will have cost, and how well the two agreed on days that are over. It learns prices from the bill that the ledger
+// holds, and prices rows for the ledger; it asks no API and keeps nothing that the ledger does not.
+package spend
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/pricing"
+)
+
+// Views shows the ledger. View must not block, and returns the same view as long as nothing has changed.
+type Views interface{ View() *ledger.View }
+
+// Settings are what the configuration says of money. They must not be changed once they are configured.
+type Settings struct {
+	// File is the organization's own price list, nil without one.
+	File *pricing.List
+	// Learn lets prices be learned from the bill.
+	Learn   bool
+	Budgets []Budget
+}
+
+// A Budget is what may be spent in a UTC month.
+type Budget struct {
+	Name, Organization string
+	// ProjectIDs are the projects whose cost counts; none means all.
+	ProjectIDs []string
+	USD        float64
+}
+
+// Books are the books of all organizations. They may be used from many goroutines at once.
+type Books struct {
+	views    Views
+	settings atomic.Pointer[Settings]
+	prices   sync.Map // of *priced by organization
+}
+
+// New returns books without settings: everything is priced by the built-in list.
+func New(v Views) *Books {
+	b := &Books{views: v}
+	b.settings.Store(&Settings{})
+	return b
+}
+
+// Configure makes these the settings.
+func (b *Books) Configure(s Settings) { b.settings.Store(&s) }
+
+// priced is what an organization's bill taught, and what the prices are since. It holds until the bill or the settings
+// are others.
+type priced struct {
+	bill     *ledger.FeedView
+	settings *Settings
+	bought   *pricing.Learned // what was paid, whether the estimate may learn from it or not
+	prices   *pricing.Prices
+}
+
+// of returns the present prices of an organization. Two callers may learn the same at the same time, because waiting
+// for each other would be a lock.
+func (b *Books) of(organization string) *priced {
+	var bill *ledger.FeedView
+	for _, f := range b.views.View().Feeds {
+		if f.Organization == organization && f.Endpoint.IsCosts() {
+			bill = f
+		}
+	}
+	settings := b.settings.Load()
+	if v, ok := b.prices.Load(organization); ok {
+		if p := v.(*priced); p.bill == bill && p.settings == settings {
+			return p
+		}
+	}
+	p := &priced{bill: bill, settings: settings}
+	if bill != nil {
+		p.bought = pricing.Learn(charges(bill))
+	}
+	o := pricing.Options{File: settings.File}
+	if settings.Learn {
+		o.Learned = p.bought
+	}
+	p.prices = pricing.New(o)
+	b.prices.Store(organization, p)
+	return p
+}
+
+// Pricer returns what prices the rows of an endpoint for the ledger. It waits for nothing.
+func (b *Books) Pricer(organization string, e *api.Endpoint) func(groupBy []string, labels []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+	return func(groupBy []string, labels []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+		l := pricing.Labels{
+			TierKnown:    slices.Contains(groupBy, "batch") && slices.Contains(groupBy, "service_tier"),
+			ModelUnknown: !slices.Contains(groupBy, "model"),
+		}
+		for _, label := range labels {
+			switch label.Name {
+			case "model":
+				l.Model = label.Value
+			case "batch":
+				l.Batch = label.Value
+			case "service_tier":
+				l.ServiceTier = label.Value
+			}
+		}
+		return b.of(organization).prices.Row(e, l, values)
+	}
+}
+
+// charges are what the closed days of the bill say of each line item. A day's amount and quantity belong together only
+// where a line item has one unit; where it has several, nobody can tell what was paid for which.
+func charges(bill *ledger.FeedView) []pricing.Charge {
+	type item struct {
+		usd   decimal.Fixed
+		units map[string]decimal.Fixed
+	}
+	var out []pricing.Charge
+	for _, d := range bill.Days {
+		if d.Start.Add(24 * time.Hour).After(bill.ReadAt) {
+			continue
+		}
+		items := make(map[string]*item)
+		for _, r := range d.Rows {
+			name, unit := valueOf(r.Labels, "line_item"), valueOf(r.Labels, "unit")
+			if name == "" {
+				continue
+			}
+			it := items[name]
+			if it == nil {
+				it = &item{units: make(map[string]decimal.Fixed)}
+				items[name] = it
+			}
+			for i, m := range r.Measures {
+				switch bill.Endpoint.Measures[m].Name {
+				case api.MeasureCost:
+					it.usd = it.usd.Add(r.Values[i])
+				case api.MeasureCostQuantity:
+					if !r.Values[i].IsZero() {
+						it.units[unit] = it.units[unit].Add(r.Values[i])
+					}
+				}
+			}
+		}
+		for name, it := range items {
+			if len(it.units) != 1 {
+				continue
+			}
+			for unit, quantity := range it.units {
+				out = append(out, pricing.Charge{Day: d.Start, LineItem: name, Unit: unit, USD: it.usd, Quantity: quantity})
+			}
+		}
+	}
+	return out
+}
+
+func valueOf(labels []ledger.Label, name string) string {
+	for _, l := range labels {
+		if l.Name == name {
+			return l.Value
+		}
+	}
+	return ""
+}
