@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -117,6 +118,9 @@ func everything(t *testing.T) map[string]string {
 	}
 	all["kustomize with component"] = build(t, dir)
 	only(t, all["kustomize with component"], "ServiceMonitor")
+	if !strings.Contains(all["kustomize with component"], "--shard=$(POD_INDEX)/3") {
+		t.Error("the components do not share the work")
+	}
 	all["dashboards"] = render(t, "--set=existingSecret=openai-admin-key,dashboards.enabled=true")
 	return all
 }
@@ -146,6 +150,9 @@ func TestChartRefusesValuesThatCannotWork(t *testing.T) {
 	for _, c := range []struct{ set, want string }{
 		{"existingSecret=", "name the secret that holds the admin key"},
 		{"existingSecret=a,organizations[0].name=b,organizations[0].existingSecret=c", "not both"},
+		{"existingSecret=a,shards=0", "/shards"},
+		{"existingSecret=a,shards=2,shardBy=model", "/shardBy"},
+		{"existingSecret=a,shards=2,persistence.existingClaim=b", "each of several shards needs its own"},
 		{"existingSecret=a,replicas=2", "additional properties 'replicas' not allowed"},
 		{"existingSecret=a,apiKey=sk-admin-secret", "additional properties 'apiKey' not allowed"},
 		{"existingSecret=a,config.organizations[0].name=b", "/config/organizations"},
@@ -224,8 +231,16 @@ func TestPodsAreRestricted(t *testing.T) {
 				t.Fatal(err)
 			}
 			pod := set.Template.Spec
-			if set.Replicas != 1 || len(pod.Containers) != 1 {
-				t.Fatalf("%s: %d replicas of %d containers, want one of one", name, set.Replicas, len(pod.Containers))
+			// Replicas that do not share would count everything several times.
+			shards, want := regexp.MustCompile(`--shard=\$\(POD_INDEX\)/(\d+)`).FindStringSubmatch(m.text), "1"
+			if shards != nil {
+				want = shards[1]
+			}
+			if strconv.Itoa(set.Replicas) != want || len(pod.Containers) != 1 {
+				t.Fatalf("%s: %d replicas of %d containers, want %s of one", name, set.Replicas, len(pod.Containers), want)
+			}
+			if named := strings.Contains(m.text, "fieldPath: metadata.labels['apps.kubernetes.io/pod-index']"); named != (shards != nil) {
+				t.Errorf("%s: the replica knows its number: %v, and is told to share: %v", name, named, shards != nil)
 			}
 			c := pod.Containers[0].Security
 			if s := pod.Security; !s.RunAsNonRoot || s.RunAsUser != 65532 || s.Seccomp.Type != "RuntimeDefault" {
