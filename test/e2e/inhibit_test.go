@@ -56,6 +56,15 @@ func TestWhatFollowsFromOneTroubleIsNotToldTwice(t *testing.T) {
 		{alert("OpenAITokensJump", "organization", "acme", "project_id", "proj_a"), true},
 		{alert("OpenAITokensJump", "organization", "acme", "project_id", "proj_b"), false},
 		{alert("OpenAISpendAboveUsual", "organization", "beta", "project_id", "proj_a"), false},
+
+		{alert("OpenAIBudgetSpent", "organization", "acme", "budget", "research"), false},
+		{alert("OpenAIBudgetNear", "organization", "acme", "budget", "research"), true},
+		{alert("OpenAIBudgetForecastOver", "organization", "acme", "budget", "research"), true},
+		{alert("OpenAIBudgetNear", "organization", "acme", "budget", "everything"), false},
+		{alert("OpenAIBudgetForecastOver", "organization", "beta", "budget", "research"), false},
+		{alert("OpenAIUnpricedUsage", "organization", "acme", "endpoint", "completions", "model", "gpt-new"), false},
+		{alert("OpenAIEstimateOff", "organization", "acme", "project_id", "proj_c"), true},
+		{alert("OpenAIEstimateOff", "organization", "beta", "project_id", "proj_c"), false},
 	}
 	var all []map[string]any
 	for _, c := range cases {
