@@ -12,11 +12,12 @@ import (
 // learnDays is how many of the newest days that have a quantity a price is made of.
 const learnDays = 3
 
-// A Charge is a row of a closed day of the bill, as it was grouped by line item. Rows may repeat.
+// A Charge is what a closed day of the bill says of a line item. Charges of the same item and day add up, and the amount
+// and the quantity may come in different ones, since the one can be had by project and the other can't.
 type Charge struct {
 	Day      time.Time // the UTC day's start
 	LineItem string
-	Unit     string // quantity_unit, "" for null
+	Unit     string // quantity_unit of the quantity, "" for null
 	USD      decimal.Fixed
 	Quantity decimal.Fixed
 }
@@ -90,21 +91,19 @@ type learnKey struct {
 	slot
 }
 
+// A dayOf is what a day's bill says of one line item.
+type dayOf struct {
+	usd decimal.Fixed
+	// units are the quantities, and the amounts that came together with them.
+	units map[string]sum
+}
+
 // Learn makes prices of the bill of closed days. A price is the amount over the quantity of the newest days on which
 // there is a quantity. Usage that was free counts, since it makes the average cheaper; what is negative does not, since
 // it is a credit and no price. Long context is not told apart by usage, so it is a part of the price of its kind.
 func Learn(charges []Charge) *Learned {
 	l := &Learned{models: map[string]*learnedModel{}, snapshots: map[string][]string{}}
-	type itemKey struct{ item, unit string }
-	items := map[itemKey]days{}
-	slots := map[learnKey]days{}
-	unparsed := map[string]bool{}
-	book := func(k learnKey, day int64, s sum) {
-		if slots[k] == nil {
-			slots[k] = days{}
-		}
-		slots[k][day] = slots[k][day].add(s)
-	}
+	items := map[string]map[int64]*dayOf{}
 	for _, c := range charges {
 		if c.LineItem == "" {
 			continue // A credit or a tax: nothing was bought.
@@ -112,43 +111,75 @@ func Learn(charges []Charge) *Learned {
 		if end := c.Day.UTC().Add(24 * time.Hour); end.After(l.through) {
 			l.through = end
 		}
-		item, ok := ParseLineItem(c.LineItem)
-		s, key, fits := item.slot(c)
-		if !ok || !fits {
-			unparsed[c.LineItem] = true
+		if items[c.LineItem] == nil {
+			items[c.LineItem] = map[int64]*dayOf{}
 		}
-		if c.USD.Sign() < 0 || c.Quantity.Sign() <= 0 {
+		if c.USD.Sign() < 0 || c.Quantity.Sign() < 0 {
 			continue
 		}
-		day := c.Day.Unix()
-		k := itemKey{c.LineItem, c.Unit}
-		if items[k] == nil {
-			items[k] = days{}
+		d := items[c.LineItem][c.Day.Unix()]
+		if d == nil {
+			d = &dayOf{units: map[string]sum{}}
+			items[c.LineItem][c.Day.Unix()] = d
 		}
-		items[k][day] = items[k][day].add(sum{c.USD, c.Quantity})
-		if !ok || !fits || key.unit == "" {
-			continue
+		d.usd = d.usd.Add(c.USD)
+		if !c.Quantity.IsZero() {
+			d.units[c.Unit] = d.units[c.Unit].add(sum{c.USD, c.Quantity})
 		}
-		book(key, day, s)
-		if key.unit == tokens {
-			key.tier = anyTier
-			book(key, day, s)
+	}
+
+	slots := map[learnKey]days{}
+	for name, byDay := range items {
+		item, known := ParseLineItem(name)
+		understood := known
+		byUnit := map[string]days{}
+		for day, d := range byDay {
+			unit, total, fits := item.count(d.units)
+			fits = fits && known
+			understood = understood && (fits || len(d.units) == 0)
+			for u, s := range d.units {
+				if byUnit[u] == nil {
+					byUnit[u] = days{}
+				}
+				if len(d.units) == 1 {
+					s.usd = d.usd
+				} else if fits {
+					// What was paid for several units is shared out by how much of it each is.
+					s.usd = d.usd.Mul(s.quantity.Mul(of(u)).Quo(total))
+				}
+				byUnit[u][day] = s
+			}
+			if fits {
+				for _, k := range item.teaches(unit) {
+					if slots[k] == nil {
+						slots[k] = days{}
+					}
+					slots[k][day] = slots[k][day].add(sum{d.usd, total})
+				}
+			}
+		}
+		if !understood {
+			l.unparsed = append(l.unparsed, name)
+		}
+		for u, d := range byUnit {
+			l.effective = append(l.effective, EffectivePrice{name, u, d.price()})
 		}
 	}
 	for k, d := range slots {
 		l.set(k, d.price())
 	}
-	for k, d := range items {
-		l.effective = append(l.effective, EffectivePrice{k.item, k.unit, d.price()})
-	}
+	slices.Sort(l.unparsed)
 	slices.SortFunc(l.effective, func(a, b EffectivePrice) int {
 		return cmp.Or(cmp.Compare(a.LineItem, b.LineItem), cmp.Compare(a.Unit, b.Unit))
 	})
-	for _, m := range l.models {
+	l.index()
+	return l
+}
+
+// index finishes what was learned for being looked up.
+func (l *Learned) index() {
+	for name, m := range l.models {
 		m.agreeOnModalities()
-	}
-	l.unparsed = slices.Sorted(maps.Keys(unparsed))
-	for name := range l.models {
 		if base, date := undated(name); date != "" {
 			l.snapshots[base] = append(l.snapshots[base], name)
 		}
@@ -157,48 +188,79 @@ func Learn(charges []Charge) *Learned {
 		slices.Sort(names)
 		slices.Reverse(names) // Dates sort as texts.
 	}
-	return l
 }
 
-// slot says what a charge of the item teaches the price of, and by how much. The unit is empty where it teaches none:
-// an item that does not say whether its tokens went in or came out. It does not fit where the unit is not what the item
-// is counted in.
-func (l LineItem) slot(c Charge) (s sum, k learnKey, fits bool) {
-	s = sum{c.USD, c.Quantity}
-	k = learnKey{model: canonical(l.Model), tier: Standard}
-	if l.Product != "" {
-		k.model = l.Product
+// count adds up quantities in the one unit that all of them are in. They don't fit where the units of the bill have
+// nothing in common or are not what the item is counted in.
+func (l LineItem) count(quantities map[string]sum) (unit string, total decimal.Fixed, fits bool) {
+	for u, s := range quantities {
+		in := l.counted(u)
+		if in == "" || unit != "" && unit != in {
+			return "", decimal.Fixed{}, false
+		}
+		unit, total = in, total.Add(s.quantity.Mul(of(u)))
 	}
+	return unit, total, unit != ""
+}
+
+// of is how much of what it counts a unit of the bill is.
+func of(unit string) decimal.Fixed {
+	if u, ok := units[unit]; ok {
+		return decimal.FromInt(u.of)
+	}
+	return decimal.FromInt(1)
+}
+
+// unknowable is the unit of what can't be counted in any, such as a model's tokens without a kind: it teaches nothing.
+const unknowable = "unknowable"
+
+// counted is what a unit of the bill counts for this item, empty where the two don't go together.
+func (l LineItem) counted(unit string) string {
 	natural := l.unit
 	if natural == "" && l.Kind != "" {
 		natural = tokens
 	}
-	if c.Unit == "" || c.Unit == "others" {
+	if unit == "" || unit == "others" {
 		// A bare number is a number of what the item is counted in, unless that has several units.
 		switch {
 		case natural == "":
-			return s, k, true
-		case natural == audioSeconds, natural == storage, natural == tokens && c.Unit != "":
-			return s, k, c.Quantity.IsZero()
+			return unknowable
+		case natural == audioSeconds, natural == storage, natural == tokens && unit != "":
+			return ""
 		}
-		k.unit = natural
-	} else {
-		u, ok := units[c.Unit]
-		if !ok || natural != "" && u.unit != natural && (l.unit != "" || l.Kind != Input) {
-			return s, k, c.Quantity.IsZero()
-		}
-		k.unit = u.unit
-		s.quantity = s.quantity.Mul(decimal.FromInt(u.of))
+		return natural
 	}
+	u, ok := units[unit]
 	switch {
-	case k.unit != tokens:
-		// What is not a token has one price, in whatever tier.
-	case l.Kind == "":
-		k.unit = ""
-	default:
-		k.tier, k.modality, k.kind = l.Tier, l.Modality, l.Kind
+	case !ok:
+		return ""
+	case natural == "" && u.unit == tokens:
+		return unknowable
+	case natural == "", u.unit == natural:
+		return u.unit
+	case l.unit == "" && l.Kind == Input && u.unit == audioSeconds:
+		return u.unit // Speech that is put in may be billed by its length.
 	}
-	return s, k, true
+	return ""
+}
+
+// teaches says what the price of the item is the price of: tokens of a kind in their tier, and in the blend of all tiers.
+// What is no token has one price, in whatever tier.
+func (l LineItem) teaches(unit string) []learnKey {
+	k := learnKey{model: canonical(l.Model), tier: Standard, slot: slot{unit: unit}}
+	if l.Product != "" {
+		k.model = l.Product
+	}
+	switch unit {
+	case unknowable:
+		return nil
+	case tokens:
+		k.tier, k.modality, k.kind = l.Tier, l.Modality, l.Kind
+		blend := k
+		blend.tier = anyTier
+		return []learnKey{k, blend}
+	}
+	return []learnKey{k}
 }
 
 func (l *Learned) set(k learnKey, usd decimal.Fixed) {

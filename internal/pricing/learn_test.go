@@ -98,6 +98,28 @@ func TestUnitsOfTheBillAreBroughtToThoseOfUsage(t *testing.T) {
 	}
 }
 
+func TestAnAmountMayComeApartFromItsQuantity(t *testing.T) {
+	l := pricing.Learn([]pricing.Charge{
+		charge(t, now, "gpt-5.4, input", "", "1", "0"), // of one project
+		charge(t, now, "gpt-5.4, input", "", "3", "0"), // of another
+		charge(t, now, "gpt-5.4, input", "tokens", "0", "1000000"),
+		charge(t, now, "gpt-5.4, input", "1000_tokens", "0", "1000"),
+		charge(t, now, "whisper", "", "6", "0"),
+		charge(t, now, "whisper", "duration_minutes", "0", "1000"),
+		charge(t, now.AddDate(0, 0, -1), "whisper", "", "6", "0"), // No quantity, no day.
+	})
+	want := map[string]string{"gpt-5.4, input / tokens": "0.000002", "gpt-5.4, input / 1000_tokens": "0.002", "whisper / duration_minutes": "0.006"}
+	if diff := cmp.Diff(want, effective(l)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := l.Unparsed(); len(got) > 0 {
+		t.Errorf("not understood: %q", got)
+	}
+	p := pricing.New(pricing.Options{Learned: l, At: now})
+	sale{"completions", model("gpt-5.4"), used{"input_tokens": million}, "2", 0, ""}.check(t, p)
+	sale{"audio_transcriptions", model("whisper-1"), used{"audio_seconds": 600}, "0.06", 0, "bill"}.check(t, p)
+}
+
 func TestTiersAreLearnedApartAndBlendedWhereUsageDoesNotTellThem(t *testing.T) {
 	l := pricing.Learn([]pricing.Charge{
 		charge(t, now, "gpt-5.4, input", "tokens", "2", "1000000"),
