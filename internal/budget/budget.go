@@ -27,6 +27,10 @@ type Day struct {
 	HasBill bool
 	// HasEstimate says that usage of the day has been priced, as far as it has been read.
 	HasEstimate bool
+
+	// Of several projects' days in one, unbilled is the sum of what each of them lacks on the bill.
+	merged   bool
+	unbilled decimal.Fixed
 }
 
 // Spend is what a UTC month costs, in US dollars.
@@ -49,20 +53,22 @@ func (d Day) Settled(billRead time.Time) bool {
 }
 
 // Unbilled is how much the estimate is above the bill while the bill may lack usage, and nothing afterwards: bill and
-// estimate never agree to the last cent, and in the end the bill is right.
+// estimate never agree to the last cent, and in the end the bill is right. A credit is no usage that the bill lacks.
 func (d Day) Unbilled(billRead time.Time) decimal.Fixed {
+	if d.merged {
+		return d.unbilled
+	}
 	if !d.HasEstimate || d.Settled(billRead) {
 		return decimal.Fixed{}
 	}
-	return d.Estimated.Sub(d.Billed).Max(decimal.Fixed{})
+	return d.Estimated.Sub(d.Billed.Max(decimal.Fixed{})).Max(decimal.Fixed{})
 }
 
 // spent is what the day has cost as far as is known.
 func (d Day) spent(billRead time.Time) decimal.Fixed { return d.Billed.Add(d.Unbilled(billRead)) }
 
 // Merge adds up the days of several projects, oldest first. What is unbilled is found per project and day: otherwise one
-// project's discount, or a credit that no project has, would hide what another one has spent since. The estimate of a merged day
-// is therefore its bill and what is unbilled, so that Unbilled says the same of the merged day.
+// project's discount, or a credit that no project has, would hide what another one has spent since.
 func Merge(billRead time.Time, projects ...[]Day) []Day {
 	at := make(map[int64]int)
 	var out []Day
@@ -72,11 +78,12 @@ func Merge(billRead time.Time, projects ...[]Day) []Day {
 			if !ok {
 				i = len(out)
 				at[d.Start.Unix()] = i
-				out = append(out, Day{Start: d.Start})
+				out = append(out, Day{Start: d.Start, merged: true})
 			}
 			sum := &out[i]
 			sum.Billed = sum.Billed.Add(d.Billed)
-			sum.Estimated = sum.Estimated.Add(d.spent(billRead))
+			sum.Estimated = sum.Estimated.Add(d.Estimated)
+			sum.unbilled = sum.unbilled.Add(d.Unbilled(billRead))
 			sum.HasBill = sum.HasBill || d.HasBill
 			sum.HasEstimate = sum.HasEstimate || d.HasEstimate
 		}

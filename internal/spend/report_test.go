@@ -1,0 +1,247 @@
+package spend_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/pricing"
+	"github.com/openai-exporter/openai_exporter/internal/spend"
+)
+
+// A page is a view that a test writes.
+type page struct{ view *ledger.View }
+
+func (p *page) View() *ledger.View { return p.view }
+
+var (
+	now      = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	midnight = now.Truncate(24 * time.Hour)
+)
+
+func daysAgo(n int) time.Time { return midnight.AddDate(0, 0, -n) }
+
+func amount(t *testing.T, s string) decimal.Fixed {
+	t.Helper()
+	f, err := decimal.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func find(t *testing.T, name string) *api.Endpoint {
+	t.Helper()
+	e, ok := api.Find(name)
+	if !ok {
+		t.Fatalf("no endpoint %s", name)
+	}
+	return e
+}
+
+// labels are written project,item,unit; one that is empty is absent.
+func labels(names, values string) (out []ledger.Label) {
+	parts := strings.Split(values, "|")
+	for i, name := range strings.Fields(names) {
+		if parts[i] != "" {
+			out = append(out, ledger.Label{Name: name, Value: parts[i]})
+		}
+	}
+	return out
+}
+
+// billed is a day of the bill: amounts by project|item, quantities by item|unit.
+func billed(t *testing.T, day time.Time, usd, quantities map[string]string) ledger.Day {
+	t.Helper()
+	d := ledger.Day{Start: day}
+	for k, v := range usd {
+		d.Rows = append(d.Rows, ledger.Row{Labels: labels("project_id line_item", k), Measures: []int{0}, Values: []decimal.Fixed{amount(t, v)}})
+	}
+	for k, v := range quantities {
+		d.Rows = append(d.Rows, ledger.Row{Labels: labels("line_item unit", k), Measures: []int{1}, Values: []decimal.Fixed{amount(t, v)}})
+	}
+	return d
+}
+
+func estimated(t *testing.T, day time.Time, hours int, usd map[string]string) ledger.Estimate {
+	t.Helper()
+	e := ledger.Estimate{Start: day, Hours: hours, ByProject: map[string]decimal.Fixed{}}
+	for project, v := range usd {
+		e.ByProject[project] = amount(t, v)
+	}
+	return e
+}
+
+// organization is one with a bill and one endpoint, read just now.
+func organization(t *testing.T, days []ledger.Day, estimates ...ledger.Estimate) *page {
+	t.Helper()
+	return &page{&ledger.View{
+		Organizations: []ledger.OrganizationView{{Name: "acme"}},
+		Feeds: []*ledger.FeedView{
+			{Organization: "acme", Endpoint: find(t, api.Costs), ReadAt: now, Days: days},
+			{Organization: "acme", Endpoint: find(t, "completions"), ReadAt: now, Estimates: estimates},
+		},
+	}}
+}
+
+func report(p *page, s spend.Settings) spend.Organization {
+	books := spend.New(p)
+	books.Configure(s)
+	return books.Report(p.view, now)[0]
+}
+
+// three spells spent, billed and unbilled.
+func three(b spend.Budgeted) string {
+	return b.Name + " " + b.Spend.Spent().String() + " = " + b.Spend.Billed.String() + " + " + b.Spend.Unbilled.String()
+}
+
+func TestWhatTheBillLacksIsEstimatedPerProjectAndDay(t *testing.T) {
+	p := organization(t,
+		[]ledger.Day{
+			billed(t, daysAgo(25), map[string]string{"a|x": "1000"}, nil), // last month
+			billed(t, daysAgo(2), map[string]string{"a|x": "10", "b|x": "10"}, nil),
+			billed(t, daysAgo(1), map[string]string{"a|x": "6", "b|x": "9", "|credit": "-3"}, nil),
+			billed(t, daysAgo(0), map[string]string{"a|x": "1"}, nil),
+		},
+		estimated(t, daysAgo(2), 24, map[string]string{"a": "14", "b": "8"}), // settled: the bill alone counts
+		estimated(t, daysAgo(1), 24, map[string]string{"a": "7", "b": "8"}),  // b was billed more than was estimated
+		estimated(t, daysAgo(0), 12, map[string]string{"a": "3", "c": "4"}),  // c is not on the bill yet
+	)
+	o := report(p, spend.Settings{Learn: true, Budgets: []spend.Budget{
+		{Name: "all", Organization: "acme", USD: 100},
+		{Name: "a", Organization: "acme", ProjectIDs: []string{"a"}, USD: 50},
+		{Name: "bc", Organization: "acme", ProjectIDs: []string{"b", "c", "unknown"}, USD: 50},
+		{Name: "elsewhere", Organization: "other", USD: 1},
+	}})
+	var got []string
+	for _, b := range o.Budgets {
+		got = append(got, three(b))
+	}
+	want := []string{"all 40 = 33 + 7", "a 20 = 17 + 3", "bc 23 = 19 + 4"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]spend.Ratio{{"a", 1.4}, {"b", 0.8}}, o.Ratios); d != "" {
+		t.Errorf("ratios of the newest settled day (-want +got):\n%s", d)
+	}
+}
+
+func TestADayThatUsageIsMissingOfIsNotCompared(t *testing.T) {
+	days := []ledger.Day{
+		billed(t, daysAgo(3), map[string]string{"a|x": "10", "dust|x": "0.009"}, nil),
+		billed(t, daysAgo(2), map[string]string{"a|x": "10"}, nil),
+		billed(t, daysAgo(1), map[string]string{"a|x": "6"}, nil),
+	}
+	p := organization(t, days,
+		estimated(t, daysAgo(3), 24, map[string]string{"a": "9", "dust": "1"}),
+		estimated(t, daysAgo(2), 23, map[string]string{"a": "5"}),
+		estimated(t, daysAgo(1), 23, map[string]string{"a": "60"}),
+	)
+	embeddings := &ledger.FeedView{Organization: "acme", Endpoint: find(t, "embeddings")}
+	p.view.Feeds = append(p.view.Feeds, embeddings) // the organization does not have it
+	o := report(p, spend.Settings{})
+	if d := cmp.Diff([]spend.Ratio{{"a", 0.9}}, o.Ratios); d != "" {
+		t.Errorf("ratios (-want +got):\n%s", d)
+	}
+	if !o.Month.Unbilled.IsZero() {
+		t.Errorf("%s is unbilled, though not all of that day's usage is known", o.Month.Unbilled)
+	}
+	// Once the organization has it, its hours count.
+	embeddings.ReadAt = now
+	embeddings.Estimates = []ledger.Estimate{estimated(t, daysAgo(3), 20, nil)}
+	if o := report(p, spend.Settings{}); len(o.Ratios) != 0 {
+		t.Errorf("ratios = %v, want none", o.Ratios)
+	}
+}
+
+func TestWithoutABillThereIsNoMonth(t *testing.T) {
+	p := organization(t, nil, estimated(t, daysAgo(0), 12, map[string]string{"a": "3"}))
+	p.view.Feeds[0].ReadAt = time.Time{}
+	o := report(p, spend.Settings{Budgets: []spend.Budget{{Name: "all", Organization: "acme", USD: 100}}})
+	if o.Billed || len(o.Budgets) != 1 || len(o.Ratios) != 0 {
+		t.Errorf("%+v", o)
+	}
+	p.view.Feeds = p.view.Feeds[1:] // costs are switched off
+	if o := report(p, spend.Settings{}); o.Billed || o.Sources[pricing.SourceBuiltin].IsZero() {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestPricesAreLearnedFromClosedDaysAndUnambiguousItems(t *testing.T) {
+	const input = "gpt-4o-2024-08-06, input"
+	p := organization(t, []ledger.Day{
+		billed(t, daysAgo(1),
+			map[string]string{"a|" + input: "1.5", "b|" + input: "0.5", "a|gpt-4o-2024-08-06, output": "4", "a|some new product": "1", "a|": "5"},
+			map[string]string{input + "|tokens": "1000000", "gpt-4o-2024-08-06, output|tokens": "100000", "gpt-4o-2024-08-06, output|characters": "5", "some new product|parsecs": "3"}),
+		billed(t, daysAgo(0), map[string]string{"a|" + input: "100"}, map[string]string{input + "|tokens": "1"}),
+	})
+	o := report(p, spend.Settings{Learn: true})
+	var got []string
+	for _, e := range o.Effective {
+		got = append(got, e.LineItem+"|"+e.Unit+" "+e.USD.String())
+	}
+	want := []string{input + "|tokens 0.000002", "some new product|parsecs 0.333333333333333333"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("effective prices (-want +got):\n%s", d)
+	}
+	if o.Unparsed != 1 {
+		t.Errorf("%d line items are not known, want the new product", o.Unparsed)
+	}
+	if at := o.Sources[pricing.SourceBill]; !at.Equal(midnight) {
+		t.Errorf("learned through %s, want %s", at, midnight)
+	}
+
+	completions := find(t, "completions")
+	row := make([]decimal.Fixed, len(completions.Measures))
+	for i, m := range completions.Measures {
+		if m.Name == "input_tokens" {
+			row[i] = decimal.FromInt(1_000_000)
+		}
+	}
+	price := func(s spend.Settings) string {
+		books := spend.New(p)
+		books.Configure(s)
+		usd, _ := books.Pricer("acme", completions)([]string{"model"}, labels("model", "gpt-4o-2024-08-06"), row)
+		return usd.String()
+	}
+	if got := price(spend.Settings{Learn: true}); got != "2" {
+		t.Errorf("a million tokens cost %s, want the 2 that the bill charged", got)
+	}
+	if got := price(spend.Settings{}); got != "2.5" {
+		t.Errorf("a million tokens cost %s, want the 2.5 of the built-in list", got)
+	}
+	list, err := pricing.ParseList([]byte(`[{"id":"openai","models":[{"id":"gpt-4o","match":{"starts_with":"gpt-4o"},"prices":{"input_mtok":7}}]}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := price(spend.Settings{File: list}); got != "7" {
+		t.Errorf("a million tokens cost %s, want the 7 of the file", got)
+	}
+}
+
+func TestNewBillsTeachNewPrices(t *testing.T) {
+	const input = "gpt-4o-2024-08-06, input"
+	day := func(usd string) []ledger.Day {
+		return []ledger.Day{billed(t, daysAgo(1), map[string]string{"a|" + input: usd}, map[string]string{input + "|tokens": "1000000"})}
+	}
+	p := organization(t, day("1"))
+	books := spend.New(p)
+	books.Configure(spend.Settings{Learn: true})
+	embeddings := find(t, "embeddings")
+	price := books.Pricer("acme", embeddings)
+	million := []decimal.Fixed{{}, decimal.FromInt(1_000_000)}
+	for _, want := range []string{"1", "3"} {
+		p.view = organization(t, day(want)).view
+		if usd, unpriced := price([]string{"model"}, labels("model", "gpt-4o-2024-08-06"), million); usd.String() != want || !unpriced.IsZero() {
+			t.Errorf("a million tokens cost %s, %s of them without a price; want %s", usd, unpriced, want)
+		}
+	}
+	if usd, unpriced := price([]string{"project_id"}, nil, million); !usd.IsZero() || unpriced != decimal.FromInt(1_000_000) {
+		t.Errorf("usage without its model costs %s, %s without a price", usd, unpriced)
+	}
+}
