@@ -25,7 +25,7 @@ type Dashboard struct {
 
 // All returns the dashboards by the name of their file.
 func All() map[string]*Dashboard {
-	return map[string]*Dashboard{"spend": spend(), "usage": usage(), "health": health()}
+	return map[string]*Dashboard{"budget": budget(), "spend": spend(), "usage": usage(), "health": health()}
 }
 
 // A link in the head of a dashboard leads to every dashboard that carries its tag, so that a new one needs no mention.

@@ -34,6 +34,8 @@ func startAll(t *testing.T, settings string) *prom {
 	if names {
 		settings = "    vector_stores: {bucket_width: 1h, interval: 5s}\n    code_interpreter_sessions: {bucket_width: 1h, interval: 2s}\n"
 	}
+	// Estimate and bill are compared on a day that both know as a whole, a day after its end.
+	begin := time.Now().UTC().Truncate(24 * time.Hour).Add(-48 * time.Hour)
 	organization := fmt.Sprintf("{api_key_file: key, base_url: %q, requests_per_minute: 6000, name: ", p.api+"/v1")
 	write(t, filepath.Join(dir, "key"), "sk-admin-dashboards\n")
 	write(t, filepath.Join(dir, "exporter.yml"), fmt.Sprintf(`
@@ -49,7 +51,12 @@ costs: {interval: 2s}
 names: {enabled: %t}
 limits: {enabled: false}
 counters: {start: %q, zero_hold: 0s}
-`, organization, organization, settings, names, time.Now().UTC().Add(-10*time.Hour).Format(time.RFC3339)))
+# The bill names all that the simulator serves; the list that is built in does not.
+pricing: {learn_from_costs: false}
+budgets:
+  - {name: everything, organization: acme, monthly_usd: 100000}
+  - {name: everything, organization: beta, monthly_usd: 1000}
+`, organization, organization, settings, names, begin.Format(time.RFC3339)))
 	start(t, "exporter", binary, "--config.file="+filepath.Join(dir, "exporter.yml"), "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+target)
 
 	write(t, filepath.Join(dir, "prometheus.yml"), fmt.Sprintf(`
