@@ -98,6 +98,15 @@ type dayOf struct {
 	units map[string]sum
 }
 
+// apart says whether there are amounts that no quantity came with.
+func (d *dayOf) apart() bool {
+	paid := d.usd
+	for _, s := range d.units {
+		paid = paid.Sub(s.usd)
+	}
+	return !paid.IsZero()
+}
+
 // Learn makes prices of the bill of closed days. A price is the amount over the quantity of the newest days on which
 // there is a quantity. Usage that was free counts, since it makes the average cheaper; what is negative does not, since
 // it is a credit and no price. Long context is not told apart by usage, so it is a part of the price of its kind.
@@ -138,14 +147,16 @@ func Learn(charges []Charge) *Learned {
 			fits = fits && known
 			understood = understood && (fits || len(d.units) == 0)
 			for u, s := range d.units {
-				if byUnit[u] == nil {
-					byUnit[u] = days{}
-				}
 				if len(d.units) == 1 {
 					s.usd = d.usd
 				} else if fits {
 					// What was paid for several units is shared out by how much of it each is.
 					s.usd = d.usd.Mul(s.quantity.Mul(of(u)).Quo(total))
+				} else if d.apart() {
+					continue // Nobody can tell what was paid for which.
+				}
+				if byUnit[u] == nil {
+					byUnit[u] = days{}
 				}
 				byUnit[u][day] = s
 			}

@@ -41,8 +41,7 @@ type conditional struct {
 	table    table
 }
 
-// keys are the prices that a model may have, in US dollars for so many units. Those marked as own are not in the format
-// of genai-prices and follow its style.
+// keys are the prices that a model may have, in US dollars for so many units.
 var keys = map[string]struct {
 	slot slot
 	per  int64
@@ -51,21 +50,25 @@ var keys = map[string]struct {
 	"cache_write_mtok":      {slot{tokens, "", CacheWrite}, 1_000_000},
 	"cache_read_mtok":       {slot{tokens, "", CachedInput}, 1_000_000},
 	"output_mtok":           {slot{tokens, "", Output}, 1_000_000},
+	"input_text_mtok":       {slot{tokens, Text, Input}, 1_000_000},
+	"cache_text_read_mtok":  {slot{tokens, Text, CachedInput}, 1_000_000},
+	"output_text_mtok":      {slot{tokens, Text, Output}, 1_000_000},
 	"input_audio_mtok":      {slot{tokens, Audio, Input}, 1_000_000},
 	"cache_audio_read_mtok": {slot{tokens, Audio, CachedInput}, 1_000_000},
 	"output_audio_mtok":     {slot{tokens, Audio, Output}, 1_000_000},
-	// Own keys from here on.
+	"input_image_mtok":      {slot{tokens, Image, Input}, 1_000_000},
+	"cache_image_read_mtok": {slot{tokens, Image, CachedInput}, 1_000_000},
+	"output_image_mtok":     {slot{tokens, Image, Output}, 1_000_000},
+	"input_mchars":          {slot{unit: characters}, 1_000_000},
+	"input_audio_hours":     {slot{unit: audioSeconds}, 3600},
+	"web_searches_kcount":   {slot{unit: webSearchCalls}, 1000},
+
+	// Genai-prices has no keys for these. The names follow its style.
 	"cache_write_30m_mtok":             {slot{tokens, "", CacheWrite30m}, 1_000_000},
 	"cache_write_12h_mtok":             {slot{tokens, "", CacheWrite12h}, 1_000_000},
-	"input_image_mtok":                 {slot{tokens, Image, Input}, 1_000_000},
-	"cache_image_read_mtok":            {slot{tokens, Image, CachedInput}, 1_000_000},
-	"output_image_mtok":                {slot{tokens, Image, Output}, 1_000_000},
 	"images_kcount":                    {slot{unit: images}, 1000},
-	"characters_mcount":                {slot{unit: characters}, 1_000_000},
-	"audio_minutes_kcount":             {slot{unit: audioSeconds}, 60 * 1000},
 	"code_interpreter_sessions_kcount": {slot{unit: sessions}, 1000},
-	"file_search_calls_kcount":         {slot{unit: fileSearchCalls}, 1000},
-	"web_search_calls_kcount":          {slot{unit: webSearchCalls}, 1000},
+	"file_searches_kcount":             {slot{unit: fileSearchCalls}, 1000},
 }
 
 // Load reads a list from a file. The error is one line that says what is wrong, where, and what would be right.

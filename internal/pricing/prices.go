@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -272,14 +273,27 @@ func (p *Prices) sources(w what) sources {
 		}
 	}
 	if billedByTokens(w.model) {
-		// An image's tokens never cost what text does, so a list that has no price for them has none.
-		for i, l := range s.lists {
-			if l.table != nil && !l.table.split {
-				s.lists[i].table = &table{prices: l.table.prices, split: true}
-			}
+		for i := range s.lists {
+			s.lists[i].table = s.lists[i].table.ofImages()
 		}
 	}
 	return s
+}
+
+// ofImages is the table of a model that makes images. An image's tokens never cost what text does, so a list that has no
+// price for any of them has none. One that knows what images cost to put in, and has one price for what comes out, means
+// images by that.
+func (t *table) ofImages() *table {
+	if t == nil {
+		return nil
+	}
+	out := &table{split: true, prices: maps.Clone(t.prices)}
+	_, aware := t.prices[slot{tokens, Image, Input}]
+	_, said := t.prices[partSlots[partOutImage]]
+	if usd, ok := t.prices[slot{tokens, "", Output}]; ok && aware && !said {
+		out.set(partSlots[partOutImage], usd)
+	}
+	return out
 }
 
 // tokens prices a kind of token: as the bill did in this tier, else as it did in the standard tier times what the tier

@@ -109,8 +109,7 @@ func TestUsageWithoutABillCostsWhatTheBuiltinListSays(t *testing.T) {
 		// The list has no price for what this model hears from the cache.
 		{"completions", model("gpt-audio-mini"), used{"input_tokens": 2 * million, "input_cached_tokens": 7, "input_cached_audio_tokens": 7}, "1.1999958", 7, ""},
 		{"completions", model("gpt-image-1-2025-04-23"), used{"input_tokens": 4 * million, "input_image_tokens": million, "input_cached_tokens": 2 * million, "input_cached_text_tokens": million, "input_cached_image_tokens": million, "output_tokens": million, "output_image_tokens": million}, "58.75", 0, "builtin"},
-		// What an image takes is never taken for text.
-		{"completions", model("gpt-image-2"), used{"input_tokens": 2 * million, "input_image_tokens": 5, "output_tokens": million, "output_image_tokens": million}, "39.999975", 5, "builtin"},
+		{"completions", model("gpt-image-2"), used{"input_tokens": 2 * million, "input_image_tokens": million, "output_tokens": million, "output_image_tokens": million}, "43", 0, "builtin"},
 		{"completions", model("gpt-5.4"), used{"input_tokens": million, "input_image_tokens": million}, "2.5", 0, ""},
 
 		{"completions", model("o3"), used{"input_tokens": million}, "2", 0, "builtin"},
@@ -169,9 +168,9 @@ func TestPartsOfTheInputNeverAddUpToMoreThanItsWhole(t *testing.T) {
 func TestAFileGoesBeforeTheBuiltinListAndTheBillBeforeBoth(t *testing.T) {
 	file := parseList(t, models(
 		`{"id": "gpt-5.4", "match": {"equals": "gpt-5.4"}, "prices": {"input_mtok": 1, "output_mtok": null}}`,
-		`{"id": "whisper-1", "match": {"equals": "whisper-1"}, "prices": {"audio_minutes_kcount": 60}}`,
-		`{"id": "calls", "match": {"equals": "web search tool calls"}, "prices": {"web_search_calls_kcount": 5}}`,
-		`{"id": "by model", "match": {"equals": "gpt-5.6-sol"}, "prices": {"web_search_calls_kcount": 7, "cache_write_12h_mtok": 9}}`,
+		`{"id": "whisper-1", "match": {"equals": "whisper-1"}, "prices": {"input_audio_hours": 3.6}}`,
+		`{"id": "calls", "match": {"equals": "web search tool calls"}, "prices": {"web_searches_kcount": 5}}`,
+		`{"id": "by model", "match": {"equals": "gpt-5.6-sol"}, "prices": {"web_searches_kcount": 7, "cache_write_12h_mtok": 9}}`,
 		`{"id": "sessions", "match": {"equals": "code interpreter sessions"}, "prices": {"code_interpreter_sessions_kcount": 1}}`,
 	))
 	learned := pricing.Learn([]pricing.Charge{
@@ -193,6 +192,25 @@ func TestAFileGoesBeforeTheBuiltinListAndTheBillBeforeBoth(t *testing.T) {
 	}
 	if got, want := p.String(), "bill of 2026-11-21T00:00:00Z, builtin of 2026-08-21T00:00:00Z"; got != want {
 		t.Errorf("the prices are %q, want %q", got, want)
+	}
+}
+
+func TestTokensOfImagesAreNotTakenForText(t *testing.T) {
+	file := parseList(t, models(
+		`{"id": "text only", "match": {"equals": "gpt-image-8"}, "prices": {"input_mtok": 5, "output_mtok": 10}}`,
+		`{"id": "one output", "match": {"equals": "gpt-image-9"}, "prices": {"input_mtok": 5, "input_image_mtok": 8, "output_mtok": 30}}`,
+		`{"id": "sees", "match": {"equals": "gpt-9"}, "prices": {"input_mtok": 5, "output_mtok": 30}}`,
+		`{"id": "hears", "match": {"equals": "gpt-9-audio"}, "prices": {"input_text_mtok": 5, "input_audio_mtok": 8, "output_text_mtok": 30}}`,
+	))
+	p := pricing.New(pricing.Options{File: file, At: now})
+	for _, s := range []sale{
+		{"completions", model("gpt-image-8"), used{"input_tokens": million, "input_image_tokens": 7, "output_tokens": 9, "output_image_tokens": 9}, "4.999965", 16, ""},
+		{"completions", model("gpt-image-9"), used{"input_tokens": 2 * million, "input_image_tokens": million, "output_tokens": million, "output_image_tokens": million}, "43", 0, "file"},
+		{"completions", model("gpt-9"), used{"input_tokens": 2 * million, "input_image_tokens": million}, "10", 0, "file"},
+		{"completions", model("gpt-9-audio"), used{"input_tokens": 2 * million, "input_audio_tokens": million, "output_tokens": million}, "43", 0, "file"},
+		{"completions", model("gpt-9-audio"), used{"output_tokens": 5, "output_audio_tokens": 4}, "0.00003", 4, "file"},
+	} {
+		s.check(t, p)
 	}
 }
 

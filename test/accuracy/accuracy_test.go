@@ -4,17 +4,15 @@ package main
 
 import (
 	"testing"
+
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
 // TestCountersEqualTheAPIAfterEverythingAtOnce is the promise of the README, on the real binary: late data,
 // restatements, a third of the answers faulty, SIGKILLs and a downtime, and in the end every counter equals what the
 // API says, to the last token and to a billionth of a dollar.
 func TestCountersEqualTheAPIAfterEverythingAtOnce(t *testing.T) {
-	binary, err := build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := measure(t.Context(), binary, hostile, 7)
+	r, err := measure(t.Context(), process.Build(t), hostile, 7)
 	if err != nil {
 		t.Fatal(err)
 	}

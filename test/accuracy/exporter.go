@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
-	"os/exec"
 	"regexp"
-	"strings"
 	"syscall"
 	"time"
 
@@ -17,87 +13,72 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
 // An exporter is the real binary in a process of its own.
 type exporter struct {
 	binary  string
+	dir     string
 	args    []string
-	process *exec.Cmd
+	program *process.Program
 	address string
-	ended   chan struct{}
-	said    []string // the last lines of its log, for when something goes wrong
 }
 
 var listening = regexp.MustCompile(`msg=Listening.* address=(\S+)`)
 
 // start starts the process and waits until it listens.
 func (e *exporter) start(ctx context.Context) error {
-	e.process = exec.CommandContext(ctx, e.binary, append([]string{"--web.listen-address=127.0.0.1:0"}, e.args...)...)
-	stderr, err := e.process.StderrPipe()
+	p, err := process.Launch(e.dir, e.binary, append([]string{"--web.listen-address=127.0.0.1:0"}, e.args...)...)
 	if err != nil {
 		return err
 	}
-	if err := e.process.Start(); err != nil {
-		return err
-	}
-	address := make(chan string, 1)
-	e.ended = make(chan struct{})
-	e.said = nil
-	go func(p *exec.Cmd, ended chan struct{}) {
-		defer close(ended)
-		lines := bufio.NewScanner(stderr)
-		for lines.Scan() {
-			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
-				address <- m[1]
-			}
-			if e.said = append(e.said, lines.Text()); len(e.said) > 20 {
-				e.said = e.said[1:]
-			}
+	e.program = p
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if m := listening.FindStringSubmatch(e.program.Output()); m != nil {
+			e.address = m[1]
+			return nil
 		}
-		_ = p.Wait() // It was killed, or its last lines say why it ended.
-	}(e.process, e.ended)
-	select {
-	case e.address = <-address:
-		return nil
-	case <-e.ended:
-		return fmt.Errorf("the exporter ended: %s", strings.Join(e.said, "\n"))
-	case <-time.After(patience):
-		e.kill()
-		return errors.New("the exporter does not listen")
+		select {
+		case <-ticker.C:
+		case <-e.program.Done():
+			return fmt.Errorf("the exporter ended: %s", e.said())
+		case <-ctx.Done():
+			e.kill()
+			return fmt.Errorf("the exporter does not listen: %w", ctx.Err())
+		}
 	}
 }
 
+// said is the end of its log, for when something goes wrong.
+func (e *exporter) said() string { return process.Tail(e.program.Output(), 4000) }
+
 // kill ends the process with SIGKILL: it gets no chance to tidy up.
-func (e *exporter) kill() {
-	_ = e.process.Process.Kill() // An error means that it has ended already.
-	<-e.ended
-}
+func (e *exporter) kill() { e.program.Kill() }
 
 // sleep stops the process wherever it is, and lets it go on after something has happened.
 func (e *exporter) sleep(meanwhile func()) error {
-	if err := e.process.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := e.program.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
 	meanwhile()
-	return e.process.Process.Signal(syscall.SIGCONT)
+	return e.program.Signal(syscall.SIGCONT)
 }
 
 // metrics are the families of a scrape.
 type metrics map[string]*dto.MetricFamily
 
 func (e *exporter) scrape(ctx context.Context) (metrics, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.address+"/metrics", nil)
+	body, err := process.Get(ctx, "http://"+e.address+"/metrics")
 	if err != nil {
 		return nil, err
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	return parser.TextToMetricFamilies(resp.Body)
+	return parser.TextToMetricFamilies(bytes.NewReader(body))
 }
 
 // sum adds up the series of a counter or gauge that have the labels, given as name, value, name, value.
@@ -133,7 +114,7 @@ func (e *exporter) until(ctx context.Context, holds func(metrics) (bool, string)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("gave up after %s: %s; the log ends with:\n%s", patience, waitsFor, strings.Join(e.said, "\n"))
+			return fmt.Errorf("gave up after %s: %s; the log ends with:\n%s", patience, waitsFor, e.said())
 		case <-ticker.C:
 		}
 	}

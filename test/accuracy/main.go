@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"sync"
 	"text/tabwriter"
+
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
 func main() {
@@ -38,7 +38,7 @@ func run(ctx context.Context, w io.Writer, only string, parallel int, seed uint6
 		return false, err
 	}
 	defer os.RemoveAll(dir)
-	binary, err := build(ctx, dir)
+	binary, err := process.Compile(ctx, dir)
 	if err != nil {
 		return false, err
 	}
@@ -58,16 +58,6 @@ func run(ctx context.Context, w io.Writer, only string, parallel int, seed uint6
 	}
 	all.Wait()
 	return report(w, results, failures), nil
-}
-
-// build makes the binary that is measured.
-func build(ctx context.Context, dir string) (string, error) {
-	binary := filepath.Join(dir, "openai_exporter")
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/openai-exporter/openai_exporter").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build the exporter: %w: %s", err, out)
-	}
-	return binary, nil
 }
 
 // report prints the table of docs/accuracy.md.

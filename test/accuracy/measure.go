@@ -119,7 +119,7 @@ func measure(ctx context.Context, binary string, c condition, seed uint64) (resu
 	); err != nil {
 		return result{}, err
 	}
-	e := &exporter{binary: binary, args: []string{"--config.file=" + file, "--storage.path=" + filepath.Join(dir, "data")}}
+	e := &exporter{binary: binary, dir: dir, args: []string{"--config.file=" + file, "--storage.path=" + filepath.Join(dir, "data")}}
 	if err := e.start(ctx); err != nil {
 		return result{}, err
 	}

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
 // The keys are long and odd, so that they are found wherever they might leak.
@@ -29,13 +31,15 @@ const (
 	wrongKey = "sk-admin-browser-d83b5a2210-wrong"
 )
 
+const root = "../.."
+
 // simulate serves a simulated API that accepts adminKey alone.
-func simulate(t *testing.T, binary string) (p *program, address string) {
+func simulate(t *testing.T, binary string) (p *process.Program, address string) {
 	t.Helper()
-	address = freeAddress(t)
-	p = start(t, binary, "simulate", "--listen-address="+address, "--admin-key="+adminKey)
-	eventually(t, 10*time.Second, "the simulator answers", func() error {
-		_, err := get(t.Context(), "http://"+address+"/_simulator/now")
+	address = process.FreeAddress(t)
+	p = process.Start(t, binary, "simulate", "--listen-address="+address, "--admin-key="+adminKey)
+	process.Eventually(t, 10*time.Second, "the simulator answers", func() error {
+		_, err := process.Get(t.Context(), "http://"+address+"/_simulator/now")
 		return err
 	})
 	return p, address
@@ -55,9 +59,9 @@ func serve(t *testing.T, binary string, accounts ...account) string {
 	config.WriteString("usage: {interval: 1s}\ncosts: {interval: 1s}\ncounters: {start: today}\n")
 	dir := t.TempDir()
 	file := filepath.Join(dir, "openai_exporter.yml")
-	write(t, file, config.String())
-	address := freeAddress(t)
-	start(t, binary, "--config.file="+file, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+	process.WriteFile(t, file, config.String())
+	address := process.FreeAddress(t)
+	process.Start(t, binary, "--config.file="+file, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
 	return "http://" + address + "/"
 }
 
@@ -65,26 +69,26 @@ func serve(t *testing.T, binary string, accounts ...account) string {
 func becomes(t *testing.T, address, pattern string) {
 	t.Helper()
 	wanted := regexp.MustCompile(pattern)
-	eventually(t, 20*time.Second, pattern, func() error {
-		body, err := get(t.Context(), address)
-		if err == nil && !wanted.MatchString(body) {
-			err = errors.New("the page has " + title.FindString(body))
+	process.Eventually(t, 20*time.Second, pattern, func() error {
+		body, err := process.Get(t.Context(), address)
+		if err == nil && !wanted.Match(body) {
+			err = errors.New("the page has " + string(title.Find(body)))
 		}
 		return err
 	})
 }
 
 func TestTheStatusPageInABrowser(t *testing.T) {
-	binary := build(t)
+	binary := process.Build(t)
 	dir := t.TempDir()
 	key, wrong := filepath.Join(dir, "key"), filepath.Join(dir, "wrong")
-	write(t, key, adminKey+"\n")
-	write(t, wrong, wrongKey+"\n")
+	process.WriteFile(t, key, adminKey+"\n")
+	process.WriteFile(t, wrong, wrongKey+"\n")
 	_, api := simulate(t, binary)
 	doomed, doomedAPI := simulate(t, binary)
 	stopped, silentAPI := simulate(t, binary)
 	// Whoever connects to a stopped process waits for an answer.
-	if err := stopped.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := stopped.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 
@@ -141,7 +145,7 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 	}
 	// Everything was well before one of two APIs went away.
 	becomes(t, failing, states[0].page)
-	doomed.kill()
+	doomed.Kill()
 
 	lightGround, darkGround := grounds(t)
 	var mu sync.Mutex
@@ -187,7 +191,7 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 		t.Run("scripts are off when they should be", func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "script.html")
-			write(t, path, `<title>without</title><script>document.title = "with"</script>`)
+			process.WriteFile(t, path, `<title>without</title><script>document.title = "with"</script>`)
 			if dom := browse(t, "file://"+path, setting{noScripts: true}, "--dump-dom"); title.FindString(dom) != "<title>without</title>" {
 				t.Errorf("the browser ran a script: %s", dom)
 			}

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
 // chromium finds the browser by the variable that `make browser` sets, or on the PATH.
@@ -50,7 +52,7 @@ func browse(t *testing.T, address string, s setting, flags ...string) string {
 		if err := os.Mkdir(filepath.Join(profile, "Default"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		write(t, filepath.Join(profile, "Default", "Preferences"), `{"profile": {"default_content_setting_values": {"javascript": 2}}}`)
+		process.WriteFile(t, filepath.Join(profile, "Default", "Preferences"), `{"profile": {"default_content_setting_values": {"javascript": 2}}}`)
 	}
 	scheme := "--blink-settings=preferredColorScheme=1"
 	if s.dark {
@@ -166,7 +168,7 @@ func narrow(t *testing.T, documents map[string]string) map[string]look {
 		})
 	</script></body></html>`)
 	path := filepath.Join(t.TempDir(), "narrow.html")
-	write(t, path, page.String())
+	process.WriteFile(t, path, page.String())
 	found := result.FindStringSubmatch(browse(t, "file://"+path, setting{}, "--dump-dom"))
 	looks := make(map[string]look)
 	if found == nil {

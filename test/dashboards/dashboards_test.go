@@ -18,7 +18,10 @@ import (
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
+
+const root = "../.."
 
 // The parts of a dashboard that ask.
 type dashboard struct {
@@ -96,7 +99,7 @@ func (p *prom) ask(t *testing.T, d dashboard, expect bool) {
 			continue
 		}
 		var found []string
-		eventually(t, 30*time.Second, "variable "+v.Name+" has values", func() (err error) { // Names come after usage.
+		process.Eventually(t, 30*time.Second, "variable "+v.Name+" has values", func() (err error) { // Names come after usage.
 			found, err = p.values(t, interpolate(v.Definition, all), v.Regex, expect == mustAnswer)
 			return err
 		})
@@ -121,7 +124,7 @@ func (p *prom) ask(t *testing.T, d dashboard, expect bool) {
 			expr := interpolate(q.Expr, all)
 			n, err := p.points(t, expr, q.Instant)
 			if expect == mustAnswer && err == nil && n == 0 {
-				eventually(t, 30*time.Second, what+" has an answer", func() error {
+				process.Eventually(t, 30*time.Second, what+" has an answer", func() error {
 					if n, err = p.points(t, expr, q.Instant); err == nil && n == 0 {
 						return errors.New("empty: " + expr)
 					}

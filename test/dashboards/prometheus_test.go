@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
 // A prom is a running Prometheus, and the simulated API at the other end.
@@ -24,11 +25,11 @@ type prom struct{ url, api string }
 // usage.endpoints.
 func startAll(t *testing.T, settings string) *prom {
 	t.Helper()
-	binary := build(t)
-	api, target, dir := freeAddress(t), freeAddress(t), t.TempDir()
-	p := &prom{url: "http://" + freeAddress(t), api: "http://" + api}
-	start(t, "simulator", binary, "simulate", "--listen-address="+api, "--scale=20", "--lateness=minutes")
-	eventually(t, 30*time.Second, "the simulator answers", func() error { return p.control(t, "faults?profile=none") })
+	binary := process.Build(t)
+	api, target, dir := process.FreeAddress(t), process.FreeAddress(t), t.TempDir()
+	p := &prom{url: "http://" + process.FreeAddress(t), api: "http://" + api}
+	process.Start(t, binary, "simulate", "--listen-address="+api, "--scale=20", "--lateness=minutes")
+	process.Eventually(t, 30*time.Second, "the simulator answers", func() error { return p.control(t, "faults?profile=none") })
 
 	names := settings == "" // A test of some endpoints does without the look-ups, too.
 	if names {
@@ -37,8 +38,8 @@ func startAll(t *testing.T, settings string) *prom {
 	// Estimate and bill are compared on a day that both know as a whole, a day after its end.
 	begin := time.Now().UTC().Truncate(24 * time.Hour).Add(-48 * time.Hour)
 	organization := fmt.Sprintf("{api_key_file: key, base_url: %q, requests_per_minute: 6000, name: ", p.api+"/v1")
-	write(t, filepath.Join(dir, "key"), "sk-admin-dashboards\n")
-	write(t, filepath.Join(dir, "exporter.yml"), fmt.Sprintf(`
+	process.WriteFile(t, filepath.Join(dir, "key"), "sk-admin-dashboards\n")
+	process.WriteFile(t, filepath.Join(dir, "exporter.yml"), fmt.Sprintf(`
 organizations:
   - %sacme}
   - %sbeta}
@@ -57,15 +58,15 @@ budgets:
   - {name: everything, organization: acme, monthly_usd: 100000}
   - {name: everything, organization: beta, monthly_usd: 1000}
 `, organization, organization, settings, names, begin.Format(time.RFC3339)))
-	start(t, "exporter", binary, "--config.file="+filepath.Join(dir, "exporter.yml"), "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+target)
+	process.Start(t, binary, "--config.file="+filepath.Join(dir, "exporter.yml"), "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+target)
 
-	write(t, filepath.Join(dir, "prometheus.yml"), fmt.Sprintf(`
+	process.WriteFile(t, filepath.Join(dir, "prometheus.yml"), fmt.Sprintf(`
 global: {scrape_interval: 1s, scrape_timeout: 1s}
 scrape_configs:
   - job_name: openai
     static_configs: [{targets: [%q]}]
 `, target))
-	start(t, "prometheus", prometheus(t), "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "prometheus"), "--web.listen-address="+strings.TrimPrefix(p.url, "http://"))
+	process.Start(t, process.Tool(t, "PROMETHEUS", "prometheus"), "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "prometheus"), "--web.listen-address="+strings.TrimPrefix(p.url, "http://"))
 
 	p.seen(t, "Prometheus scrapes the exporter", `up{job="openai"} == 1`)
 	p.seen(t, "every endpoint is read", "count(openai_up) == sum(openai_up) and count(openai_up) == count(openai_endpoint_available)")
@@ -100,14 +101,14 @@ func (p *prom) trouble(t *testing.T) {
 
 func (p *prom) control(t *testing.T, path string) error {
 	t.Helper()
-	_, err := do(t.Context(), http.MethodPost, p.api+"/_simulator/"+path)
+	_, err := process.Post(t.Context(), p.api+"/_simulator/"+path)
 	return err
 }
 
 // seen waits until a query has an answer.
 func (p *prom) seen(t *testing.T, what, expr string) {
 	t.Helper()
-	eventually(t, 90*time.Second, what, func() error {
+	process.Eventually(t, 90*time.Second, what, func() error {
 		n, err := p.points(t, expr, true)
 		if err == nil && n == 0 {
 			err = errors.New("not seen yet")
@@ -198,7 +199,7 @@ func (p *prom) points(t *testing.T, expr string, instant bool) (int, error) {
 // get fails for a warning, too: Prometheus warns of a rate over a gauge, for example.
 func (p *prom) get(t *testing.T, path string, q url.Values, data any) error {
 	t.Helper()
-	body, err := do(t.Context(), http.MethodGet, p.url+path+"?"+q.Encode())
+	body, err := process.Get(t.Context(), p.url+path+"?"+q.Encode())
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/http"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -17,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
 const root = "../.."
@@ -28,18 +29,18 @@ const (
 )
 
 func TestPrometheusRecordsTheTruthAndAlertsArrive(t *testing.T) {
-	binary := build(t)
+	binary := process.Build(t)
 
-	simulator := fmt.Sprintf("http://127.0.0.1:%d", freePort(t))
-	start(t, "simulator", binary, "simulate",
+	simulator := "http://" + process.FreeAddress(t)
+	process.Start(t, binary, "simulate",
 		"--listen-address="+strings.TrimPrefix(simulator, "http://"), "--admin-key="+adminKey)
-	eventually(t, 30*time.Second, "the simulator answers", func() error {
-		_, err := do(t.Context(), http.MethodGet, simulator+"/_simulator/now")
+	process.Eventually(t, 30*time.Second, "the simulator answers", func() error {
+		_, err := process.Get(t.Context(), simulator+"/_simulator/now")
 		return err
 	})
 	control := func(path string) {
 		t.Helper()
-		if _, err := do(t.Context(), http.MethodPost, simulator+"/_simulator/"+path); err != nil {
+		if _, err := process.Post(t.Context(), simulator+"/_simulator/"+path); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -68,21 +69,21 @@ names: {enabled: false}
 limits: {enabled: false}
 counters: {start: %q, zero_hold: 2s}
 `, filepath.Join(dir, "key"), simulator, from.Format(time.RFC3339))
-	write(t, config, good)
-	write(t, filepath.Join(dir, "key"), adminKey+"\n")
+	process.WriteFile(t, config, good)
+	process.WriteFile(t, filepath.Join(dir, "key"), adminKey+"\n")
 
-	target := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	target := process.FreeAddress(t)
 	exporter := "http://" + target
 	args := []string{
 		"--config.file=" + config, "--storage.path=" + filepath.Join(dir, "data"),
 		"--web.listen-address=" + target, "--web.enable-lifecycle", "--log.level=debug",
 	}
-	first := start(t, "exporter", binary, args...)
+	first := process.Start(t, binary, args...)
 	ready := func() error {
-		_, err := do(t.Context(), http.MethodGet, exporter+"/-/ready")
+		_, err := process.Get(t.Context(), exporter+"/-/ready")
 		return err
 	}
-	eventually(t, 60*time.Second, "the exporter is ready", ready)
+	process.Eventually(t, 60*time.Second, "the exporter is ready", ready)
 
 	m := startMonitor(t, target, "proj_without_alerts")
 	up := func() error {
@@ -92,29 +93,29 @@ counters: {start: %q, zero_hold: 2s}
 		}
 		return err
 	}
-	eventually(t, 30*time.Second, "Prometheus scrapes the exporter", up)
-	eventually(t, 30*time.Second, "every rule works on what is scraped", func() error { return m.rulesWork(t) })
+	process.Eventually(t, 30*time.Second, "Prometheus scrapes the exporter", up)
+	process.Eventually(t, 30*time.Second, "every rule works on what is scraped", func() error { return m.rulesWork(t) })
 
 	// A typo in the configuration.
-	write(t, config, strings.Replace(good, "lookback:", "lookbak:", 1))
-	if _, err := do(t.Context(), http.MethodPost, exporter+"/-/reload"); err == nil || !strings.Contains(err.Error(), "lookbak") {
+	process.WriteFile(t, config, strings.Replace(good, "lookback:", "lookbak:", 1))
+	if _, err := process.Post(t.Context(), exporter+"/-/reload"); err == nil || !strings.Contains(err.Error(), "lookbak") {
 		t.Fatalf("reload of a configuration with a typo gave %v, want an error that names it", err)
 	}
 	alert := func(name, status string) {
 		t.Helper()
-		eventually(t, 60*time.Second, name+" arrives as "+status, func() error { return m.webhook.is(name, status) })
+		process.Eventually(t, 60*time.Second, name+" arrives as "+status, func() error { return m.webhook.is(name, status) })
 	}
 	alert("OpenAIExporterReloadFailed", "firing")
-	write(t, config, good)
-	if _, err := do(t.Context(), http.MethodPost, exporter+"/-/reload"); err != nil {
+	process.WriteFile(t, config, good)
+	if _, err := process.Post(t.Context(), exporter+"/-/reload"); err != nil {
 		t.Fatal(err)
 	}
 	alert("OpenAIExporterReloadFailed", "resolved")
 
 	// A key that somebody revoked, and then a good one: nobody restarts anything.
-	write(t, filepath.Join(dir, "key"), revokedKey+"\n")
+	process.WriteFile(t, filepath.Join(dir, "key"), revokedKey+"\n")
 	alert("OpenAIKeyRejected", "firing")
-	write(t, filepath.Join(dir, "key"), adminKey+"\n")
+	process.WriteFile(t, filepath.Join(dir, "key"), adminKey+"\n")
 	alert("OpenAIKeyRejected", "resolved")
 
 	// A crash in the middle of whatever it was doing, and two hours of the API's time until somebody notices.
@@ -122,11 +123,11 @@ counters: {start: %q, zero_hold: 2s}
 	if err != nil {
 		t.Fatal(err)
 	}
-	first.end(t, syscall.SIGKILL)
+	first.End(t, syscall.SIGKILL)
 	control("advance?by=2h")
 	alert("OpenAIExporterDown", "firing")
-	second := start(t, "exporter", binary, args...)
-	eventually(t, 60*time.Second, "the exporter is ready after a crash", ready)
+	second := process.Start(t, binary, args...)
+	process.Eventually(t, 60*time.Second, "the exporter is ready after a crash", ready)
 	alert("OpenAIExporterDown", "resolved")
 
 	// The books are closed: no more traffic, no more faults.
@@ -141,7 +142,7 @@ counters: {start: %q, zero_hold: 2s}
 			t.Fatalf("the truth of %s went from %v to %v: nothing was there to be missed", name, b, w)
 		}
 	}
-	eventually(t, 60*time.Second, "the exporter shows the truth", func() error {
+	process.Eventually(t, 60*time.Second, "the exporter shows the truth", func() error {
 		got, err := exposed(t, exporter)
 		if err != nil {
 			return err
@@ -149,7 +150,7 @@ counters: {start: %q, zero_hold: 2s}
 		return equal(want, got)
 	})
 	for _, p := range []prometheus{m.prometheus, m.zeros} {
-		eventually(t, 30*time.Second, "Prometheus has recorded the truth", func() error {
+		process.Eventually(t, 30*time.Second, "Prometheus has recorded the truth", func() error {
 			got, err := p.recorded(t)
 			if err != nil {
 				return err
@@ -165,12 +166,12 @@ counters: {start: %q, zero_hold: 2s}
 	}
 	lint(t, exporter)
 
-	if code := second.end(t, syscall.SIGTERM); code != 0 {
+	if code := second.End(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code after SIGTERM is %d, want 0", code)
 	}
-	for _, p := range []*program{first, second} {
+	for _, p := range []*process.Program{first, second} {
 		for _, k := range []string{adminKey, revokedKey} {
-			if strings.Contains(p.output(), k) {
+			if strings.Contains(p.Output(), k) {
 				t.Errorf("the log holds the key %s", k)
 			}
 		}
@@ -210,11 +211,11 @@ func neverDown(t *testing.T, p prometheus) {
 // lint holds the scrape against the conventions that Prometheus' own tool knows.
 func lint(t *testing.T, exporter string) {
 	t.Helper()
-	body, err := do(t.Context(), http.MethodGet, exporter+"/metrics")
+	body, err := process.Get(t.Context(), exporter+"/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(tool(t, "PROMTOOL", "promtool"), "check", "metrics")
+	cmd := exec.Command(process.Tool(t, "PROMTOOL", "promtool"), "check", "metrics")
 	cmd.Stdin = bytes.NewReader(body)
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("promtool check metrics: %v\n%s", err, out)
@@ -230,15 +231,10 @@ func lint(t *testing.T, exporter string) {
 var flagName = regexp.MustCompile(`--(?:config|storage|web|log)\.[a-z.-]+[a-z]|--demo\b|--version\b`)
 
 func TestFlagsThatDocumentsNameExist(t *testing.T) {
-	binary := build(t)
-	p := start(t, "help", binary, "--help-long")
-	eventually(t, 10*time.Second, "the help is printed", func() error {
-		if p.running() {
-			return errors.New("still running")
-		}
-		return nil
-	})
-	help := p.output()
+	binary := process.Build(t)
+	p := process.Start(t, binary, "--help-long")
+	p.Wait(t)
+	help := p.Output()
 	for _, f := range []string{"README.md", "SECURITY.md", "docs/operations.md", "docs/configuration.md", "Dockerfile", "deploy/systemd/openai_exporter.service"} {
 		for _, name := range flagName.FindAllString(read(t, f), -1) {
 			if !strings.Contains(strings.ReplaceAll(help, "--[no-]", "--"), name) {

@@ -10,13 +10,15 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
 func TestWhatFollowsFromOneTroubleIsNotToldTwice(t *testing.T) {
-	m := &monitor{alertmanager: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)), webhook: startWebhook(t)}
+	m := &monitor{alertmanager: "http://" + process.FreeAddress(t), webhook: startWebhook(t)}
 	startAlertmanager(t, m, t.TempDir())
-	eventually(t, 60*time.Second, "Alertmanager is ready", func() error {
-		_, err := do(t.Context(), http.MethodGet, m.alertmanager+"/-/ready")
+	process.Eventually(t, 60*time.Second, "Alertmanager is ready", func() error {
+		_, err := process.Get(t.Context(), m.alertmanager+"/-/ready")
 		return err
 	})
 	type labels map[string]string
@@ -74,7 +76,7 @@ func TestWhatFollowsFromOneTroubleIsNotToldTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range cases {
-		eventually(t, 20*time.Second, fmt.Sprintf("%v is silenced: %v", c.labels, c.silenced), func() error {
+		process.Eventually(t, 20*time.Second, fmt.Sprintf("%v is silenced: %v", c.labels, c.silenced), func() error {
 			silenced, err := inhibited(t, m.alertmanager, c.labels)
 			if err == nil && silenced != c.silenced {
 				err = errors.New("it is not so")
@@ -109,7 +111,7 @@ func post(t *testing.T, url string, body any) error {
 // inhibited says whether Alertmanager holds an alert back, once it knows.
 func inhibited(t *testing.T, alertmanager string, labels map[string]string) (bool, error) {
 	t.Helper()
-	body, err := do(t.Context(), http.MethodGet, alertmanager+"/api/v2/alerts")
+	body, err := process.Get(t.Context(), alertmanager+"/api/v2/alerts")
 	if err != nil {
 		return false, err
 	}

@@ -6,14 +6,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
 // A monitor is a Prometheus and an Alertmanager, configured by the files that we hand to users.
@@ -34,7 +36,7 @@ type prometheus string
 func startMonitor(t *testing.T, target, project string) *monitor {
 	t.Helper()
 	m := &monitor{
-		alertmanager: fmt.Sprintf("http://127.0.0.1:%d", freePort(t)),
+		alertmanager: "http://" + process.FreeAddress(t),
 		webhook:      startWebhook(t),
 	}
 	dir := t.TempDir()
@@ -44,7 +46,7 @@ func startMonitor(t *testing.T, target, project string) *monitor {
 		text := read(t, "deploy/prometheus/rules", filepath.Base(path))
 		text = regexp.MustCompile(`(?m)^( +for): \S+`).ReplaceAllString(text, "$1: 2s")
 		text = regexp.MustCompile(`(?m)^    interval: \S+`).ReplaceAllLiteralString(text, "    interval: 1s")
-		write(t, filepath.Join(dir, filepath.Base(path)), text)
+		process.WriteFile(t, filepath.Join(dir, filepath.Base(path)), text)
 	}
 	config := read(t, "prometheus.yml.example")
 	config = replace(t, config, `scrape_interval: 30s`, "scrape_interval: 1s")
@@ -59,8 +61,8 @@ func startMonitor(t *testing.T, target, project string) *monitor {
 	m.zeros = startPrometheus(t, "prometheus with zeros", filepath.Join(dir, "zeros"), silent, "--enable-feature=created-timestamp-zero-ingestion")
 
 	for _, ready := range []string{m.alertmanager + "/-/ready", string(m.prometheus) + "/-/ready", string(m.zeros) + "/-/ready"} {
-		eventually(t, 60*time.Second, ready, func() error {
-			_, err := do(t.Context(), http.MethodGet, ready)
+		process.Eventually(t, 60*time.Second, ready, func() error {
+			_, err := process.Get(t.Context(), ready)
 			return err
 		})
 	}
@@ -69,9 +71,9 @@ func startMonitor(t *testing.T, target, project string) *monitor {
 
 func startPrometheus(t *testing.T, name, dir, config string, args ...string) prometheus {
 	t.Helper()
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	write(t, dir+".yml", config)
-	start(t, name, tool(t, "PROMETHEUS", "prometheus"), append(args,
+	address := process.FreeAddress(t)
+	process.WriteFile(t, dir+".yml", config)
+	process.Start(t, process.Tool(t, "PROMETHEUS", "prometheus"), append(args,
 		"--config.file="+dir+".yml", "--storage.tsdb.path="+dir, "--web.listen-address="+address)...)
 	return prometheus("http://" + address)
 }
@@ -89,12 +91,21 @@ func startAlertmanager(t *testing.T, m *monitor, dir string) {
 	config = replace(t, config, `templates/openai\.tmpl`, filepath.Join(dir, "openai.tmpl"))
 	config = replace(t, config, `group_wait: 30s`, `group_wait: 1s`)
 	config = replace(t, config, `group_interval: 5m`, `group_interval: 1s`)
-	write(t, filepath.Join(dir, "slack_url"), m.webhook.url+"slack\n")
-	write(t, filepath.Join(dir, "openai.tmpl"), read(t, "deploy/alertmanager/templates/openai.tmpl"))
-	write(t, filepath.Join(dir, "alertmanager.yml"), config)
-	start(t, "alertmanager", tool(t, "ALERTMANAGER", "alertmanager"),
+	process.WriteFile(t, filepath.Join(dir, "slack_url"), m.webhook.url+"slack\n")
+	process.WriteFile(t, filepath.Join(dir, "openai.tmpl"), read(t, "deploy/alertmanager/templates/openai.tmpl"))
+	process.WriteFile(t, filepath.Join(dir, "alertmanager.yml"), config)
+	process.Start(t, process.Tool(t, "ALERTMANAGER", "alertmanager"),
 		"--config.file="+filepath.Join(dir, "alertmanager.yml"), "--storage.path="+filepath.Join(dir, "alertmanager"),
 		"--web.listen-address="+strings.TrimPrefix(m.alertmanager, "http://"), "--cluster.listen-address=")
+}
+
+func read(t *testing.T, path ...string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(append([]string{root}, path...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // globbed are the users' files of a pattern; none is a mistake.
@@ -153,7 +164,7 @@ func (p prometheus) query(t *testing.T, expr string) ([]sample, error) {
 func (p prometheus) queryAt(t *testing.T, expr string, at time.Time) ([]sample, error) {
 	t.Helper()
 	q := url.Values{"limit": {"0"}, "query": {expr}, "time": {at.UTC().Format(time.RFC3339Nano)}}
-	body, err := do(t.Context(), http.MethodGet, string(p)+"/api/v1/query?"+q.Encode())
+	body, err := process.Get(t.Context(), string(p)+"/api/v1/query?"+q.Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +195,7 @@ func (p prometheus) value(t *testing.T, expr string) (float64, error) {
 // rulesWork returns an error until every rule was evaluated and none has failed.
 func (p prometheus) rulesWork(t *testing.T) error {
 	t.Helper()
-	body, err := do(t.Context(), http.MethodGet, string(p)+"/api/v1/rules")
+	body, err := process.Get(t.Context(), string(p)+"/api/v1/rules")
 	if err != nil {
 		return err
 	}

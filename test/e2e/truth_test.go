@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -22,6 +21,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
 // totals are the values of counters, by a spelling of metric and labels that is the same for all three sources.
@@ -94,7 +94,7 @@ func truth(t *testing.T, simulator string, from time.Time) (totals, error) {
 			"from":     {strconv.FormatInt(from.Unix(), 10)},
 			"to":       {strconv.FormatInt(time.Now().Add(24*time.Hour).Unix(), 10)},
 		}
-		body, err := do(t.Context(), http.MethodGet, simulator+"/_simulator/truth?"+q.Encode())
+		body, err := process.Get(t.Context(), simulator+"/_simulator/truth?"+q.Encode())
 		if err != nil {
 			return nil, err
 		}
@@ -105,10 +105,10 @@ func truth(t *testing.T, simulator string, from time.Time) (totals, error) {
 			} `json:"rows"`
 		}
 		if err := json.Unmarshal(body, &answer); err != nil {
-			return nil, fmt.Errorf("decode truth about %s: %w in %s", e.Name, err, tail(string(body), 300))
+			return nil, fmt.Errorf("decode truth about %s: %w in %s", e.Name, err, process.Tail(string(body), 300))
 		}
 		if len(answer.Rows) == 0 && (e.IsCosts() || e.Name == "completions") {
-			return nil, fmt.Errorf("no truth about %s in %s", e.Name, tail(string(body), 300))
+			return nil, fmt.Errorf("no truth about %s in %s", e.Name, process.Tail(string(body), 300))
 		}
 		for _, r := range answer.Rows {
 			for _, m := range e.Measures {
@@ -139,7 +139,7 @@ func truth(t *testing.T, simulator string, from time.Time) (totals, error) {
 // exposed reads the counters from the exporter itself.
 func exposed(t *testing.T, exporter string) (totals, error) {
 	t.Helper()
-	body, err := do(t.Context(), http.MethodGet, exporter+"/metrics")
+	body, err := process.Get(t.Context(), exporter+"/metrics")
 	if err != nil {
 		return nil, err
 	}

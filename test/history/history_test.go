@@ -24,6 +24,7 @@ import (
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
 const (
@@ -32,7 +33,7 @@ const (
 )
 
 func TestThePastAndThePresentMeetExactly(t *testing.T) {
-	binary := build(t)
+	binary := process.Build(t)
 	api := simulator.New(simulator.Options{Seed: 1, StringAmounts: true})
 	server := httptest.NewServer(api.Handler())
 	t.Cleanup(server.Close)
@@ -44,8 +45,8 @@ func TestThePastAndThePresentMeetExactly(t *testing.T) {
 	begin := liveCosts.Add(-days * day)
 	dir := t.TempDir()
 	config, key := filepath.Join(dir, "openai_exporter.yml"), filepath.Join(dir, "key")
-	write(t, key, "sk-admin-history-0123456789\n")
-	write(t, config, `
+	process.WriteFile(t, key, "sk-admin-history-0123456789\n")
+	process.WriteFile(t, config, fmt.Sprintf(`
 organizations:
   - name: acme
     api_key_file: %s
@@ -56,69 +57,63 @@ costs: {interval: 1s}
 names: {enabled: false}
 limits: {enabled: false}
 counters: {start: %q, zero_hold: 3s}
-`, key, server.URL, live.Format(time.RFC3339))
+`, key, server.URL, live.Format(time.RFC3339)))
 
 	// The first attempt is interrupted, the second one goes on.
 	output := filepath.Join(dir, "history.om")
 	args := []string{"backfill", "--config.file=" + config, "--start=" + begin.Format(time.DateOnly), "--output=" + output}
-	first := start(t, binary, append(args, "--requests-per-minute=600")...)
-	eventually(t, 30*time.Second, "something is read", func() error {
+	first := process.Start(t, binary, append(args, "--requests-per-minute=600")...)
+	process.Eventually(t, 30*time.Second, "something is read", func() error {
 		b, err := os.ReadFile(filepath.Join(output+".partial", "state.json"))
 		if err == nil && !regexp.MustCompile(`"done":[1-9]`).Match(b) {
 			err = fmt.Errorf("nothing is done")
 		}
 		return err
 	})
-	if err := first.cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	if code := first.wait(t); code != 1 || !strings.Contains(first.output(), "run the same command again to go on") {
+	if code := first.End(t, syscall.SIGINT); code != 1 || !strings.Contains(first.Output(), "run the same command again to go on") {
 		t.Fatalf("the interrupted backfill ended with %d", code)
 	}
-	if code := start(t, binary, args...).wait(t); code != 0 {
+	if code := process.Start(t, binary, args...).Wait(t); code != 0 {
 		t.Fatalf("the backfill ended with %d", code)
 	}
 
-	target := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	target := process.FreeAddress(t)
 	blocks := filepath.Join(dir, "prometheus")
-	promtool := exec.Command(tool(t, "PROMTOOL", "promtool"), "tsdb", "create-blocks-from", "--quiet", "--max-block-duration=162h",
+	promtool := exec.Command(process.Tool(t, "PROMTOOL", "promtool"), "tsdb", "create-blocks-from", "--quiet", "--max-block-duration=162h",
 		"openmetrics", "--label=job=openai", "--label=instance="+target, output, blocks)
 	if out, err := promtool.CombinedOutput(); err != nil {
 		t.Fatalf("promtool: %v\n%s", err, out)
 	}
 	prometheus := startPrometheus(t, dir, blocks, target)
-	exporter := start(t, binary, "--config.file="+config, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+target)
-	eventually(t, time.Minute, "the exporter is ready", func() error {
-		_, err := get(t.Context(), "http://"+target+"/-/ready")
+	exporter := process.Start(t, binary, "--config.file="+config, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+target)
+	process.Eventually(t, time.Minute, "the exporter is ready", func() error {
+		_, err := process.Get(t.Context(), "http://"+target+"/-/ready")
 		return err
 	})
 
 	t.Run("per-day sums by PromQL equal the truth", func(t *testing.T) { perDay(t, api, prometheus, begin, liveCosts) })
 
 	t.Run("verify finds every day equal", func(t *testing.T) {
-		p := start(t, binary, "verify", "--config.file="+config, "--prometheus.url="+prometheus, "--tolerance=0",
+		p := process.Start(t, binary, "verify", "--config.file="+config, "--prometheus.url="+prometheus, "--tolerance=0",
 			"--start="+begin.Format(time.DateOnly), "--end="+liveCosts.Format(time.DateOnly))
-		if code := p.wait(t); code != 0 || !strings.Contains(p.stdout.String(), "sums are equal") {
-			t.Errorf("verify ended with %d and said:\n%s", code, p.output())
+		if code := p.Wait(t); code != 0 || !strings.Contains(p.Stdout(), "sums are equal") {
+			t.Errorf("verify ended with %d and said:\n%s", code, p.Output())
 		}
 	})
 	t.Run("verify finds a day that is not there", func(t *testing.T) {
-		p := start(t, binary, "verify", "--config.file="+config, "--prometheus.url="+prometheus,
+		p := process.Start(t, binary, "verify", "--config.file="+config, "--prometheus.url="+prometheus,
 			"--start="+begin.Add(-day).Format(time.DateOnly), "--end="+begin.Add(day).Format(time.DateOnly))
-		if code := p.wait(t); code != 1 || !strings.Contains(p.output(), "-100.0000 %") || !strings.Contains(p.output(), "differ by more than 1 %") {
-			t.Errorf("verify ended with %d and said:\n%s", code, p.output())
+		if code := p.Wait(t); code != 1 || !strings.Contains(p.Output(), "-100.0000 %") || !strings.Contains(p.Output(), "differ by more than 1 %") {
+			t.Errorf("verify ended with %d and said:\n%s", code, p.Output())
 		}
 	})
 
 	// No more traffic: the books are closed.
 	api.SetEnd(api.Now())
 	t.Run("increase over the seam equals the truth", func(t *testing.T) {
-		eventually(t, 90*time.Second, "past and present add up to the truth", func() error { return seam(t, api, prometheus, begin, liveCosts) })
+		process.Eventually(t, 90*time.Second, "past and present add up to the truth", func() error { return seam(t, api, prometheus, begin, liveCosts) })
 	})
-	if err := exporter.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if code := exporter.wait(t); code != 0 {
+	if code := exporter.End(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("the exporter ended with %d", code)
 	}
 }
@@ -126,17 +121,17 @@ counters: {start: %q, zero_hold: 3s}
 func startPrometheus(t *testing.T, dir, data, target string) (url string) {
 	t.Helper()
 	config := filepath.Join(dir, "prometheus.yml")
-	write(t, config, `
+	process.WriteFile(t, config, fmt.Sprintf(`
 global: {scrape_interval: 1s, scrape_timeout: 1s}
 scrape_configs:
   - job_name: openai
     static_configs: [{targets: [%q]}]
-`, target)
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	start(t, tool(t, "PROMETHEUS", "prometheus"), "--config.file="+config, "--storage.tsdb.path="+data,
+`, target))
+	address := process.FreeAddress(t)
+	process.Start(t, process.Tool(t, "PROMETHEUS", "prometheus"), "--config.file="+config, "--storage.tsdb.path="+data,
 		"--storage.tsdb.retention.time=1y", "--web.listen-address="+address)
-	eventually(t, time.Minute, "Prometheus is ready", func() error {
-		_, err := get(t.Context(), "http://"+address+"/-/ready")
+	process.Eventually(t, time.Minute, "Prometheus is ready", func() error {
+		_, err := process.Get(t.Context(), "http://"+address+"/-/ready")
 		return err
 	})
 	return "http://" + address
@@ -161,7 +156,7 @@ func (s series) sample(i int) (at int64, v float64) {
 
 func query(t *testing.T, prometheus, path string, q url.Values) []series {
 	t.Helper()
-	body, err := get(t.Context(), prometheus+path+"?"+q.Encode())
+	body, err := process.Get(t.Context(), prometheus+path+"?"+q.Encode())
 	if err != nil {
 		t.Fatal(err)
 	}
