@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -312,12 +313,25 @@ func TestVersionAndHelpEndTheProgram(t *testing.T) {
 }
 
 func TestDemoServesUsageAndCostWithoutAKey(t *testing.T) {
+	began := time.Now().UTC()
 	p := serve(t, "--demo")
 	for _, name := range []string{"openai_usage_requests_total", "openai_usage_input_tokens_total", "openai_cost_usd_total"} {
 		eventually(t, name, func() bool { return p.sum(name, "") > 0 })
 	}
 	p.ready()
 	_, page := p.get("/")
+	// Right after midnight nothing has been billed of the day yet, so what is right depends on the time of day: it lies between
+	// what the API said when the demo began and what it says now, give or take what the API corrects meanwhile.
+	api := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(page)
+	for name, since := range map[string]func(time.Time) time.Time{
+		"openai_cost_today_usd":         func(now time.Time) time.Time { return now.Truncate(24 * time.Hour) },
+		"openai_cost_month_to_date_usd": func(now time.Time) time.Time { return time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC) },
+	} {
+		eventually(t, name, func() bool {
+			got, now := p.sum(name, ""), time.Now().UTC()
+			return got >= 0.99*billed(t, api, since(now), began) && got <= 1.01*billed(t, api, since(now), now)
+		})
+	}
 	if !strings.Contains(page, "demo") {
 		t.Error("the page does not name the organization")
 	}
@@ -328,6 +342,27 @@ func TestDemoServesUsageAndCostWithoutAKey(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "openai_exporter-demo-*")); len(left) > 0 {
 		t.Errorf("the demo left %s (%s)", left, dir)
 	}
+}
+
+// billed is what a simulated API says at a moment about all that was billed since another.
+func billed(t *testing.T, api string, since, asOf time.Time) float64 {
+	t.Helper()
+	code, body := request(t, http.MethodGet, fmt.Sprintf("%s/_simulator/truth?endpoint=costs&from=%d&asof=%d", api, since.Unix(), asOf.Unix()))
+	var answer struct {
+		Rows []struct {
+			Values struct {
+				USD float64 `json:"cost_usd,string"`
+			} `json:"values"`
+		} `json:"rows"`
+	}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || code != http.StatusOK {
+		t.Fatalf("the truth is %d %s: %v", code, body, err)
+	}
+	sum := 0.0
+	for _, r := range answer.Rows {
+		sum += r.Values.USD
+	}
+	return sum
 }
 
 func TestTheProgramCanRunTwiceAndGoesOnWhereItWas(t *testing.T) {
