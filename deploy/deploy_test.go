@@ -109,7 +109,6 @@ func alerts(t *testing.T) map[string]rule {
 var (
 	metricName    = regexp.MustCompile(`\bopenai_[a-z0-9_]+\b`)
 	documented    = regexp.MustCompile("(?m)^\\| `(openai_[a-z0-9_]+)`")
-	markdownLink  = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	quotedMetric  = regexp.MustCompile("`(openai_[a-z0-9_]+)[`{]")
 	queriedMetric = regexp.MustCompile("(?s)```promql\n(.*?)```")
 )
@@ -329,20 +328,6 @@ func TestInhibitionsAndDocumentsNameOnlyAlertsThatExist(t *testing.T) {
 		for _, m := range name.FindAllString(read(t, f), -1) {
 			if _, ok := all[m]; !ok {
 				t.Errorf("%s names the alert %s, which no rule has", f, m)
-			}
-		}
-	}
-}
-
-func TestDocumentsLinkOnlyToFilesThatExist(t *testing.T) {
-	for _, f := range glob(t, "*.md", "docs/*.md", "docs/runbooks/*.md") {
-		for _, m := range markdownLink.FindAllStringSubmatch(read(t, f), -1) {
-			target, _, _ := strings.Cut(m[1], "#")
-			if target == "" || strings.Contains(target, "://") {
-				continue
-			}
-			if _, err := os.Stat(filepath.Join(root, filepath.Dir(f), target)); err != nil {
-				t.Errorf("%s links to %s: %v", f, target, err)
 			}
 		}
 	}
