@@ -2,6 +2,7 @@ package official
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -83,16 +84,33 @@ func read(t *testing.T, client *openai.Client, e *api.Endpoint, width string, gr
 	}
 }
 
-// field is the field of a row that the client decodes a JSON field into.
+// ahead are fields that organizations get already and the client does not know yet.
+var ahead = []string{}
+
+// field is the field of a row that the client decodes a JSON field into. One that it does not know it keeps as it came.
 func field(t *testing.T, row reflect.Value, name string) reflect.Value {
 	t.Helper()
 	for i := range row.NumField() {
 		if tag, _, _ := strings.Cut(row.Type().Field(i).Tag.Get("json"), ","); tag == name {
+			if slices.Contains(ahead, name) {
+				t.Errorf("the client has caught up: it knows %s", name)
+			}
 			return row.Field(i)
 		}
 	}
-	t.Fatalf("%s has no field %s", row.Type(), name)
-	return reflect.Value{}
+	came, ok := row.Interface().(interface{ RawJSON() string })
+	if !ok || !slices.Contains(ahead, name) {
+		t.Fatalf("%s has no field %s", row.Type(), name)
+	}
+	values := map[string]json.RawMessage{}
+	v := 0.0
+	if err := json.Unmarshal([]byte(came.RawJSON()), &values); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(values[name], &v); err != nil {
+		t.Fatalf("%s is %q: %v", name, values[name], err)
+	}
+	return reflect.ValueOf(v)
 }
 
 // number is the value that the client made of a field.
