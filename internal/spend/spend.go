@@ -110,47 +110,25 @@ func (b *Books) Pricer(organization string, e *api.Endpoint) func(groupBy []stri
 	}
 }
 
-// charges are what the closed days of the bill say of each line item. A day's amount and quantity belong together only
-// where a line item has one unit; where it has several, nobody can tell what was paid for which.
+// charges are the rows of the closed days of the bill. The ledger keeps amounts by project and quantities by unit, so
+// that a line item's are in rows of their own.
 func charges(bill *ledger.FeedView) []pricing.Charge {
-	type item struct {
-		usd   decimal.Fixed
-		units map[string]decimal.Fixed
-	}
 	var out []pricing.Charge
 	for _, d := range bill.Days {
 		if d.Start.Add(24 * time.Hour).After(bill.ReadAt) {
 			continue
 		}
-		items := make(map[string]*item)
 		for _, r := range d.Rows {
-			name, unit := valueOf(r.Labels, "line_item"), valueOf(r.Labels, "unit")
-			if name == "" {
-				continue
-			}
-			it := items[name]
-			if it == nil {
-				it = &item{units: make(map[string]decimal.Fixed)}
-				items[name] = it
-			}
+			c := pricing.Charge{Day: d.Start, LineItem: valueOf(r.Labels, "line_item"), Unit: valueOf(r.Labels, "unit")}
 			for i, m := range r.Measures {
 				switch bill.Endpoint.Measures[m].Name {
 				case api.MeasureCost:
-					it.usd = it.usd.Add(r.Values[i])
+					c.USD = r.Values[i]
 				case api.MeasureCostQuantity:
-					if !r.Values[i].IsZero() {
-						it.units[unit] = it.units[unit].Add(r.Values[i])
-					}
+					c.Quantity = r.Values[i]
 				}
 			}
-		}
-		for name, it := range items {
-			if len(it.units) != 1 {
-				continue
-			}
-			for unit, quantity := range it.units {
-				out = append(out, pricing.Charge{Day: d.Start, LineItem: name, Unit: unit, USD: it.usd, Quantity: quantity})
-			}
+			out = append(out, c)
 		}
 	}
 	return out
