@@ -500,6 +500,37 @@ func TestARefusedDimensionIsDroppedAndThePollGoesOn(t *testing.T) {
 	})
 }
 
+func TestTheBillGoesOnWithoutAUserWhereTheAPIRefusesOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		until(time.Date(2026, 11, 10, 12, 0, 0, 0, time.UTC))
+		sim := simulator.New(simulator.Options{Seed: 3, RejectGroupBy: map[string][]string{"costs": {"user_id+project_id"}}})
+		seen := &witness{}
+		o := options(t, "costs")
+		o.GroupBy = []string{"project_id", "line_item", "api_key_id", "user_id"}
+		a := open(t, nil, o)
+		s := schedule(t, seen, fetcher.Organization{Name: "acme", Client: client(t, serve(t, sim.Handler()), seen), Endpoints: a.polled(t, 15*time.Minute)})
+		pass(time.Hour)
+		if st := status(t, s, "costs"); st.State != fetcher.StateOK {
+			t.Errorf("status: %+v", st)
+		}
+		v := a.ledger.View().Feeds[0]
+		if diff := cmp.Diff([]string{"project_id", "line_item", "api_key_id"}, v.GroupBy); diff != "" {
+			t.Errorf("grouping (-want +got):\n%s", diff)
+		}
+		keys := map[string]bool{}
+		for _, row := range v.Days[len(v.Days)-1].Rows {
+			for _, l := range row.Labels {
+				if l.Name == "api_key_id" {
+					keys[l.Value] = true
+				}
+			}
+		}
+		if len(keys) < 10 {
+			t.Errorf("%d keys are on the bill", len(keys))
+		}
+	})
+}
+
 func TestADimensionThatStaysEmptyIsNamedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := &witness{}
