@@ -329,7 +329,7 @@ func TestDemoServesUsageAndCostWithoutAKey(t *testing.T) {
 	} {
 		eventually(t, name, func() bool {
 			got, now := p.sum(name, ""), time.Now().UTC()
-			return got >= 0.99*billed(t, api, since(now), began) && got <= 1.01*billed(t, api, since(now), now)
+			return got >= 0.99*costTruth(t, api, since(now), began) && got <= 1.01*costTruth(t, api, since(now), now)
 		})
 	}
 	if !strings.Contains(page, "demo") {
@@ -344,8 +344,8 @@ func TestDemoServesUsageAndCostWithoutAKey(t *testing.T) {
 	}
 }
 
-// billed is what a simulated API says at a moment about all that was billed since another.
-func billed(t *testing.T, api string, since, asOf time.Time) float64 {
+// costTruth is what a simulated API says at a moment about all that was billed since another.
+func costTruth(t *testing.T, api string, since, asOf time.Time) float64 {
 	t.Helper()
 	code, body := request(t, http.MethodGet, fmt.Sprintf("%s/_simulator/truth?endpoint=costs&from=%d&asof=%d", api, since.Unix(), asOf.Unix()))
 	var answer struct {
