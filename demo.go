@@ -63,16 +63,21 @@ type demo struct {
 }
 
 // The demo's usage is late and restated as the real API's is, and its counters start a day back so that there is
-// something to see at once.
+// something to see at once. Completions are grouped by all that their price depends on. One budget will do, the other
+// will not.
 const demoConfig = `
 organizations:
   - name: demo
     api_key_file: %q
     base_url: http://%s/v1
     requests_per_minute: 6000
-usage: {interval: 5s}
+usage:
+  interval: 5s
+  endpoints: {completions: {group_by: [project_id, model, batch, service_tier]}}
 costs: {interval: 15s}
-budgets: [{name: everything, monthly_usd: 25000}]
+budgets:
+  - {name: company, monthly_usd: 40000}
+  - {name: research, project_ids: [%s], monthly_usd: 9000}
 counters: {start: %q, zero_hold: 0s}
 `
 
@@ -88,6 +93,12 @@ func startDemo(ctx context.Context, logger log.Logger) (*demo, error) {
 	o, err := simulator.Settings{ListenAddress: "127.0.0.1:0", Seed: 1, Lateness: "minutes", Restate: true}.ServeOptions()
 	if err != nil {
 		return nil, err
+	}
+	research := ""
+	for _, p := range simulator.New(o.Options).Projects() {
+		if p.Name == "Research" {
+			research = p.ID
+		}
 	}
 	listening := make(chan net.Addr, 1)
 	o.Listening = func(a net.Addr) { listening <- a }
@@ -112,7 +123,7 @@ func startDemo(ctx context.Context, logger log.Logger) (*demo, error) {
 		d.stop()
 		return nil, err
 	case a := <-listening:
-		text := fmt.Sprintf(demoConfig, keyFile, a, time.Now().Add(-24*time.Hour).UTC().Format(time.RFC3339))
+		text := fmt.Sprintf(demoConfig, keyFile, a, research, time.Now().Add(-24*time.Hour).UTC().Format(time.RFC3339))
 		d.load = func() (*config.Valid, error) { return config.Parse("", []byte(text)) }
 		return d, nil
 	}
