@@ -120,6 +120,21 @@ func TestAnAmountMayComeApartFromItsQuantity(t *testing.T) {
 	sale{"audio_transcriptions", model("whisper-1"), used{"audio_seconds": 600}, "0.06", 0, "bill"}.check(t, p)
 }
 
+func TestAnAmountForUnitsThatHaveNothingInCommonIsNoPriceOfEither(t *testing.T) {
+	l := pricing.Learn([]pricing.Charge{
+		charge(t, now, "gpt-5.4, input", "", "4", "0"),
+		charge(t, now, "gpt-5.4, input", "tokens", "0", "1000000"),
+		charge(t, now, "gpt-5.4, input", "images", "0", "10"),
+	})
+	if got := effective(l); len(got) > 0 {
+		t.Errorf("effective prices %v", got)
+	}
+	if diff := cmp.Diff([]string{"gpt-5.4, input"}, l.Unparsed()); diff != "" {
+		t.Errorf("not learned from (-want +got):\n%s", diff)
+	}
+	sale{"embeddings", model("gpt-5.4"), used{"input_tokens": million}, "2.5", 0, "builtin"}.check(t, pricing.New(pricing.Options{Learned: l, At: now}))
+}
+
 func TestTiersAreLearnedApartAndBlendedWhereUsageDoesNotTellThem(t *testing.T) {
 	l := pricing.Learn([]pricing.Charge{
 		charge(t, now, "gpt-5.4, input", "tokens", "2", "1000000"),
