@@ -170,6 +170,10 @@ e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) ## Run the real binary under kill
 browser: chromium ## Open the status page in a real browser, in every state; not a part of `make test`
 	@CHROMIUM='$(CHROMIUM)' $(GO) test -tags browser -count=1 -timeout 5m ./test/browser/...
 
+.PHONY: cookbook
+cookbook: $(PROMETHEUS) ## Ask the queries of docs/cookbook.md of a real Prometheus and write the answers there
+	@PROMETHEUS=$(PROMETHEUS) $(GO) test -tags e2e -count=1 ./test/cookbook -answers
+
 .PHONY: accuracy
 accuracy: ## Measure counted ÷ truth against a hostile API, condition by condition
 	@$(GO) run ./test/accuracy
