@@ -13,6 +13,7 @@ import (
 
 	"github.com/openai-exporter/openai_exporter/config"
 	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/pricing"
@@ -35,6 +36,8 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A budget is shown where the bill is, lest several replicas show it.
+	money.Budgets = slices.DeleteFunc(money.Budgets, func(b spend.Budget) bool { return !e.shard.Owns(b.Organization, api.Costs) })
 	var feeds []ledger.FeedOptions
 	for _, a := range p.assigned {
 		o := a.organization
