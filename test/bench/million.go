@@ -1,0 +1,407 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/collector"
+	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// A million series are this many label sets of completions, each of which has a counter per measure.
+const (
+	seriesOfAMillion = 1_000_000
+	lookback         = time.Hour
+	audited          = 72 * time.Hour
+	everyTenth       = 10 // an active label set has usage in every tenth minute of the lookback,
+	everyNinth       = 9  // and in every ninth hour of the audit's window
+	touched          = 10 // one label set in ten changes in the measured poll
+)
+
+// figures are what a stage found out, by name.
+type figures map[string]float64
+
+// million runs every stage in a process of its own, so that the memory of one is not that of another.
+func million(ctx context.Context, w io.Writer, dir string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	state := filepath.Join(dir, "million")
+	found := make(map[string]figures)
+	for _, name := range []string{"fill", "idle", "activate", "active", "serve"} {
+		cmd := exec.CommandContext(ctx, self, "-stage", name, "-dir", state)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return fmt.Errorf("stage %s: %w", name, err)
+		}
+		var f figures
+		if err := json.Unmarshal(out, &f); err != nil {
+			return fmt.Errorf("stage %s: %w", name, err)
+		}
+		found[name] = f
+	}
+	idle, active, serve := found["idle"], found["active"], found["serve"]
+	sets, n := idle["label_sets"], idle["series"]
+	t := newTable(fmt.Sprintf("A million series: %.0f label sets of completions with %.0f counters each, by project, user, key and model", sets, n/sets),
+		"", "all idle", "all active")
+	both := func(name string, spell func(figures) string) { t.row(name, spell(idle), spell(active)) }
+	both("Start: state opened and shown", func(f figures) string { return seconds(f["open"]) })
+	both("Memory at rest", func(f figures) string { return size(f["anonymous"]) })
+	both("… per label set", func(f figures) string { return fmt.Sprintf("%.0f B", f["anonymous"]/sets) })
+	both("… per series", func(f figures) string { return fmt.Sprintf("%.0f B", f["anonymous"]/n) })
+	both("Most memory until then", func(f figures) string { return size(f["peak"]) })
+	both("State on disk", func(f figures) string { return size(f["disk"]) })
+	t.row("A poll that touches a tenth: booked and on disk", "", seconds(active["book"]))
+	t.row("… written to disk", "", size(active["written"]))
+	t.row("A poll that changes nothing: booked", "", seconds(active["unchanged"]))
+	t.write(w)
+	t = newTable(fmt.Sprintf("A scrape of this million series over HTTP: %s, with gzip %s", size(serve["identity_bytes"]), size(serve["gzip_bytes"])),
+		"", "identity", "gzip")
+	t.row("The first after a poll", seconds(serve["identity_first"]), seconds(serve["gzip_first"]))
+	t.row("Every other", seconds(serve["identity"]), seconds(serve["gzip"]))
+	t.row("Memory with families and bytes kept", size(serve["identity_anonymous"]), size(serve["gzip_anonymous"]))
+	t.write(w)
+	return nil
+}
+
+func seconds(s float64) string {
+	if s < 1 {
+		return fmt.Sprintf("%.0f ms", 1000*s)
+	}
+	return fmt.Sprintf("%.1f s", s)
+}
+
+// An organization is a ledger of one, whose clock is the benchmark's.
+type organization struct {
+	ledger *ledger.Ledger
+	feed   *ledger.Feed
+	sets   int
+}
+
+var grouping = []string{"project_id", "user_id", "api_key_id", "model"}
+
+func open(dir string) (*organization, error) {
+	completions, _ := api.Find("completions")
+	o := &organization{sets: (seriesOfAMillion + len(completions.Measures) - 1) / len(completions.Measures)}
+	var err error
+	if o.ledger, err = ledger.Open(ledger.Options{Dir: dir}); err != nil {
+		return nil, err
+	}
+	feeds, err := o.ledger.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: 2 * o.sets}, []ledger.FeedOptions{{
+		Organization: "acme", Endpoint: completions, GroupBy: grouping, Width: api.Minute,
+		Lookback: lookback, AuditInterval: 15 * time.Minute, AuditWindow: audited,
+	}})
+	if err != nil {
+		return nil, err
+	}
+	o.feed = feeds[0]
+	return o, nil
+}
+
+// labelSet names label set i as the API would: forty projects, each with as many users, keys and models as it takes.
+func labelSet(i int) []string {
+	project := i % 40
+	user := i / 40 % 100
+	return []string{
+		fmt.Sprintf("proj_%024d", project), fmt.Sprintf("user-%024d", user), fmt.Sprintf("key_%016d", project*100+user),
+		fmt.Sprintf("gpt-5.%d-2026-08-07", i/4000),
+	}
+}
+
+// fill fills a read of a window. has says what label set i has in the bucket that starts at a time: nothing, or a
+// number that its values follow from.
+func (o *organization) fill(w ledger.Window, asOf time.Time, has func(i int, at time.Time) int64) *ledger.Read {
+	completions, _ := api.Find("completions")
+	r := ledger.NewRead(completions, grouping, w)
+	r.AsOf = asOf
+	end := w.To
+	if end.IsZero() {
+		end = asOf
+	}
+	values := make([]decimal.Fixed, len(completions.Measures))
+	for at := w.From; at.Before(end); at = at.Add(w.Width.Duration) {
+		r.Bucket(at)
+		for i := range o.sets {
+			n := has(i, at)
+			if n == 0 {
+				continue
+			}
+			for m := range 8 { // Text without audio and images, as most usage is.
+				values[m] = decimal.FromInt(n * int64(1+m*m*37))
+			}
+			r.Row(labelSet(i), values)
+		}
+	}
+	return r
+}
+
+// poll books what a poll and the audits that are due read.
+func (o *organization) poll(ctx context.Context, now time.Time, has, hourly func(i int, at time.Time) int64) error {
+	if err := o.feed.Book(ctx, o.fill(o.feed.PollWindow(now), now, has)); err != nil {
+		return err
+	}
+	for {
+		w, due := o.feed.AuditWindow(now)
+		if !due {
+			return nil
+		}
+		if err := o.feed.Book(ctx, o.fill(w, now, hourly)); err != nil {
+			return err
+		}
+	}
+}
+
+func nothing(int, time.Time) int64 { return 0 }
+
+// spread lets a label set have usage in every nth bucket.
+func spread(width time.Duration, n int64) func(i int, at time.Time) int64 {
+	return func(i int, at time.Time) int64 {
+		// Scattered over the state, as the usage of an organization is.
+		slot := at.Unix()/int64(width/time.Second) + int64(uint32(i)*2654435761>>8)
+		if slot%n != 0 {
+			return 0
+		}
+		return 1 + slot%97
+	}
+}
+
+// The label sets are first seen on a day and idle from then on, until they are active four days later.
+var (
+	born     = time.Date(2026, 11, 10, 12, 30, 20, 0, time.UTC)
+	measured = born.Add(96 * time.Hour)
+)
+
+func runStage(ctx context.Context, w io.Writer, name, dir string) error {
+	stages := map[string]func(context.Context, string) (figures, error){
+		"fill": fillState, "idle": restIdle, "activate": activate, "active": restActive, "serve": serve,
+	}
+	if stages[name] == nil {
+		return fmt.Errorf("there is no stage %q", name)
+	}
+	f, err := stages[name](ctx, dir)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(w).Encode(f)
+}
+
+// fillState makes a million idle series.
+func fillState(ctx context.Context, dir string) (figures, error) {
+	o, err := open(dir)
+	if err != nil {
+		return nil, err
+	}
+	minute := born.Truncate(time.Minute)
+	all := func(_ int, at time.Time) int64 {
+		if at.Equal(minute) {
+			return 1
+		}
+		return 0
+	}
+	for _, step := range []struct {
+		at  time.Time
+		has func(int, time.Time) int64
+	}{{born.Add(-time.Minute), nothing}, {born, all}, {measured.Add(-time.Minute), nothing}} {
+		if err := o.poll(ctx, step.at, step.has, nothing); err != nil {
+			return nil, err
+		}
+	}
+	return figures{}, o.ledger.Close()
+}
+
+// rest opens the state and says what that took, and what it holds when it is at rest.
+func rest(dir string) (*organization, figures, error) {
+	debug.FreeOSMemory()
+	before, err := resident()
+	if err != nil {
+		return nil, nil, err
+	}
+	begin := time.Now()
+	o, err := open(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := figures{"open": time.Since(begin).Seconds()}
+	for _, s := range o.ledger.View().Feeds[0].Series {
+		f["label_sets"]++
+		f["series"] += float64(len(s.Values))
+	}
+	debug.FreeOSMemory()
+	after, err := resident()
+	if err != nil {
+		return nil, nil, err
+	}
+	f["anonymous"] = after["RssAnon"] - before["RssAnon"]
+	f["peak"] = after["VmHWM"]
+	info, err := os.Stat(dir)
+	if err == nil && info.IsDir() {
+		f["disk"], err = bytesBelow(dir)
+	}
+	if f["series"] < seriesOfAMillion {
+		err = errors.Join(err, fmt.Errorf("there are only %.0f series", f["series"]))
+	}
+	return o, f, err
+}
+
+func bytesBelow(dir string) (float64, error) {
+	entries, err := os.ReadDir(dir)
+	total := 0.0
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return 0, err
+		}
+		total += float64(info.Size())
+	}
+	return total, err
+}
+
+func restIdle(_ context.Context, dir string) (figures, error) {
+	o, f, err := rest(dir)
+	if err != nil {
+		return nil, err
+	}
+	return f, o.ledger.Close()
+}
+
+func activate(ctx context.Context, dir string) (figures, error) {
+	o, err := open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.poll(ctx, measured, spread(time.Minute, everyTenth), spread(time.Hour, everyNinth)); err != nil {
+		return nil, err
+	}
+	return figures{}, o.ledger.Close()
+}
+
+func restActive(ctx context.Context, dir string) (figures, error) {
+	o, f, err := rest(dir)
+	if err != nil {
+		return nil, err
+	}
+	usual := spread(time.Minute, everyTenth)
+	w := o.feed.PollWindow(measured)
+	newest := measured.Truncate(time.Minute)
+	same := o.fill(w, measured, usual)
+	// Those that have usage in the newest minute are a tenth of all.
+	more := o.fill(w, measured, func(i int, at time.Time) int64 {
+		n := usual(i, at)
+		if at.Equal(newest) && n > 0 {
+			n += 1000
+		}
+		return n
+	})
+	begin := time.Now()
+	if err := o.feed.Book(ctx, same); err != nil {
+		return nil, err
+	}
+	f["unchanged"] = time.Since(begin).Seconds()
+	written, err := writtenBytes()
+	if err != nil {
+		return nil, err
+	}
+	begin = time.Now()
+	if err := o.feed.Book(ctx, more); err != nil {
+		return nil, err
+	}
+	f["book"] = time.Since(begin).Seconds()
+	after, err := writtenBytes()
+	if err != nil {
+		return nil, err
+	}
+	f["written"] = after - written
+	return f, o.ledger.Close()
+}
+
+// silent has no endpoints to tell of.
+type silent struct{}
+
+func (silent) Status() []fetcher.Status { return nil }
+
+func serve(ctx context.Context, dir string) (figures, error) {
+	o, f, err := rest(dir)
+	if err != nil {
+		return nil, err
+	}
+	srv := httptest.NewServer(collector.New(collector.Options{Views: o.ledger, Statuses: silent{}}).Handler())
+	defer srv.Close()
+	w := o.feed.PollWindow(measured)
+	for n, coding := range []string{"identity", "gzip"} {
+		// Every coding begins with a view of its own.
+		read := o.fill(w, measured, func(i int, at time.Time) int64 { return spread(time.Minute, everyTenth)(i, at) * int64(n+2) })
+		if err := o.feed.Book(ctx, read); err != nil {
+			return nil, err
+		}
+		debug.FreeOSMemory()
+		var times []cost
+		for range 1 + rounds {
+			begin := time.Now()
+			bytes, err := scrape(srv, coding)
+			if err != nil {
+				return nil, err
+			}
+			times = append(times, cost{time: time.Since(begin)})
+			f[coding+"_bytes"] = float64(bytes)
+		}
+		f[coding+"_first"] = times[0].time.Seconds()
+		f[coding] = median(times[1:], func(c cost) time.Duration { return c.time }).Seconds()
+		debug.FreeOSMemory()
+		now, err := resident()
+		if err != nil {
+			return nil, err
+		}
+		f[coding+"_anonymous"] = now["RssAnon"]
+	}
+	return f, o.ledger.Close()
+}
+
+// resident is what the kernel says of this process's memory, in bytes. RssAnon is without the pages of the state's
+// file, which the kernel takes back when it needs them.
+func resident() (map[string]float64, error) {
+	return kernel("/proc/self/status", 1<<10)
+}
+
+// writtenBytes is how much this process has had written to disk.
+func writtenBytes() (float64, error) {
+	m, err := kernel("/proc/self/io", 1)
+	return m["write_bytes"], err
+}
+
+func kernel(path string, unit float64) (map[string]float64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("memory can be measured on Linux alone: %w", err)
+	}
+	defer f.Close()
+	out := make(map[string]float64)
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		name, text, _ := strings.Cut(lines.Text(), ":")
+		fields := strings.Fields(text)
+		if len(fields) == 0 {
+			continue
+		}
+		if n, err := strconv.ParseFloat(fields[0], 64); err == nil {
+			out[name] = n * unit
+		}
+	}
+	return out, lines.Err()
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/simulator"
+)
+
+const (
+	scrapeEvery = 5 * time.Second
+	pollEvery   = 15 * time.Second
+	// What is measured: long enough for some polls and many scrapes.
+	watched = 2 * time.Minute
+)
+
+// withPrometheus lets the real exporter poll, and a real Prometheus scrape it, and asks Prometheus what it saw.
+func withPrometheus(ctx context.Context, w io.Writer, dir string) error {
+	binary, err := exec.LookPath(os.Getenv("PROMETHEUS"))
+	if err != nil {
+		return fmt.Errorf("set PROMETHEUS to a Prometheus, or use `make bench`: %w", err)
+	}
+	completions, _ := api.Find("completions")
+	sim := simulator.New(simulator.Options{Seed: 1, LabelSets: series / len(completions.Measures)})
+	upstream := httptest.NewServer(sim.Handler())
+	defer upstream.Close()
+
+	exporter, err := startExporter(ctx, dir, upstream.URL)
+	if err != nil {
+		return err
+	}
+	defer exporter.end()
+	// Prometheus comes when there is something to scrape.
+	if err := until(ctx, 2*time.Minute, func() error {
+		_, err := body(ctx, "http://"+exporter.address+"/-/ready")
+		return err
+	}); err != nil {
+		return errors.Join(err, exporter.failed())
+	}
+	prometheus, err := startPrometheus(ctx, binary, dir, exporter.address)
+	if err != nil {
+		return err
+	}
+	defer prometheus.end()
+	p := query{ctx, "http://" + prometheus.address}
+	// The first scrapes make everything for the first time, on both sides.
+	if err := until(ctx, time.Minute, func() error {
+		if n, err := p.number(`count_over_time(up[5m])`); err != nil || n < 3 {
+			return fmt.Errorf("%v scrapes: %w", n, err)
+		}
+		return nil
+	}); err != nil {
+		return errors.Join(err, prometheus.failed())
+	}
+	timer := time.NewTimer(watched)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+	}
+	over := fmt.Sprintf("[%ds]", int(watched.Seconds()))
+	t := newTable(fmt.Sprintf("Prometheus scrapes every %s while every endpoint is polled every %s, %s long", scrapeEvery, pollEvery, watched), "", "")
+	for _, r := range []struct {
+		name, query string
+		spell       func(float64) string
+	}{
+		{"Samples per scrape", `scrape_samples_scraped`, count},
+		{"Scrapes that failed", `count_over_time(up` + over + `) - sum_over_time(up` + over + `)`, count},
+		{"Polls in that time", `sum(increase(openai_exporter_polls_total` + over + `))`, count},
+		{"Scrape, as Prometheus sees it: median", `quantile_over_time(0.5, scrape_duration_seconds` + over + `)`, seconds},
+		{"Scrape, as Prometheus sees it: longest", `max_over_time(scrape_duration_seconds` + over + `)`, seconds},
+		{"CPU of the exporter, of one processor", `rate(process_cpu_seconds_total` + over + `)`, percent},
+		{"Memory of the exporter: most", `max_over_time(process_resident_memory_bytes` + over + `)`, size},
+	} {
+		v, err := p.number(r.query)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.query, errors.Join(err, exporter.failed()))
+		}
+		t.row(r.name, r.spell(v))
+	}
+	t.write(w)
+	return nil
+}
+
+func percent(f float64) string { return fmt.Sprintf("%.0f %%", 100*f) }
+
+// A program is a process that we started.
+type program struct {
+	process *exec.Cmd
+	address string
+	log     string // the file that takes what it says
+	ended   chan struct{}
+}
+
+func start(ctx context.Context, name, dir, binary, address string, args ...string) (*program, error) {
+	p := &program{process: exec.CommandContext(ctx, binary, args...), address: address, log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
+	out, err := os.Create(p.log)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	p.process.Stdout, p.process.Stderr = out, out
+	p.process.Dir = dir
+	// The surroundings must not decide what is measured.
+	p.process.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TZ=UTC", "OPENAI_ADMIN_KEY=sk-admin-benchmark"}
+	if err := p.process.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = p.process.Wait() // Its log says how it ended.
+	}()
+	return p, nil
+}
+
+// end ends the process and waits for it.
+func (p *program) end() {
+	_ = p.process.Process.Signal(syscall.SIGTERM) // An error means that it has ended already.
+	<-p.ended
+}
+
+// failed is an error with the end of what it said.
+func (p *program) failed() error {
+	const most = 2000
+	said, err := os.ReadFile(p.log)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%s said: %s", filepath.Base(p.log), said[max(0, len(said)-most):])
+}
+
+func startExporter(ctx context.Context, dir, upstream string) (*program, error) {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/openai-exporter/openai_exporter").Output()
+	if err != nil {
+		return nil, fmt.Errorf("find the exporter: %w", err)
+	}
+	binary := filepath.Join(dir, "openai_exporter")
+	build := exec.CommandContext(ctx, "go", "build", "-C", strings.TrimSpace(string(root)), "-trimpath", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the exporter: %w: %s", err, out)
+	}
+	config := fmt.Sprintf(`organizations:
+  - name: acme
+    base_url: %s/v1
+    api_key_env: OPENAI_ADMIN_KEY
+    requests_per_minute: 6000
+usage:
+  interval: %s
+counters:
+  zero_hold: 1s
+`, upstream, pollEvery)
+	path := filepath.Join(dir, "exporter.yml")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		return nil, err
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, "exporter", dir, binary, address,
+		"--config.file="+path, "--storage.path="+filepath.Join(dir, "exporter"), "--web.listen-address="+address)
+}
+
+func startPrometheus(ctx context.Context, binary, dir, target string) (*program, error) {
+	config := fmt.Sprintf(`global: {scrape_interval: %[1]s, scrape_timeout: %[1]s}
+scrape_configs:
+  - job_name: openai
+    scrape_protocols: [PrometheusProto, OpenMetricsText1.0.0, PrometheusText0.0.4]
+    static_configs: [{targets: [%[2]q]}]
+`, scrapeEvery, target)
+	path := filepath.Join(dir, "prometheus.yml")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		return nil, err
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, "prometheus", dir, binary, address,
+		"--config.file="+path, "--storage.tsdb.path="+filepath.Join(dir, "tsdb"), "--web.listen-address="+address)
+}
+
+// freeAddress is one that nothing listened on a moment ago.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// until asks five times a second until the check finds nothing wrong.
+func until(ctx context.Context, within time.Duration, check func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-again.C:
+		}
+	}
+}
+
+// A query asks a Prometheus.
+type query struct {
+	ctx context.Context
+	url string
+}
+
+// number is the value of an expression with one sample.
+func (q query) number(expression string) (float64, error) {
+	text, err := body(q.ctx, q.url+"/api/v1/query?query="+url.QueryEscape(expression))
+	if err != nil {
+		return 0, err
+	}
+	var answer struct {
+		Data struct {
+			Result []struct {
+				Value [2]any `json:"value"`
+			} `json:"result"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return 0, err
+	}
+	if len(answer.Data.Result) != 1 {
+		return 0, fmt.Errorf("%d samples", len(answer.Data.Result))
+	}
+	value, _ := answer.Data.Result[0].Value[1].(string) // Prometheus spells samples as text.
+	return strconv.ParseFloat(value, 64)
+}
+
+func body(ctx context.Context, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("status %s", resp.Status)
+	}
+	return io.ReadAll(resp.Body)
+}
