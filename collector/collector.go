@@ -5,6 +5,7 @@ package collector
 import (
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -69,6 +70,11 @@ type Collector struct {
 	limited  atomic.Pointer[limiting]
 	counted  atomic.Pointer[counting]
 	keeping  atomic.Pointer[keeping]
+	wanted   wanted
+	coder    coder
+
+	making  sync.Mutex // held by whoever makes what is kept
+	resting time.Time  // until when prepare leaves it to the scrapes; guarded by making
 }
 
 var (
@@ -112,7 +118,7 @@ func New(o Options) *Collector {
 // again in every scrape to find out; a test does that instead.
 func (c *Collector) Gather() ([]*dto.MetricFamily, error) {
 	own, err := c.own()
-	all := slices.Concat(c.kept().families, own)
+	all := slices.Concat(c.kept().merged(), own)
 	sortByName(all)
 	return all, err
 }
@@ -127,18 +133,55 @@ func (c *Collector) own() ([]*dto.MetricFamily, error) {
 	return own, err
 }
 
-// kept returns the families that stay the same until the view, the day or a look-up changes. The parts are compared as
-// they are, so that what was made of them lives as long as they do.
-func (c *Collector) kept() *kept {
+// kept returns what stays the same until the view, the day or a look-up changes, with the bytes of a variant made ahead if
+// they have to be made anew. While somebody else makes them, it returns the ones before: those are whole too, and nobody
+// waits.
+func (c *Collector) kept(ahead ...variant) *kept {
+	if !c.making.TryLock() {
+		if k := c.keeping.Load(); k != nil {
+			return k.kept
+		}
+		c.making.Lock()
+	}
+	defer c.making.Unlock()
+	return c.keep(ahead)
+}
+
+// keep compares the parts as they are, so that what was made of them lives as long as they do.
+func (c *Collector) keep(ahead []variant) *kept {
 	parts := [...][]*dto.MetricFamily{c.data(), c.names(), c.limits(), c.money()}
 	k := c.keeping.Load()
 	if k == nil || !slices.EqualFunc(k.parts[:], parts[:], same) {
 		families := slices.Concat(parts[:]...)
 		sortByName(families)
-		k = &keeping{parts: parts, kept: &kept{families: families}}
+		next := &kept{families: families, coder: &c.coder}
+		if k != nil {
+			next.before = k.kept.made(c.wanted.recent(time.Now()))
+		}
+		for _, v := range ahead {
+			_, _ = next.encoded(v) // Whoever asks for it gets the error.
+		}
+		k = &keeping{parts: parts, kept: next}
 		c.keeping.Store(k)
 	}
 	return k.kept
+}
+
+// prepare makes what scrapes have lately asked for, so that a poll pays for what it has changed and the next scrape finds
+// it made. It rests for three times as long as it took: with many endpoints to poll it would never stop, and what it
+// leaves out the next scrape makes.
+func (c *Collector) prepare() {
+	variants := c.wanted.recent(time.Now())
+	if len(variants) == 0 || !c.making.TryLock() {
+		return
+	}
+	defer c.making.Unlock()
+	begin := time.Now()
+	if begin.Before(c.resting) {
+		return
+	}
+	c.keep(variants)
+	c.resting = begin.Add(4 * time.Since(begin))
 }
 
 // keeping is what is kept, and what it was made of.
@@ -147,8 +190,7 @@ type keeping struct {
 	kept  *kept
 }
 
-// data returns the families of the current view, made once per view and UTC day. Two scrapes may make the same one at
-// the same time, because waiting for each other would be a lock.
+// data returns the families of the current view, made once per view and UTC day.
 func (c *Collector) data() []*dto.MetricFamily {
 	view, day := c.options.Views.View(), startOfDay(c.options.Now())
 	if view == nil {
@@ -156,7 +198,7 @@ func (c *Collector) data() []*dto.MetricFamily {
 	}
 	e := c.exposed.Load()
 	if e == nil || e.view != view || !e.day.Equal(day) {
-		e = &exposition{view: view, day: day, families: expose(c.table, view, day, c.started)}
+		e = expose(c.table, e, view, day, c.started)
 		c.exposed.Store(e)
 	}
 	return e.families

@@ -13,19 +13,41 @@ import (
 // An exposition is a view made into metric families. It holds until the view is another one or the UTC day turns, and
 // is shared by all scrapes until then.
 type exposition struct {
-	view     *ledger.View
-	day      time.Time
+	view *ledger.View
+	day  time.Time
+	// feeds are the families of each feed, which outlive the view as long as the feed stays the same.
+	feeds map[*ledger.FeedView]*exposedFeed
+	// families are all of them, sorted by name. A name comes once for every feed that has it.
 	families []*dto.MetricFamily
 }
 
-// expose translates a view. Counters of what happened to the numbers count from started, the start of the process.
-func expose(table map[string]*Metric, v *ledger.View, day, started time.Time) []*dto.MetricFamily {
-	fs := newFamilies(table)
+// An exposedFeed is one endpoint of one organization made into metric families, and how many series of it count.
+type exposedFeed struct {
+	families []*dto.MetricFamily
+	series   int
+}
+
+// expose translates a view. What did not change since before is taken from there. Counters of what happened to the
+// numbers count from started, the start of the process.
+func expose(table map[string]*Metric, before *exposition, v *ledger.View, day, started time.Time) *exposition {
+	e := &exposition{view: v, day: day, feeds: make(map[*ledger.FeedView]*exposedFeed, len(v.Feeds))}
 	series := make(map[string]int)
 	for _, f := range v.Feeds {
-		series[f.Organization] += fs.feed(f, day)
-		fs.changes(f, timestamp(started))
+		var made *exposedFeed
+		if before != nil && before.day.Equal(day) {
+			made = before.feeds[f]
+		}
+		if made == nil {
+			fs := newFamilies(table)
+			made = &exposedFeed{series: fs.feed(f, day)}
+			fs.changes(f, timestamp(started))
+			made.families = fs.finish()
+		}
+		e.feeds[f] = made
+		e.families = append(e.families, made.families...)
+		series[f.Organization] += made.series
 	}
+	fs := newFamilies(table)
 	for i := range v.Organizations {
 		o := &v.Organizations[i]
 		labels := fs.labels([]ledger.Label{{Name: organization, Value: o.Name}}, nil)
@@ -34,7 +56,9 @@ func expose(table map[string]*Metric, v *ledger.View, day, started time.Time) []
 		fs.gauge(fs.family(overflow), labels, float64(o.Overflow))
 		fs.gauge(fs.family(seriesExposed), labels, float64(series[o.Name]))
 	}
-	return fs.finish()
+	e.families = append(e.families, fs.finish()...)
+	sortByName(e.families)
+	return e
 }
 
 // feed adds the data of one endpoint and returns how many series it has.

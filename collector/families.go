@@ -105,8 +105,9 @@ func (fs *families) finish() []*dto.MetricFamily {
 	return out
 }
 
+// sortByName leaves those of the same name in their order.
 func sortByName(fs []*dto.MetricFamily) {
-	slices.SortFunc(fs, func(a, b *dto.MetricFamily) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	slices.SortStableFunc(fs, func(a, b *dto.MetricFamily) int { return cmp.Compare(a.GetName(), b.GetName()) })
 }
 
 func compareMetrics(a, b *dto.Metric) int {

@@ -127,12 +127,18 @@ func (c *Collector) Poll(organization, endpoint string, took time.Duration, err 
 	c.observed.know(key{organization, endpoint})
 	c.observed.polls.WithLabelValues(organization, endpoint, outcomeOf(err)).Inc()
 	c.observed.pollDuration.WithLabelValues(organization, endpoint).Observe(took.Seconds())
+	if err == nil {
+		c.prepare()
+	}
 }
 
 // Audit counts an audit window.
 func (c *Collector) Audit(organization, endpoint string, err error) {
 	c.observed.know(key{organization, endpoint})
 	c.observed.audits.WithLabelValues(organization, endpoint, outcomeOf(err)).Inc()
+	if err == nil {
+		c.prepare()
+	}
 }
 
 // Commit counts a write to the state on disk.

@@ -66,8 +66,12 @@ func scrapes(ctx context.Context, w io.Writer, _ string) error {
 		} {
 			srv := httptest.NewServer(s.handler)
 			defer srv.Close()
-			if n, err := scrape(srv, coding); err != nil || n < series {
-				return fmt.Errorf("%s: %d bytes, %w", s.name, n, err)
+			n, err := scrape(srv, coding)
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			if n < series {
+				return fmt.Errorf("%s: only %d bytes", s.name, n)
 			}
 			sides = append(sides, side{s.name, func() error {
 				if s.before != nil {
@@ -157,9 +161,10 @@ func newSource(labelSets int) *source {
 	return s
 }
 
-// poll shows a new view.
+// poll shows a new view, in which everything may be another.
 func (s *source) poll() {
-	s.view.Store(&ledger.View{Feeds: []*ledger.FeedView{s.feed}})
+	feed := *s.feed
+	s.view.Store(&ledger.View{Feeds: []*ledger.FeedView{&feed}})
 }
 
 func (s *source) View() *ledger.View { return s.view.Load() }

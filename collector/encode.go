@@ -1,0 +1,225 @@
+package collector
+
+import (
+	"bytes"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+)
+
+// A piece is a family on its way into bytes. Families are shared and never changed, so equal pieces are equal bytes.
+type piece struct {
+	family *dto.MetricFamily
+	// follows: another family of the same name comes before it, so that only its samples are written.
+	follows bool
+	// total is the length of the samples of all families of the name where several are one message, else 0.
+	total int
+}
+
+// A chunk is some pieces in one format and coding. It is what is made anew when one of them changes.
+type chunk struct {
+	pieces []piece
+	bytes  []byte
+}
+
+const (
+	// So many pieces make a chunk: counted in pieces and not in samples, so that a new series moves no other chunk's edge.
+	chunkPieces = 32
+	// A family with as many samples as this is a chunk of its own.
+	largeFamily = 4096
+)
+
+// splits says whether families of one name can be written one after the other in a format.
+func splits(f expfmt.Format) bool {
+	switch f.FormatType() {
+	case expfmt.TypeTextPlain, expfmt.TypeOpenMetrics, expfmt.TypeProtoDelim:
+		return true
+	}
+	return false
+}
+
+// encodeChunks writes families as a part that others follow. Chunks of which nothing has changed are those from before.
+// Parts of a coding may follow each other: several gzip members are one stream, and so are several zstd frames.
+func encodeChunks(families []*dto.MetricFamily, v variant, before *encoded, with *coder) ([]*chunk, error) {
+	old := make(map[piece]*chunk)
+	if before != nil {
+		for _, c := range before.chunks {
+			old[c.pieces[0]] = c
+		}
+	}
+	var chunks []*chunk
+	var plain bytes.Buffer
+	for pieces := range cut(piecesOf(families, v.format)) {
+		if c := old[pieces[0]]; c != nil && slices.Equal(c.pieces, pieces) {
+			chunks = append(chunks, c)
+			continue
+		}
+		plain.Reset()
+		for _, p := range pieces {
+			if err := p.write(&plain, v.format); err != nil {
+				return nil, err
+			}
+		}
+		b, err := with.code(v.coding, plain.Bytes())
+		if err != nil {
+			return nil, err
+		}
+		chunks = append(chunks, &chunk{pieces, b})
+	}
+	return chunks, nil
+}
+
+// encodeEnd writes families with the format's end.
+func encodeEnd(families []*dto.MetricFamily, v variant, with *coder) ([]byte, error) {
+	var plain bytes.Buffer
+	e := expfmt.NewEncoder(&plain, v.format)
+	for _, f := range families {
+		if err := e.Encode(f); err != nil {
+			return nil, err
+		}
+	}
+	if closer, ok := e.(expfmt.Closer); ok {
+		if err := closer.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return with.code(v.coding, plain.Bytes())
+}
+
+func piecesOf(families []*dto.MetricFamily, format expfmt.Format) []piece {
+	out := make([]piece, 0, len(families))
+	for group := range sameName(families) {
+		total := 0
+		if len(group) > 1 && format.FormatType() == expfmt.TypeProtoDelim {
+			for _, f := range group {
+				total += proto.Size(&dto.MetricFamily{Metric: f.Metric})
+			}
+		}
+		for i, f := range group {
+			p := piece{family: f, follows: i > 0}
+			if i == 0 {
+				p.total = total
+			}
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// cut goes through pieces, a chunk at a time.
+func cut(pieces []piece) func(yield func([]piece) bool) {
+	return func(yield func([]piece) bool) {
+		for len(pieces) > 0 {
+			n := 1
+			if len(pieces[0].family.Metric) < largeFamily {
+				for n < len(pieces) && n < chunkPieces && len(pieces[n].family.Metric) < largeFamily {
+					n++
+				}
+			}
+			if !yield(pieces[:n:n]) {
+				return
+			}
+			pieces = pieces[n:]
+		}
+	}
+}
+
+// write appends the piece in a format.
+func (p piece) write(b *bytes.Buffer, format expfmt.Format) error {
+	if format.FormatType() == expfmt.TypeProtoDelim && (p.follows || p.total > 0) {
+		return p.writeProto(b)
+	}
+	begin := b.Len()
+	if err := expfmt.NewEncoder(b, format).Encode(p.family); err != nil || !p.follows {
+		return err
+	}
+	// In the text formats a family begins with lines of comment, which no sample does.
+	samples := b.Bytes()[begin:]
+	for len(samples) > 0 && samples[0] == '#' {
+		_, samples, _ = bytes.Cut(samples, []byte("\n"))
+	}
+	n := copy(b.Bytes()[begin:], samples)
+	b.Truncate(begin + n)
+	return nil
+}
+
+// writeProto appends the piece as a part of a message that is longer than it: fields of a message may come in parts.
+func (p piece) writeProto(b *bytes.Buffer) error {
+	if !p.follows {
+		head, err := proto.Marshal(header(p.family))
+		if err != nil {
+			return err
+		}
+		b.Write(protowire.AppendVarint(nil, uint64(len(head)+p.total)))
+		b.Write(head)
+	}
+	samples, err := proto.Marshal(&dto.MetricFamily{Metric: p.family.Metric})
+	b.Write(samples)
+	return err
+}
+
+// A coding is a content coding of HTTP.
+type coding string
+
+const (
+	identity coding = "identity"
+	gzipped  coding = "gzip"
+	zstded   coding = "zstd"
+)
+
+// A coder applies codings. Its compressors are large, so they are used again.
+type coder struct{ gzips, zstds sync.Pool }
+
+// gzipLevel is the fastest that is nearly as dense as the default: metrics repeat themselves.
+const gzipLevel = 2
+
+type compressor interface {
+	io.WriteCloser
+	Reset(w io.Writer)
+}
+
+// code returns the plain bytes in a coding, as bytes of their own.
+func (c *coder) code(coding coding, plain []byte) ([]byte, error) {
+	var pool *sync.Pool
+	switch coding {
+	case gzipped:
+		pool = &c.gzips
+	case zstded:
+		pool = &c.zstds
+	default:
+		return bytes.Clone(plain), nil
+	}
+	var coded bytes.Buffer
+	w, ok := pool.Get().(compressor)
+	if !ok {
+		var err error
+		if w, err = newCompressor(coding); err != nil {
+			return nil, err
+		}
+	}
+	w.Reset(&coded)
+	if _, err := w.Write(plain); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	// The pool must not hold on to what was made.
+	w.Reset(io.Discard)
+	pool.Put(w)
+	return bytes.Clone(coded.Bytes()), nil
+}
+
+func newCompressor(coding coding) (compressor, error) {
+	if coding == zstded {
+		return zstd.NewWriter(io.Discard, zstd.WithEncoderConcurrency(1))
+	}
+	return gzip.NewWriterLevel(io.Discard, gzipLevel)
+}
