@@ -99,7 +99,7 @@ func New(o Options) *Collector {
 	c.Reload(true, c.started)
 	c.registry.MustRegister(
 		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		&readings{Collector: collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), now: o.Now},
 		version.NewCollector("openai_exporter"),
 	)
 	registerShard(c.registry, c.table, o.Shard, o.Shards)

@@ -78,13 +78,13 @@ func decoding(ctx context.Context, w io.Writer, _ string) error {
 	official := openai.NewClient(option.WithBaseURL(srv.URL+"/v1"), option.WithAdminAPIKey("sk-admin-benchmark"), option.WithMaxRetries(0))
 
 	sides := []side{
-		{"the transfer alone", func() error {
+		{"the transfer alone", nil, func() error {
 			return get(ctx, srv, func(body io.Reader) error {
 				_, err := io.Copy(io.Discard, body)
 				return err
 			})
 		}},
-		{"openai_exporter", func() error {
+		{"openai_exporter", nil, func() error {
 			r, err := client.Read(ctx, fetcher.Query{
 				Endpoint: completions, GroupBy: []string{"project_id", "model", "batch", "service_tier"},
 				Window: ledger.Window{Width: api.Minute, From: start, To: start.Add(pageBuckets * time.Minute)},
@@ -94,7 +94,7 @@ func decoding(ctx context.Context, w io.Writer, _ string) error {
 			}
 			return complete(r.Rows())
 		}},
-		{"encoding/json into structs", func() error {
+		{"encoding/json into structs", nil, func() error {
 			return get(ctx, srv, func(body io.Reader) error {
 				var p standardPage
 				if err := json.NewDecoder(body).Decode(&p); err != nil {
@@ -111,7 +111,7 @@ func decoding(ctx context.Context, w io.Writer, _ string) error {
 				return complete(n)
 			})
 		}},
-		{"openai-go, the official client", func() error {
+		{"openai-go, the official client", nil, func() error {
 			p, err := official.Admin.Organization.Usage.Completions(ctx, openai.AdminOrganizationUsageCompletionsParams{
 				StartTime: start.Unix(), Limit: openai.Int(pageBuckets),
 				BucketWidth: openai.AdminOrganizationUsageCompletionsParamsBucketWidth1m,
@@ -132,9 +132,9 @@ func decoding(ctx context.Context, w io.Writer, _ string) error {
 		return err
 	}
 	t := newTable(fmt.Sprintf("A page of %d buckets with %d rows, %s, read over HTTP", pageBuckets, pageRows, size(float64(len(body)))),
-		"Read by", "Time", "MB/s", "÷ openai_exporter", "Allocations", "Allocated")
+		"Read by", "Time", "CPU", "MB per CPU second", "CPU ÷ openai_exporter", "Allocations", "Allocated")
 	for i, c := range costs {
-		t.row(sides[i].name, ms(c.time), fmt.Sprintf("%.0f", float64(len(body))/1e6/c.time.Seconds()), over(c.time, costs[1].time), count(c.allocs), size(c.bytes))
+		t.row(sides[i].name, ms(c.time), ms(c.cpu), fmt.Sprintf("%.0f", float64(len(body))/1e6/c.cpu.Seconds()), over(c.cpu, costs[1].cpu), count(c.allocs), size(c.bytes))
 	}
 	t.write(w)
 	return nil

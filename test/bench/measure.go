@@ -7,18 +7,22 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // A side is one of the ways to do the same work.
 type side struct {
 	name string
-	do   func() error
+	// before is called before each turn and not measured; a side that has it does its work once in a turn. It may be nil.
+	before func()
+	do     func() error
 }
 
 // A cost is what doing it once takes.
 type cost struct {
 	time   time.Duration
+	cpu    time.Duration // of all processors
 	allocs float64
 	bytes  float64
 }
@@ -31,7 +35,7 @@ const (
 )
 
 // compare lets the sides take turns and returns the median of each. What else runs on the machine slows down all of
-// them alike, so that their ratios hold where the times do not.
+// them alike, so that their ratios hold where the times do not, those of the processor time above all.
 func compare(ctx context.Context, sides []side) ([]cost, error) {
 	times := make([]int, len(sides))
 	for i, s := range sides {
@@ -43,7 +47,9 @@ func compare(ctx context.Context, sides []side) ([]cost, error) {
 		if err := s.do(); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
-		times[i] = max(1, int(turn/max(time.Since(begin), time.Microsecond)))
+		if times[i] = 1; s.before == nil {
+			times[i] = max(1, int(turn/max(time.Since(begin), time.Microsecond)))
+		}
 	}
 	all := make([][]cost, len(sides))
 	for range rounds {
@@ -62,6 +68,7 @@ func compare(ctx context.Context, sides []side) ([]cost, error) {
 	for i, costs := range all {
 		out[i] = cost{
 			time:   median(costs, func(c cost) time.Duration { return c.time }),
+			cpu:    median(costs, func(c cost) time.Duration { return c.cpu }),
 			allocs: median(costs, func(c cost) float64 { return c.allocs }),
 			bytes:  median(costs, func(c cost) float64 { return c.bytes }),
 		}
@@ -70,20 +77,34 @@ func compare(ctx context.Context, sides []side) ([]cost, error) {
 }
 
 func once(s side, times int) (cost, error) {
+	if s.before != nil {
+		s.before()
+	}
 	var before, after runtime.MemStats
 	// One side's garbage must not be collected in another's time.
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	begin := time.Now()
+	begin, used := time.Now(), cpuTime()
 	for range times {
 		if err := s.do(); err != nil {
 			return cost{}, err
 		}
 	}
 	took := time.Since(begin)
+	used = cpuTime() - used
 	runtime.ReadMemStats(&after)
 	n := float64(times)
-	return cost{took / time.Duration(times), float64(after.Mallocs-before.Mallocs) / n, float64(after.TotalAlloc-before.TotalAlloc) / n}, nil
+	return cost{took / time.Duration(times), used / time.Duration(times), float64(after.Mallocs-before.Mallocs) / n, float64(after.TotalAlloc-before.TotalAlloc) / n}, nil
+}
+
+// cpuTime is the processor time that this process has used. Unlike the clock it does not go on while another program has
+// the processor.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func median[T float64 | time.Duration](costs []cost, of func(cost) T) T {
