@@ -298,6 +298,35 @@ func TestManifestsGiveTheExporterWhatItUnderstands(t *testing.T) {
 	}
 }
 
+// The operator gives every target labels of its own, one of which is called as one of ours: Prometheus would rename ours
+// exported_endpoint, and no alert would find it.
+func TestServiceMonitorsKeepOurLabels(t *testing.T) {
+	for name, text := range everything(t) {
+		if !strings.Contains(text, "kind: ServiceMonitor") {
+			continue
+		}
+		for _, m := range only(t, text, "ServiceMonitor") {
+			var monitor struct {
+				Endpoints []struct {
+					Relabelings []struct {
+						Action, Regex string
+					}
+				}
+			}
+			if err := m.Spec.Decode(&monitor); err != nil {
+				t.Fatal(err)
+			}
+			dropped := false
+			for _, r := range monitor.Endpoints[0].Relabelings {
+				dropped = dropped || r.Action == "labeldrop" && r.Regex == "endpoint"
+			}
+			if !dropped {
+				t.Errorf("%s: the operator's label endpoint stays", name)
+			}
+		}
+	}
+}
+
 type ruleFile struct {
 	Groups []struct {
 		Name  string
