@@ -25,13 +25,14 @@ var update = flag.Bool("update", false, "rewrite the table of docs/forecast.md")
 
 const (
 	day    = 24 * time.Hour
-	months = 5 // of each seed, after one that is only learned from
+	months = 8 // of each seed, after one that is only learned from
 	before = 35
 )
 
 var (
-	seeds = []uint64{1, 2, 3, 4}
-	first = utc(2026, 3, 1)
+	// Neither these organizations nor these months were looked at when the numbers of the method were chosen.
+	seeds = []uint64{201, 202, 203, 204, 205, 206}
+	first = utc(2025, 5, 1)
 	asked = []int{3, 7, 14, 21, 28}
 )
 
@@ -60,34 +61,43 @@ func newBill(first time.Time, months int) *bill {
 
 // simulated are the final bills of simulated organizations and of their projects. They are made once.
 var simulated = sync.OnceValues(func() (organizations, projects []*bill) {
-	for _, seed := range seeds {
-		s := simulator.New(simulator.Options{Seed: seed})
-		whole, parts := newBill(first, months), map[string]*bill{}
-		add := func(rows []simulator.Row, at time.Time, of func(*bill) map[time.Time]float64) {
-			for _, r := range rows {
-				id := r.Labels["project_id"]
-				if parts[id] == nil {
-					parts[id] = newBill(first, months)
-				}
-				x := r.Values["cost_usd"].Float64()
-				of(whole)[at] += x
-				of(parts[id])[at] += x
+	organizations = make([]*bill, len(seeds))
+	parts := make([][]*bill, len(seeds))
+	var all sync.WaitGroup
+	for i, seed := range seeds {
+		all.Go(func() { organizations[i], parts[i] = simulate(seed) })
+	}
+	all.Wait()
+	return organizations, slices.Concat(parts...)
+})
+
+func simulate(seed uint64) (organization *bill, projects []*bill) {
+	s := simulator.New(simulator.Options{Seed: seed})
+	organization = newBill(first, months)
+	parts := map[string]*bill{}
+	add := func(rows []simulator.Row, at time.Time, of func(*bill) map[time.Time]float64) {
+		for _, r := range rows {
+			id := r.Labels["project_id"]
+			if parts[id] == nil {
+				parts[id] = newBill(first, months)
 			}
-		}
-		for at := first.AddDate(0, 0, -before); at.Before(first.AddDate(0, months, 0)); at = at.Add(day) {
-			add(s.Final("costs", []string{"project_id"}, at, at.Add(day)), at, func(b *bill) map[time.Time]float64 { return b.days })
-			if slices.Contains(asked, at.Day()) && !at.Before(first) {
-				noon := at.Add(day / 2)
-				add(s.Truth("costs", []string{"project_id"}, at, noon, noon), at, func(b *bill) map[time.Time]float64 { return b.noon })
-			}
-		}
-		organizations = append(organizations, whole)
-		for _, id := range slices.Sorted(maps.Keys(parts)) {
-			projects = append(projects, parts[id])
+			x := r.Values["cost_usd"].Float64()
+			of(organization)[at] += x
+			of(parts[id])[at] += x
 		}
 	}
-	return organizations, projects
-})
+	for at := first.AddDate(0, 0, -before); at.Before(first.AddDate(0, months, 0)); at = at.Add(day) {
+		add(s.Final("costs", []string{"project_id"}, at, at.Add(day)), at, func(b *bill) map[time.Time]float64 { return b.days })
+		if slices.Contains(asked, at.Day()) && !at.Before(first) {
+			noon := at.Add(day / 2)
+			add(s.Truth("costs", []string{"project_id"}, at, noon, noon), at, func(b *bill) map[time.Time]float64 { return b.noon })
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(parts)) {
+		projects = append(projects, parts[id])
+	}
+	return organization, projects
+}
 
 // times returns the bill with every day multiplied.
 func (b *bill) times(factor func(time.Time) float64) *bill {
@@ -188,7 +198,7 @@ type trial struct {
 	what    string
 	bills   []*bill
 	history int
-	// wins are the days at which the straight line is further off, in the mean.
+	// wins are the days on which the straight line is further off, in the mean. docs/forecast.md speaks of the others.
 	wins []int
 }
 
@@ -202,11 +212,11 @@ func trials(t *testing.T) []trial {
 		return out
 	}
 	return []trial{
-		{"organization", organizations, before, asked},
+		{"organization", organizations, before, []int{3, 7, 21, 28}},
 		{"project", projects, before, asked},
-		{"organization, new this month", organizations, 0, asked},
+		{"organization, new this month", organizations, 0, []int{3, 7, 21, 28}},
 		{"project, new this month", projects, 0, asked},
-		{"organization, growing 1 % a day", all(organizations, growing), before, asked[2:]},
+		{"organization, growing 1 % a day", all(organizations, growing), before, []int{3, 21, 28}},
 		{"project, growing 1 % a day", all(projects, growing), before, asked},
 		{"organization, doubling or halving on the 25th", all(organizations, jumping), before, asked},
 		{"project, doubling or halving on the 25th", all(projects, jumping), before, asked},
@@ -229,7 +239,7 @@ func TestForecastIsNearerThanTheStraightLine(t *testing.T) {
 	for _, tr := range trials(t) {
 		for _, d := range tr.wins {
 			ours, straight, n := tr.at(d)
-			if n < 20 {
+			if n < 40 {
 				t.Errorf("%s, day %d: %d months prove nothing", tr.what, d, n)
 			}
 			if !(ours[0] < straight[0]) {
