@@ -170,7 +170,7 @@ func (l *Ledger) commit(stages []*stage) error {
 		all[i] = st.changes()
 	}
 	begin := time.Now()
-	size, err := l.store.commit(all...)
+	size, err := l.store.commit(l.whole, all...)
 	l.committed(time.Since(begin), err)
 	if err != nil {
 		return err

@@ -1,0 +1,202 @@
+package ledger_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/test/crash"
+)
+
+var crashes = flag.Int("crashes", 6, "random power cuts at each point of the crash tests")
+
+// watched is the variable that names the directory in which the test's own process, started again, is to keep books.
+const watched = "LEDGER_TEST_WATCHED"
+
+var coarse = []string{"project_id"}
+
+// TestBooksThroughAllThatIsWritten makes every kind of commit there is. It is what the crash tests watch.
+func TestBooksThroughAllThatIsWritten(t *testing.T) {
+	dir, ack := os.Getenv(watched), func(string) {}
+	if dir == "" {
+		dir = t.TempDir()
+	} else {
+		ack = func(s string) {
+			if _, err := os.Stdout.WriteString(crash.AckPrefix + s + "\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	g := keepBooks(t, filepath.Join(dir, "state"), ack)
+	g.expect(counts{{project: "a"}: 9})
+}
+
+// keepBooks goes through a first start, polls, audits, a restart, a growing file, folding and a change of the grouping.
+// It tells ack what is shown after each commit.
+func keepBooks(t *testing.T, dir string, ack func(string)) *rig {
+	g := newRig(t)
+	g.dir = dir
+	g.settings.MaxLabelSets = 230
+	say := func() { ack(g.state()) }
+	poll := func() {
+		g.poll()
+		say()
+	}
+	g.use(time.Hour, labels{"before", "m"}, 5)
+	g.open()
+	say()
+	for i := range int64(3) {
+		poll()
+		g.pass(time.Minute)
+		g.use(0, labels{"a", "m"}, 1+i)
+		g.use(2*time.Minute, labels{"b", "m"}, 10*i)
+	}
+	for {
+		w, due := g.feed.AuditWindow(g.now)
+		if !due {
+			break
+		}
+		g.book(w)
+		say()
+	}
+	g.open()
+	say()
+	for i := range int64(200) { // The file grows.
+		g.use(0, labels{fmt.Sprintf("proj_%03d", i), strings.Repeat("x", 40)}, i+1)
+	}
+	poll()
+	g.pass(16 * time.Minute)
+	g.use(3*time.Hour, labels{"a", "m"}, 1000) // For the audit.
+	poll()
+	for {
+		w, due := g.feed.AuditWindow(g.now)
+		if !due {
+			break
+		}
+		g.book(w)
+		say()
+	}
+	for i := range int64(60) { // Past the limit.
+		g.use(0, labels{fmt.Sprintf("late_%03d", i), "m"}, i+1)
+	}
+	poll()
+	g.pass(5 * time.Hour) // Buckets leave the windows.
+	g.use(0, labels{"a", "m"}, 7)
+	poll()
+	g.options.GroupBy = coarse
+	g.configure()
+	say()
+	poll()
+	g.pass(time.Minute)
+	g.use(0, labels{"a", "m"}, 9)
+	poll()
+	return g
+}
+
+// state is the grouping and all that is shown.
+func (g *rig) state() string {
+	v := g.ledger.View().Feeds[0]
+	return fmt.Sprintf("%s %d %s counts from %d, read through %d, audited %d", strings.Join(g.options.GroupBy, ","), len(v.Series), spell(g.shown()),
+		v.CountsFrom.Unix(), v.ReadThrough.Unix(), v.Audited.Unix())
+}
+
+// TestAPowerCutLeavesTheOldBooksOrTheNew cuts the power at every point of what keepBooks makes the disk do. Of what was
+// not synced, any part may be there: sectors of pages, the length of the file, entries of directories.
+func TestAPowerCutLeavesTheOldBooksOrTheNew(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	dir := t.TempDir()
+	ops := record(t, dir, "TestBooksThroughAllThatIsWritten")
+	whole, err := crash.Whole(ops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := whole.Equal(dir); err != nil {
+		t.Fatalf("not everything was recorded: %v", err)
+	}
+
+	disk := ramDir(t)
+	states, old, next := 0, 0, 0
+	limits := crash.Limits{All: 7, Random: *crashes, Rand: rand.New(rand.NewPCG(seed, 0))}
+	err = crash.States(ops, limits, func(s *crash.State) bool {
+		states++
+		dir := filepath.Join(disk, "root")
+		var opened []string
+		for _, want := range [][]byte{s.Before, s.After} {
+			if want == nil && s.Before != nil {
+				continue
+			}
+			if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700), s.Lay(dir)); err != nil {
+				t.Fatal(err)
+			}
+			got, err := reopened(t, filepath.Join(dir, "state"), want)
+			if err != nil {
+				got = err.Error()
+			}
+			if opened = append(opened, got); want == nil || got != string(want) {
+				// Before anything was said, there is nothing to lose, but the ledger must start.
+				if want == nil && err == nil {
+					return true
+				}
+				continue
+			}
+			if string(want) == string(s.Before) {
+				old++
+			} else {
+				next++
+			}
+			return true
+		}
+		t.Errorf("%s: it opens as\n%.300q\nwant\n%.300s\nor\n%.300s", s, opened, s.Before, s.After)
+		return states < 100_000 && !t.Failed()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d operations, %d power cuts: %d left the old books, %d the new", len(ops), states, old, next)
+	if old < 100 || next < 100 {
+		t.Error("the power was not cut in the middle of commits")
+	}
+}
+
+// reopened says what a ledger in dir shows that is configured as it was when it said want.
+func reopened(t *testing.T, dir string, want []byte) (string, error) {
+	g := newRig(t)
+	g.dir, g.settings.MaxLabelSets = dir, 230
+	if strings.HasPrefix(string(want), strings.Join(coarse, ",")+" ") {
+		g.options.GroupBy = coarse
+	}
+	l, err := ledger.Open(ledger.Options{Dir: dir})
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = l.Close() }()
+	if _, err := l.Configure(g.settings, []ledger.FeedOptions{g.options}); err != nil {
+		return "", err
+	}
+	g.ledger = l
+	defer func() { g.ledger = nil }()
+	return g.state(), nil
+}
+
+// record runs one of the tests in a process of its own, which keeps its books below dir.
+func record(t *testing.T, dir, test string, faults ...crash.Fault) []crash.Op {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := append(os.Environ(), watched+"="+dir, "GOMAXPROCS=1")
+	ops, err := crash.Record(dir, program, []string{"-test.run=^" + test + "$"}, env, faults...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ops
+}

@@ -1,0 +1,238 @@
+package ledger_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+var damages = flag.Int("damages", 100, "random damages of each kind that the damage test does")
+
+var fine = []string{"project_id", "model"}
+
+const pageSize = 4096 // of the database, on the machines that run the tests
+
+// A specimen is a state file after some commits, and what may be read from it.
+type specimen struct {
+	file, former []byte // as it is, and as it was one commit before
+	newest, last string // what it shows, and what it showed then
+	feeds        []ledger.FeedOptions
+}
+
+// newSpecimen keeps the books of two endpoints for a while.
+func newSpecimen(t testing.TB, sets int) *specimen {
+	t.Helper()
+	dir := t.TempDir()
+	w := newWorld()
+	second := *embeddings
+	second.Name = "moderations"
+	s := &specimen{}
+	for _, e := range []*api.Endpoint{embeddings, &second} {
+		s.feeds = append(s.feeds, ledger.FeedOptions{Organization: "acme", Endpoint: e, GroupBy: fine, Width: api.Minute, Lookback: time.Hour})
+	}
+	l, err := ledger.Open(ledger.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	feeds, err := l.Configure(damageSettings, s.feeds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 6 {
+		for i := range sets {
+			w.use(time.Duration(i%3)*time.Minute, labels{fmt.Sprintf("proj_%03d", i), "m"}, int64(i+round+1))
+		}
+		for _, f := range feeds {
+			s.former, s.last = s.file, s.newest
+			if err := f.Book(t.Context(), w.read(embeddings, f.GroupBy(), f.PollWindow(w.now))); err != nil {
+				t.Fatal(err)
+			}
+			if s.file, err = os.ReadFile(filepath.Join(dir, ledger.FileName)); err != nil {
+				t.Fatal(err)
+			}
+			s.newest = spellAll(l)
+		}
+		w.now = w.now.Add(time.Minute)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var damageSettings = ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: 1000}
+
+// spellAll is all that a ledger shows.
+func spellAll(l *ledger.Ledger) string {
+	var b strings.Builder
+	for _, f := range l.View().Feeds {
+		fmt.Fprintf(&b, "%s from %d through %d", f.Endpoint.Name, f.CountsFrom.Unix(), f.ReadThrough.Unix())
+		for _, s := range f.Series {
+			fmt.Fprintf(&b, " %v=%v", s.Labels, s.Values)
+		}
+		for _, r := range f.LastBucket {
+			fmt.Fprintf(&b, " last %v=%v", r.Labels, r.Values)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// open says what a damaged file shows, or why it does not.
+func (s *specimen) open(t testing.TB, dir string, file []byte) (string, error) {
+	t.Helper()
+	// It is a new file each time, so that no lock of a former one is in the way.
+	path := filepath.Join(dir, ledger.FileName)
+	if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, file, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		shown string
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		l, err := ledger.Open(ledger.Options{Dir: dir})
+		if err != nil {
+			done <- result{"", err}
+			return
+		}
+		_, err = l.Configure(damageSettings, s.feeds)
+		shown := spellAll(l)
+		if closing := l.Close(); err == nil {
+			err = closing
+		}
+		done <- result{shown, err}
+	}()
+	select {
+	case r := <-done:
+		return r.shown, r.err
+	case <-time.After(10 * time.Second):
+		t.Fatal("it is never done opening the file")
+		return "", nil
+	}
+}
+
+// holds reports a file that is neither refused nor shown as it was. It returns whether the file was refused.
+func (s *specimen) holds(t testing.TB, dir, damage string, file []byte) (refused bool) {
+	t.Helper()
+	shown, err := s.open(t, dir, file)
+	var se *ledger.StateError
+	switch {
+	case errors.As(err, &se) && !strings.Contains(err.Error(), "another process"):
+		if msg := err.Error(); strings.Contains(msg, "\n") || !strings.Contains(msg, dir) {
+			t.Errorf("%s: the message is %q", damage, msg)
+		}
+		return true
+	case err != nil:
+		t.Errorf("%s: error = %v", damage, err)
+	case shown != s.newest && shown != s.last:
+		t.Errorf("%s: it shows\n%.500s\nwant\n%.500s", damage, shown, s.newest)
+	}
+	return false
+}
+
+// TestADamagedStateIsRefusedOrWhole goes through what disks, file systems and people do to files. A file that opens
+// shows what was committed last or, where the last commit's own page is damaged, what was committed before it, as
+// after a power cut. Zeros appear nowhere.
+func TestADamagedStateIsRefusedOrWhole(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	s := newSpecimen(t, 60)
+	dir := ramDir(t)
+	if refused := s.holds(t, dir, "no damage", s.file); refused {
+		t.Fatal("a whole file is refused")
+	}
+	size := len(s.file)
+	pages := size / pageSize
+	changed := func(f func(file []byte)) []byte {
+		file := bytes.Clone(s.file)
+		f(file)
+		return file
+	}
+	for _, tc := range []struct {
+		kind  string
+		n     int
+		which func(i int) (string, []byte)
+	}{
+		{"cut off", size/512 + 1, func(i int) (string, []byte) { return fmt.Sprint(i * 512), s.file[:min(i*512, size)] }},
+		{"cut off in a sector", *damages, func(int) (string, []byte) {
+			n := rng.IntN(size)
+			return fmt.Sprint(n), s.file[:n]
+		}},
+		{"a page of zeros", pages, func(i int) (string, []byte) {
+			return fmt.Sprint(i), changed(func(b []byte) { clear(b[i*pageSize : (i+1)*pageSize]) })
+		}},
+		{"a sector of zeros", size / 512, func(i int) (string, []byte) {
+			return fmt.Sprint(i), changed(func(b []byte) { clear(b[i*512 : (i+1)*512]) })
+		}},
+		{"a page of junk", pages, func(i int) (string, []byte) {
+			return fmt.Sprint(i), changed(func(b []byte) {
+				for j := i * pageSize; j < (i+1)*pageSize; j += 8 {
+					binary.LittleEndian.PutUint64(b[j:], rng.Uint64())
+				}
+			})
+		}},
+		{"a page in another's place", *damages, func(int) (string, []byte) {
+			from, to := rng.IntN(pages), rng.IntN(pages)
+			return fmt.Sprintf("%d at %d", from, to), changed(func(b []byte) { copy(b[to*pageSize:][:pageSize], s.file[from*pageSize:]) })
+		}},
+		{"a page that was not written", len(s.former) / pageSize, func(i int) (string, []byte) {
+			return fmt.Sprint(i), changed(func(b []byte) { copy(b[i*pageSize:][:pageSize], s.former[i*pageSize:]) })
+		}},
+		{"a sector that was not written", len(s.former) / 512, func(i int) (string, []byte) {
+			return fmt.Sprint(i), changed(func(b []byte) { copy(b[i*512:][:512], s.former[i*512:]) })
+		}},
+		{"a flipped bit", 4 * *damages, func(int) (string, []byte) {
+			bit := rng.IntN(8 * size)
+			return fmt.Sprint(bit), changed(func(b []byte) { b[bit/8] ^= 1 << (bit % 8) })
+		}},
+		{"a flipped bit in the head of a page", 16 * 8 * pages / 4, func(i int) (string, []byte) {
+			page, bit := i/32, i%32*4+rng.IntN(4)
+			return fmt.Sprintf("%d of %d", bit, page), changed(func(b []byte) { b[page*pageSize+bit/8] ^= 1 << (bit % 8) })
+		}},
+		{"a changed byte", *damages, func(int) (string, []byte) {
+			at := rng.IntN(size)
+			return fmt.Sprint(at), changed(func(b []byte) { b[at] = byte(rng.Int()) })
+		}},
+		{"bytes in a row", *damages, func(int) (string, []byte) {
+			at, n := rng.IntN(size), 1+rng.IntN(100)
+			return fmt.Sprintf("%d at %d", n, at), changed(func(b []byte) { copy(b[at:], bytes.Repeat([]byte{byte(rng.Int())}, n)) })
+		}},
+	} {
+		t.Run(strings.ReplaceAll(tc.kind, " ", "_"), func(t *testing.T) {
+			refused := 0
+			for i := range tc.n {
+				which, file := tc.which(i)
+				if s.holds(t, dir, tc.kind+" "+which, file) {
+					refused++
+				}
+			}
+			t.Logf("%d of %d are refused, the others whole", refused, tc.n)
+			if refused == 0 {
+				t.Error("none has hit anything")
+			}
+		})
+	}
+}
+
+// ramDir is a directory in memory where there is one, for syncing thousands of files to a disk takes long.
+func ramDir(t *testing.T) string {
+	t.Helper()
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		t.Setenv("TMPDIR", "/dev/shm")
+	}
+	return t.TempDir()
+}

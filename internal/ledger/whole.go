@@ -1,0 +1,29 @@
+package ledger
+
+import (
+	"maps"
+	"slices"
+)
+
+// whole is everything that was committed of the feeds that are open, as if none of it had been written.
+func (l *Ledger) whole() []*changes {
+	var all []*changes
+	for _, name := range slices.Sorted(maps.Keys(l.loaded)) {
+		all = append(all, l.loaded[name].whole())
+	}
+	return all
+}
+
+// whole is all of the feed as it is, in place of whatever is on disk.
+func (f *Feed) whole() *changes {
+	c := &changes{feed: f.name, whole: true, meta: &f.meta, buckets: map[bucketKey][]byte{}, folded: f.folded, series: make(map[uint32][]byte, len(f.list))}
+	for _, s := range f.list {
+		c.series[s.id] = s.encode(nil, f.layouts.current, f.group(s.group), len(f.options.Endpoint.Measures))
+	}
+	for _, sp := range f.spans {
+		for start, cells := range sp.buckets {
+			c.buckets[bucketKey{start, sp.width}] = cells
+		}
+	}
+	return c
+}
