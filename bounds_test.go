@@ -22,7 +22,7 @@ func TestTheLimitOfLabelSetsIsNamedOnceBeforeItIsReached(t *testing.T) {
 	_, baseURL := simulate(t, simulator.Options{Clock: simulator.NewClock(time.Date(2026, 11, 10, 9, 17, 0, 0, time.UTC), 0).Now})
 	args, file := configure(t, baseURL, goodKey, fmt.Sprintf(counters, 100000))
 	p := serve(t, append(args, "--web.enable-lifecycle")...)
-	eventually(t, "all endpoints", func() bool { return p.up() == 12 })
+	eventually(t, "all endpoints", func() bool { return p.up() == all })
 	p.ready()
 	const warning = "The limit of label sets is near"
 	if strings.Contains(p.log.String(), warning) {

@@ -190,6 +190,9 @@ func (p *process) sum(name, label string) float64 {
 	return total
 }
 
+// all is how many endpoints there are.
+var all = float64(len(api.Endpoints))
+
 // up is how many endpoints' last poll succeeded, look-ups aside.
 func (p *process) up() float64 {
 	p.t.Helper()
@@ -424,7 +427,7 @@ func TestARefusedKeyIsNamedOnceWithWhatToDo(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(file), "key"), []byte(goodKey), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the new key", func() bool { return p.up() == 12 })
+		eventually(t, "the new key", func() bool { return p.up() == all })
 	}
 }
 
@@ -439,7 +442,7 @@ func TestReloadTakesOverWhatIsValidAndKeepsTheRestRunning(t *testing.T) {
 	if code, body := request(t, http.MethodPost, p.url("/-/reload")); code != http.StatusInternalServerError || !strings.Contains(body, "config.yml:3: ") {
 		t.Errorf("reload answered %d %q", code, body)
 	}
-	if p.sum(reloaded, "") != 0 || p.up() != 12 {
+	if p.sum(reloaded, "") != 0 || p.up() != all {
 		t.Error("the failed reload does not show, or has broken what ran")
 	}
 
@@ -450,7 +453,7 @@ func TestReloadTakesOverWhatIsValidAndKeepsTheRestRunning(t *testing.T) {
 	if p.sum(reloaded, "") != 1 {
 		t.Error("the reload does not show")
 	}
-	eventually(t, "costs to go", func() bool { return p.up() == 11 })
+	eventually(t, "costs to go", func() bool { return p.up() == all-1 })
 	if len(p.families()["openai_cost_usd_total"].GetMetric()) != 0 {
 		t.Error("costs are still shown")
 	}
@@ -476,7 +479,7 @@ func TestSimulateServesTheAPIToOthers(t *testing.T) {
 	})
 	args, _ := configure(t, baseURL, goodKey, fast)
 	e := serve(t, args...)
-	eventually(t, "all endpoints", func() bool { return e.up() == 12 })
+	eventually(t, "all endpoints", func() bool { return e.up() == all })
 	if code := e.stop(); code != 0 {
 		t.Errorf("exit code of the exporter %d", code)
 	}

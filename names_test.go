@@ -78,7 +78,7 @@ func TestWithoutThePermissionForLookupsUsageIsReadAllTheSame(t *testing.T) {
 	args, _ := configure(t, baseURL, limited, fast+"\nnames: {interval: 1s}")
 	p := serve(t, args...)
 	p.ready()
-	eventually(t, "all endpoints", func() bool { return p.up() == 12 })
+	eventually(t, "all endpoints", func() bool { return p.up() == all })
 	eventually(t, "a refused look-up", func() bool { return p.sum("openai_exporter_polls_total", "endpoint=users") > 0 })
 	named := 0
 	for line := range strings.Lines(p.log.String()) {
@@ -92,7 +92,7 @@ func TestWithoutThePermissionForLookupsUsageIsReadAllTheSame(t *testing.T) {
 	if named != 1 {
 		t.Errorf("the log names the permission %d times:\n%s", named, p.log)
 	}
-	if up := p.up(); up != 12 {
+	if up := p.up(); up != all {
 		t.Errorf("%v endpoints are up", up)
 	}
 }

@@ -80,6 +80,20 @@ func TestBadFilesAreRefusedWithEveryProblemAtItsLine(t *testing.T) {
 	}
 }
 
+func TestAConfigurationThatPollsNothingIsRefused(t *testing.T) {
+	text := "costs: {enabled: false}\nusage:\n  endpoints:\n"
+	for _, e := range api.Endpoints {
+		if !e.IsCosts() {
+			text += "    " + e.Name + ": {enabled: false}\n"
+		}
+	}
+	_, err := config.Parse("nothing.yml", []byte(text))
+	want := "nothing.yml:3: usage.endpoints: every endpoint and costs are switched off: there is nothing to poll"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestProblemsCanBeTakenApart(t *testing.T) {
 	_, err := config.Parse("x.yml", []byte("costs: {enabled: 1}\nnames: {interval: 0s}\n"))
 	problems, ok := err.(config.Problems)
@@ -171,41 +185,33 @@ func TestEveryKeyOfTheFullExampleArrives(t *testing.T) {
 	}
 
 	three := []string{"project_id", "api_key_id", "model"}
-	usage := func(name string, change func(*config.EndpointSettings)) config.EndpointSettings {
-		e, _ := api.Find(name)
+	changes := map[string]func(*config.EndpointSettings){
+		"completions": func(s *config.EndpointSettings) {
+			s.GroupBy, s.Lookback = []string{"project_id", "model", "batch", "service_tier"}, 3*time.Hour
+		},
+		"embeddings":  func(s *config.EndpointSettings) { s.GroupBy = nil },
+		"moderations": func(s *config.EndpointSettings) { s.Enabled = false },
+		"vector_stores": func(s *config.EndpointSettings) {
+			s.Width, s.Interval, s.Lookback = api.Hour, 20*time.Minute, 36*time.Hour
+			s.AuditInterval, s.AuditWindow = 0, 0
+		},
+		"code_interpreter_sessions": func(s *config.EndpointSettings) { s.Width, s.Interval = api.Hour, 15*time.Minute },
+		api.Costs: func(s *config.EndpointSettings) {
+			s.GroupBy, s.Width, s.Interval, s.Lookback = []string{"project_id", "line_item", "api_key_id"}, api.CostDay, 20*time.Minute, 120*time.Hour
+			s.AuditInterval, s.AuditWindow = 0, 0
+		},
+	}
+	var want []config.EndpointSettings
+	for i := range api.Endpoints {
+		e := &api.Endpoints[i]
 		s := config.EndpointSettings{
-			Endpoint: e, Enabled: true, GroupBy: three, Width: api.Minute, Interval: 2 * time.Minute, Lookback: 2 * time.Hour,
+			Endpoint: e, Enabled: true, GroupBy: e.GroupBy(three), Width: api.Minute, Interval: 2 * time.Minute, Lookback: 2 * time.Hour,
 			AuditInterval: 30 * time.Minute, AuditWindow: 48 * time.Hour,
 		}
-		if change != nil {
+		if change, ok := changes[e.Name]; ok {
 			change(&s)
 		}
-		return s
-	}
-	costs, _ := api.Find(api.Costs)
-	want := []config.EndpointSettings{
-		usage("completions", func(s *config.EndpointSettings) {
-			s.GroupBy, s.Lookback = []string{"project_id", "model", "batch", "service_tier"}, 3*time.Hour
-		}),
-		usage("decisions", nil),
-		usage("embeddings", func(s *config.EndpointSettings) { s.GroupBy = nil }),
-		usage("moderations", func(s *config.EndpointSettings) { s.Enabled = false }),
-		usage("images", nil),
-		usage("audio_speeches", nil),
-		usage("audio_transcriptions", nil),
-		usage("vector_stores", func(s *config.EndpointSettings) {
-			s.GroupBy, s.Width, s.Interval, s.Lookback = []string{"project_id"}, api.Hour, 20*time.Minute, 36*time.Hour
-			s.AuditInterval, s.AuditWindow = 0, 0
-		}),
-		usage("code_interpreter_sessions", func(s *config.EndpointSettings) {
-			s.GroupBy, s.Width, s.Interval = []string{"project_id"}, api.Hour, 15*time.Minute
-		}),
-		usage("file_search_calls", func(s *config.EndpointSettings) { s.GroupBy = []string{"project_id", "api_key_id"} }),
-		usage("web_search_calls", nil),
-		{
-			Endpoint: costs, Enabled: true, GroupBy: []string{"project_id", "line_item", "api_key_id"}, Width: api.CostDay,
-			Interval: 20 * time.Minute, Lookback: 120 * time.Hour,
-		},
+		want = append(want, s)
 	}
 	if diff := cmp.Diff(want, v.Endpoints(), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("endpoints (-want +got):\n%s", diff)
