@@ -18,7 +18,7 @@ type series struct {
 
 	labels []Label
 	// total is what the API says, exactly; high is the most that total has ever been, which is what the counter
-	// shows. Both follow the measures of the group.
+	// shows. Both follow the measures of the group, and are one slice where they are equal.
 	total, high []decimal.Fixed
 	born        time.Time
 	// seen is the start of the newest bucket that has this label set, in Unix seconds. Idleness is measured in the
@@ -48,7 +48,15 @@ func (s *series) book(g *group, delta []decimal.Fixed) *series {
 		c.total[i] = c.total[i].Add(delta[m])
 		c.high[i] = c.high[i].Max(c.total[i])
 	}
+	c.share()
 	return &c
+}
+
+// share lets total and high be one slice where nothing is withheld, which is nearly everywhere.
+func (s *series) share() {
+	if slices.Equal(s.total, s.high) {
+		s.high = s.total
+	}
 }
 
 // show fixes what the view shows of the series.
@@ -67,35 +75,48 @@ func indexKey(group int, labels []byte) string {
 
 var errSeries = errors.New("malformed series")
 
-// labelsOf decodes the labels of a key.
+// labelsOf decodes the labels of a key. They share the key's memory, since a series keeps both.
 func labelsOf(key string) ([]Label, error) {
-	b := []byte(key)
-	if len(b) == 0 {
+	if key == "" {
 		return nil, errSeries
 	}
-	b = b[1:]
-	next := func() (string, bool) {
-		n, w := binary.Uvarint(b)
-		if w <= 0 || n > uint64(len(b)-w) {
-			return "", false
+	n := 0
+	for rest := key[1:]; rest != ""; n++ {
+		_, after, ok := cutString(rest)
+		if !ok {
+			return nil, errSeries
 		}
-		s := string(b[w : w+int(n)])
-		b = b[w+int(n):]
-		return s, true
+		rest = after
 	}
-	var labels []Label
-	for len(b) > 0 {
-		name, ok := next()
-		if !ok {
-			return nil, errSeries
-		}
-		value, ok := next()
-		if !ok {
-			return nil, errSeries
-		}
-		labels = append(labels, Label{name, value})
+	if n == 0 {
+		return nil, nil
+	}
+	if n%2 != 0 {
+		return nil, errSeries
+	}
+	labels := make([]Label, n/2)
+	rest := key[1:]
+	for i := range labels {
+		labels[i].Name, rest, _ = cutString(rest)
+		labels[i].Value, rest, _ = cutString(rest)
 	}
 	return labels, nil
+}
+
+// cutString takes what appendString has written off the front.
+func cutString(s string) (first, rest string, ok bool) {
+	// The length is a varint, which ends with the first byte below 128. No label is as long as five bytes can say.
+	length := uint64(0)
+	for i := 0; i < len(s) && i < 5; i++ {
+		length |= uint64(s[i]&0x7f) << (7 * i)
+		if s[i] < 0x80 {
+			if s = s[i+1:]; length > uint64(len(s)) {
+				return "", "", false
+			}
+			return s[:length], s[length:], true
+		}
+	}
+	return "", "", false
 }
 
 const (
@@ -184,6 +205,8 @@ func decodeSeries(id uint32, b []byte, l *layouts, groups []group, derived int) 
 	if s.group >= len(groups) {
 		return nil, errSeries
 	}
+	n = len(groups[s.group].measures)
+	s.total, s.high = make([]decimal.Fixed, 0, n), make([]decimal.Fixed, 0, n)
 	totals, highs := make([]decimal.Fixed, l.n), make([]decimal.Fixed, l.n)
 	for _, to := range l.to[layout] {
 		total, high, err := pair()
@@ -201,5 +224,6 @@ func decodeSeries(id uint32, b []byte, l *layouts, groups []group, derived int) 
 		s.total = append(s.total, totals[m])
 		s.high = append(s.high, highs[m])
 	}
+	s.share()
 	return s, nil
 }

@@ -504,9 +504,9 @@ func (st *stage) place(gi int, ik string, start int64) place {
 func (st *stage) born(gi int, key string, labels []Label, measures int, start int64) uint32 {
 	id := st.meta.NextID
 	st.meta.NextID++
+	zero := make([]decimal.Fixed, measures)
 	st.series[id] = &series{
-		id: id, group: gi, key: key, labels: labels,
-		total: make([]decimal.Fixed, measures), high: make([]decimal.Fixed, measures),
+		id: id, group: gi, key: key, labels: labels, total: zero, high: zero,
 		born: time.Now().UTC().Truncate(time.Millisecond), seen: start,
 		held: st.f.ledger.settings.ZeroHold > 0,
 	}
