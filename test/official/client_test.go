@@ -84,7 +84,8 @@ func read(t *testing.T, client *openai.Client, e *api.Endpoint, width string, gr
 	}
 }
 
-// ahead are fields that organizations get already and the client does not know yet.
+// ahead are endpoints, dimensions and fields that organizations have already and that neither the client nor the specification
+// knows yet.
 var ahead = []string{}
 
 // field is the field of a row that the client decodes a JSON field into. One that it does not know it keeps as it came.
@@ -102,15 +103,11 @@ func field(t *testing.T, row reflect.Value, name string) reflect.Value {
 	if !ok || !slices.Contains(ahead, name) {
 		t.Fatalf("%s has no field %s", row.Type(), name)
 	}
-	values := map[string]json.RawMessage{}
-	v := 0.0
+	values := map[string]any{}
 	if err := json.Unmarshal([]byte(came.RawJSON()), &values); err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(values[name], &v); err != nil {
-		t.Fatalf("%s is %q: %v", name, values[name], err)
-	}
-	return reflect.ValueOf(v)
+	return reflect.ValueOf(values[name])
 }
 
 // number is the value that the client made of a field.
@@ -177,6 +174,12 @@ func TestTheOfficialClientReadsTheTruth(t *testing.T) {
 	s, client, _ := start(t, simulator.Options{Seed: 11, Lateness: c.Lateness, Restate: c.Restate})
 	for i := range api.Endpoints {
 		e := &api.Endpoints[i]
+		if slices.Contains(ahead, e.Name) {
+			if method(&client, e).IsValid() {
+				t.Errorf("the client has caught up: it knows %s", e.Name)
+			}
+			continue
+		}
 		var groupBy []string
 		for _, d := range e.Dimensions {
 			groupBy = append(groupBy, d.Name)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,7 +115,7 @@ func withoutNulls(t *testing.T, e *api.Endpoint, body []byte) []byte {
 func groupable(e *api.Endpoint) string {
 	q := ""
 	for _, d := range e.Dimensions {
-		if d.Name == "api_source" || e.IsCosts() && d.Name == "user_id" {
+		if d.Name == "api_source" || e.IsCosts() && d.Name == "user_id" || slices.Contains(ahead, d.Name) {
 			continue
 		}
 		q += "&group_by=" + d.Name
@@ -131,7 +132,7 @@ func TestAnswersAreWhatTheSpecificationSays(t *testing.T) {
 	router := specification(t, base)
 	for i := range api.Endpoints {
 		e := &api.Endpoints[i]
-		if e.Name == "decisions" {
+		if e.Name == "decisions" || slices.Contains(ahead, e.Name) {
 			continue // Newer than the specification; see the table of what it does not know yet.
 		}
 		for _, w := range e.Widths {
