@@ -84,7 +84,7 @@ func (b *Books) Report(v *ledger.View, now time.Time) []Organization {
 			r.Billed = true
 			projects = days(bill, usage, now)
 			r.Ratios = ratios(projects, bill.ReadAt)
-			r.Month = budget.Month(budget.Merge(bill.ReadAt, slices.Collect(maps.Values(projects))...), now, bill.ReadAt)
+			r.Month = budget.Month(whole(projects, bill.ReadAt), now, bill.ReadAt)
 		}
 		for _, of := range settings.Budgets {
 			if of.Organization != o.Name {
@@ -182,6 +182,26 @@ func days(bill *ledger.FeedView, usage []*ledger.FeedView, now time.Time) map[st
 	return out
 }
 
+// whole adds up all projects. Where label sets have been folded into other, usage and bill no longer name the same
+// projects, and what is unbilled can only be told of all of them together.
+func whole(projects map[string][]budget.Day, billRead time.Time) []budget.Day {
+	if _, folded := projects[ledger.Other]; !folded {
+		return budget.Merge(billRead, slices.Collect(maps.Values(projects))...)
+	}
+	var sum []budget.Day
+	for _, days := range projects { // All have the same days.
+		if sum == nil {
+			sum = slices.Clone(days)
+			continue
+		}
+		for i := range days {
+			sum[i].Billed = sum[i].Billed.Add(days[i].Billed)
+			sum[i].Estimated = sum[i].Estimated.Add(days[i].Estimated)
+		}
+	}
+	return sum
+}
+
 // wholeDays are the days of which every endpoint has all hours on record, and the running one, which has what there is.
 func wholeDays(usage []*ledger.FeedView, now time.Time) map[int64]bool {
 	out := make(map[int64]bool)
@@ -220,7 +240,7 @@ func ratios(projects map[string][]budget.Day, billRead time.Time) []Ratio {
 	var out []Ratio
 	for project, days := range projects {
 		for _, d := range days {
-			if d.Start.Equal(newest) && d.Billed.Float64() >= cent {
+			if d.Start.Equal(newest) && project != ledger.Other && d.Billed.Float64() >= cent {
 				out = append(out, Ratio{project, ratio(d.Estimated, d.Billed)})
 			}
 		}

@@ -131,6 +131,17 @@ func TestWhatTheBillLacksIsEstimatedPerProjectAndDay(t *testing.T) {
 	}
 }
 
+func TestFoldedProjectsAreNotTakenForUnbilledOnes(t *testing.T) {
+	p := organization(t,
+		[]ledger.Day{billed(t, daysAgo(0), map[string]string{"a|x": "10", "b|x": "5", "c|x": "5"}, nil)},
+		estimated(t, daysAgo(0), 12, map[string]string{"a": "11", "other": "12"}),
+	)
+	o := report(p, spend.Settings{Budgets: []spend.Budget{{Name: "all", Organization: "acme", USD: 100}}})
+	if got := three(o.Budgets[0]); got != "all 23 = 20 + 3" {
+		t.Errorf("%s, want 20 billed and 3 of all projects' usage that is not", got)
+	}
+}
+
 func TestADayThatUsageIsMissingOfIsNotCompared(t *testing.T) {
 	days := []ledger.Day{
 		billed(t, daysAgo(3), map[string]string{"a|x": "10", "dust|x": "0.009"}, nil),
