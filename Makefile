@@ -174,6 +174,11 @@ browser: chromium ## Open the status page in a real browser, in every state; not
 cookbook: $(PROMETHEUS) ## Ask the queries of docs/cookbook.md of a real Prometheus and write the answers there
 	@PROMETHEUS=$(PROMETHEUS) $(GO) test -tags e2e -count=1 ./test/cookbook -answers
 
+.PHONY: crash
+crash: ## Kill the real binary a hundred times, and cut the power and damage the state ten thousand times
+	@$(GO) test -tags e2e -count=1 -timeout 20m -v -run 'Kills' ./test/accuracy -kills 100
+	$(GO) test -count=1 -timeout 20m -v -run 'PowerCut|Damaged|Fails' ./internal/ledger -crashes 40 -damages 1000
+
 .PHONY: accuracy
 accuracy: ## Measure counted ÷ truth against a hostile API, condition by condition
 	@$(GO) run ./test/accuracy

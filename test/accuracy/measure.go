@@ -60,6 +60,8 @@ type result struct {
 	polls       float64
 	failed      float64
 	faults      float64 // requests that were answered with anything but a whole 200
+	kills       int
+	scrapes     int // in which no counter went down
 	took        time.Duration
 }
 
@@ -144,19 +146,24 @@ func measure(ctx context.Context, binary string, c condition, seed uint64) (resu
 			faults += m.sum("openai_exporter_api_requests_total") - m.sum("openai_exporter_api_requests_total", "code", "200")
 		}
 	}
+	seen := &watch{highest: map[string]float64{}}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	for clock.Now().Before(origin.Add(c.live)) {
+	for ticks := 0; clock.Now().Before(origin.Add(c.live)); ticks++ {
 		select {
 		case <-ctx.Done():
 			return result{}, ctx.Err()
 		case <-ticker.C:
 		}
 		clock.Advance(step)
+		if ticks%4 == 0 {
+			seen.look(ctx, e)
+		}
 		done := float64(clock.Now().Sub(origin)) / float64(c.live)
 		if killed < c.kills && done > (float64(killed)+rng.Float64())/float64(c.kills) {
 			killed++
 			tally()
+			seen.look(ctx, e)
 			e.kill()
 			if err := e.start(ctx); err != nil {
 				return result{}, err
@@ -203,8 +210,10 @@ func measure(ctx context.Context, binary string, c condition, seed uint64) (resu
 		return len(differs) == 0, strings.Join(differs, "; ")
 	})
 	tally()
+	seen.look(ctx, e)
 	res.polls, res.failed, res.faults, res.took = polls, failed, faults, time.Since(begin)
-	return res, err
+	res.kills, res.scrapes = killed, seen.scrapes
+	return res, errors.Join(err, seen.err())
 }
 
 // A series is a counter by its metric and labels, as the exporter spells them.
