@@ -169,6 +169,24 @@ func TestARepeatedCursorEndsTheRead(t *testing.T) {
 	})
 }
 
+func TestPagesWithoutEndEndTheRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		f := &fake{before: func(w http.ResponseWriter, r *http.Request) bool {
+			n++
+			return says(200, fmt.Sprintf(`{"object":"page","data":[],"has_more":true,"next_page":"page_%d"}`, n))(w, r)
+		}}
+		_, err := client(t, serve(t, f), &witness{}).Read(t.Context(), embeddings(t, minutes(60)))
+		var e *fetcher.Error
+		if !errors.As(err, &e) || e.Class != fetcher.ClassBody || !strings.Contains(e.Error(), "more than 70 pages") {
+			t.Errorf("error = %v", err)
+		}
+		if n > 300 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
 func TestATornPageIsNeverCountedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// The second of three pages is torn after some of its rows, twice.

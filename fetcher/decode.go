@@ -19,6 +19,14 @@ import (
 // the memory within the body's own limit.
 const maxValue = 1 << 20
 
+// maxEarly bounds the rows of a bucket that come before its start_time, which have to be held until it is known. The
+// API sends the start first.
+const maxEarly = 16 << 20
+
+// maxLabel bounds a label value, far above any identifier that the API sends, since series keep theirs for weeks. Rows
+// whose labels become equal by it are added up as any others, so sums stay exact.
+const maxLabel = 512
+
 // A sink takes the rows of pages as they are decoded. A ledger.Read is one.
 type sink interface {
 	// Bucket opens the bucket that the next rows belong to.
@@ -251,7 +259,7 @@ func (d *decoder) bucket(into sink, keep func(start, end time.Time) (bool, error
 			}
 			found = true
 			if start.IsZero() {
-				d.guard.limit = math.MaxInt64
+				d.guard.limit = maxEarly
 				v, err := d.dec.ReadValue()
 				d.guard.limit = maxValue
 				early = bytes.Clone(v)
@@ -321,7 +329,7 @@ func (d *decoder) row() error {
 				return d.wrongType(d.strings.get(name))
 			}
 			v, err := d.scalar()
-			d.labels[f.column] = d.strings.get(v)
+			d.labels[f.column] = d.strings.get(bounded(v))
 			return err
 		}
 		if kind == 'n' || f.rank > d.ranks[f.measure] {
@@ -342,6 +350,18 @@ func (d *decoder) row() error {
 		d.filled[i] = d.filled[i] || l != ""
 	}
 	return nil
+}
+
+// bounded cuts a label value that is too long, between two characters.
+func bounded(label []byte) []byte {
+	if len(label) <= maxLabel {
+		return label
+	}
+	n := maxLabel
+	for n > 0 && label[n]&0xc0 == 0x80 {
+		n--
+	}
+	return label[:n]
 }
 
 // number reads a number, one spelled as a string, or an amount of money.

@@ -255,6 +255,11 @@ func TestOddSpellingsMeanWhatTheySay(t *testing.T) {
 			sum:  map[string]string{"input_tokens": "1"}, labels: []string{"model=a�b", "project_id=�"},
 		},
 		{
+			name: "a label of absurd length is cut between characters, and its rows are added up", endpoint: "completions",
+			body: pageOf(bucketOf(`{"model":"` + strings.Repeat("é", 300) + `","input_tokens":1},{"model":"x` + strings.Repeat("é", 300) + `","input_tokens":2}`)),
+			sum:  map[string]string{"input_tokens": "3"}, labels: []string{"model=" + strings.Repeat("é", 256), "model=x" + strings.Repeat("é", 255)},
+		},
+		{
 			name: "unknown fields of any shape are skipped, the last of equal names counts", endpoint: "embeddings",
 			body: pageOf(bucketOf(`{"extra":{"input_tokens":[1,{"a":[]}]},"input_tokens":1,"input_tokens":2}`)),
 			sum:  map[string]string{"input_tokens": "2"},
@@ -316,6 +321,7 @@ func TestWhatIsNoPageIsAnError(t *testing.T) {
 		"a second page behind it":    pageOf("") + pageOf(""),
 		"a string without end":       `{"object":"page","data":[{"start_time":60,"x":"` + strings.Repeat("a", 3<<20),
 		"white space without end":    `{"object":"page",` + strings.Repeat(" ", 5<<20),
+		"early rows without end":     `{"object":"page","data":[{"results":[` + strings.Repeat(`{"input_tokens":1,"model":"a-model"},`, 1<<20),
 		"nesting without end":        `{"object":"page","x":` + strings.Repeat("[", 200_000),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -133,12 +133,16 @@ func (l *lookup) projects(ctx context.Context) error {
 	}
 	projects := make([]directory.Project, 0, len(objects))
 	for _, o := range objects {
+		o.Name, o.Status = cut(o.Name), cut(o.Status)
 		projects = append(projects, directory.Project(o))
 	}
 	l.options.Directory.SetProjects(projects)
 	l.listed.complete()
 	return nil
 }
+
+// cut bounds a name as label values are bounded.
+func cut(name string) string { return string(bounded([]byte(name))) }
 
 func (l *lookup) users(ctx context.Context) error {
 	type object struct{ ID, Name, Email, Role string }
@@ -151,6 +155,7 @@ func (l *lookup) users(ctx context.Context) error {
 		if !l.options.UserEmails {
 			o.Email = ""
 		}
+		o.Name, o.Email, o.Role = cut(o.Name), cut(o.Email), cut(o.Role)
 		users = append(users, directory.User(o))
 	}
 	l.options.Directory.SetUsers(users)
@@ -182,7 +187,7 @@ func keysOf(projectID string, objects []keyObject) []directory.Key {
 		case "service_account":
 			owner = max(owner, o.Owner.ServiceAccount.ID)
 		}
-		keys = append(keys, directory.Key{ID: o.ID, Name: o.Name, ProjectID: projectID, OwnerType: o.Owner.Type, OwnerID: owner, LastUsed: o.LastUsed, Expires: o.Expires})
+		keys = append(keys, directory.Key{ID: o.ID, Name: cut(o.Name), ProjectID: projectID, OwnerType: o.Owner.Type, OwnerID: owner, LastUsed: o.LastUsed, Expires: o.Expires})
 	}
 	return keys
 }

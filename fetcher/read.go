@@ -75,6 +75,9 @@ func (c *Client) readOnce(ctx context.Context, q Query, p plan, pr priority) (*l
 		read.AsOf = p.api
 		return read, nil, nil
 	}
+	// A page holds a bucket at least, so a chain of pages that is longer than that leads nowhere. Some are granted, since
+	// time goes on.
+	most := buckets(q.Window, from, p.api) + 10
 	query := url.Values{
 		"start_time":   {strconv.FormatInt(from.Unix(), 10)},
 		"bucket_width": {q.Window.Width.Name},
@@ -97,7 +100,7 @@ func (c *Client) readOnce(ctx context.Context, q Query, p plan, pr priority) (*l
 	seen, misplanned := make(map[string]bool), false
 	var used usage
 	defer func() { c.report(q.Endpoint, used) }()
-	for {
+	for pages := 1; ; pages++ {
 		var next page
 		err := c.retry(ctx, req, func(a answer) error {
 			body := &countedBody{r: a.body}
@@ -116,6 +119,9 @@ func (c *Client) readOnce(ctx context.Context, q Query, p plan, pr priority) (*l
 			}
 			if next.more && seen[next.cursor] {
 				return bodyError(q.Endpoint, a.requestID, errors.New("the cursor repeats itself"))
+			}
+			if next.more && pages >= most {
+				return bodyError(q.Endpoint, a.requestID, fmt.Errorf("there are more than %d pages, which is more than there are buckets", most))
 			}
 			return nil
 		})
@@ -184,13 +190,18 @@ func start(e *api.Endpoint, asked []string, w ledger.Window) (time.Time, error) 
 // limit is how many buckets to ask for a page, up to the API's maximum: above it the API refuses, and without a limit
 // it truncates silently.
 func limit(w ledger.Window, from, now time.Time) int {
+	return min(buckets(w, from, now), w.Width.Max)
+}
+
+// buckets is how many there are from a time to the end of a window, at least one.
+func buckets(w ledger.Window, from, now time.Time) int {
 	to := w.To
 	if to.IsZero() {
 		// Two more than now needs, because it is getting later.
 		to = now.Add(2 * w.Width.Duration)
 	}
 	n := (to.Sub(from) + w.Width.Duration - 1) / w.Width.Duration
-	return int(min(max(n, 1), time.Duration(w.Width.Max)))
+	return int(max(n, 1))
 }
 
 // keep says which buckets of an answer belong to the window. One that has not begun by the API's clock holds nothing
