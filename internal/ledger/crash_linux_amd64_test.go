@@ -100,13 +100,6 @@ func keepBooks(t *testing.T, dir string, ack func(string)) *rig {
 	return g
 }
 
-// state is the grouping and all that is shown.
-func (g *rig) state() string {
-	v := g.ledger.View().Feeds[0]
-	return fmt.Sprintf("%s %d %s counts from %d, read through %d, audited %d", strings.Join(g.options.GroupBy, ","), len(v.Series), spell(g.shown()),
-		v.CountsFrom.Unix(), v.ReadThrough.Unix(), v.Audited.Unix())
-}
-
 // TestAPowerCutLeavesTheOldBooksOrTheNew cuts the power at every point of what keepBooks makes the disk do. Of what was
 // not synced, any part may be there: sectors of pages, the length of the file, entries of directories.
 func TestAPowerCutLeavesTheOldBooksOrTheNew(t *testing.T) {

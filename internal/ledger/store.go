@@ -327,15 +327,12 @@ func (c *changes) commit(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	feed := feeds.Bucket(name)
-	if feed == nil {
-		var err error
-		if feed, err = feeds.CreateBucket(name); err != nil {
-			return err
-		}
-		if err := enlist(tx, c.feed); err != nil {
-			return err
-		}
+	feed, err := feeds.CreateBucketIfNotExists(name)
+	if err == nil && feed.Get(keyTally) == nil {
+		err = enlist(tx, c.feed)
+	}
+	if err != nil {
+		return err
 	}
 	return c.write(feed)
 }
