@@ -233,6 +233,70 @@ func configureFor(t *testing.T, f *front) []string {
 	return args
 }
 
+func TestWhenShardsAreAddedWhatStaysGoesOnAndWhatMovesBeginsAnew(t *testing.T) {
+	organizations := []string{"acme", "globex", "umbrella", "hooli"}
+	f := newFront(t, organizations, time.Date(2026, 11, 10, 9, 17, 0, 0, time.UTC))
+	dirs := []string{t.TempDir(), t.TempDir()}
+	replica := func(i, count int, start string) *process {
+		var text strings.Builder
+		text.WriteString("organizations:\n")
+		for _, o := range organizations {
+			fmt.Fprintf(&text, "  - {name: %s, api_key_file: key, base_url: %s/replica/%s/v1, requests_per_minute: 100000}\n", o, f.url, o)
+		}
+		fmt.Fprintf(&text, "%s\nnames: {enabled: false}\nlimits: {enabled: false}\ncounters: {start: %s, zero_hold: 0s}\n", fast, start)
+		for name, content := range map[string]string{"key": goodKey, "config.yml": text.String()} {
+			if err := os.WriteFile(filepath.Join(dirs[i], name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := serve(t, "--config.file="+filepath.Join(dirs[i], "config.yml"), "--storage.path="+filepath.Join(dirs[i], "data"), fmt.Sprintf("--shard=%d/%d", i, count))
+		p.ready()
+		return p
+	}
+	totals := func(p *process) map[string]float64 {
+		sums := make(map[string]float64)
+		for _, m := range p.families()["openai_usage_requests_total"].GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "organization" {
+					sums[l.GetValue()] += m.GetCounter().GetValue()
+				}
+			}
+		}
+		return sums
+	}
+	end := func(p *process) {
+		if code := p.stop(); code != 0 {
+			t.Errorf("exit code %d:\n%s", code, p.log)
+		}
+	}
+
+	p := replica(0, 1, "today")
+	eventually(t, "usage of all organizations", func() bool { return len(totals(p)) == len(organizations) })
+	before := totals(p)
+	end(p)
+
+	// A start that is configured later counts for what begins later.
+	first, second := replica(0, 2, "now"), replica(1, 2, "now")
+	stayed, moved := totals(first), totals(second)
+	if len(stayed) == 0 || len(stayed) == len(organizations) {
+		t.Fatalf("of %v, %v stayed: the test proves nothing", organizations, stayed)
+	}
+	for _, o := range organizations {
+		total, ok := stayed[o]
+		if ok && total < before[o] {
+			t.Errorf("%s stayed and went from %v to %v", o, before[o], total)
+		}
+		if again := moved[o]; again != 0 {
+			t.Errorf("on its new replica %s has %v requests, which were counted before", o, again)
+		}
+		if polled := second.sum("openai_exporter_polls_total", "organization="+o) > 0; polled == ok {
+			t.Errorf("%s stayed: %v; is polled by the new replica: %v", o, ok, polled)
+		}
+	}
+	end(first)
+	end(second)
+}
+
 func TestABadShardIsOneClearLine(t *testing.T) {
 	for flag, want := range map[string]string{
 		"--shard=3/3":      `--shard: "3/3": the index before the slash must be a number from 0 to 2; try --help`,

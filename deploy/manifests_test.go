@@ -327,6 +327,34 @@ func TestServiceMonitorsKeepOurLabels(t *testing.T) {
 	}
 }
 
+func TestOperationsShowConfigurationsThatWork(t *testing.T) {
+	values, prometheus := "", ""
+	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(read(t, "docs/operations.md"), -1) {
+		switch {
+		case strings.HasPrefix(m[1], "shards:"):
+			values = m[1]
+		case strings.HasPrefix(m[1], "global:"):
+			prometheus = m[1]
+		}
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"values.yaml": values, "prometheus.yml": prometheus} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := tool(t, "PROMTOOL", "", "check", "config", "--syntax-only", filepath.Join(dir, "prometheus.yml")); err != nil || prometheus == "" {
+		t.Errorf("%v\n%s", err, out)
+	}
+	text := render(t, "--values="+filepath.Join(dir, "values.yaml"))
+	if !strings.Contains(text, "--shard=$(POD_INDEX)/10") {
+		t.Errorf("the values make no shards:\n%s", text)
+	}
+	if out, err := validate(t, text); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 type ruleFile struct {
 	Groups []struct {
 		Name  string
