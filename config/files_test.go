@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +137,19 @@ func TestAFileFarTooLargeIsRefused(t *testing.T) {
 	}
 	if _, err := config.Load(name); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheFullExampleHasEveryKey(t *testing.T) {
+	full := string(read(t, "testdata/full.good.yml"))
+	keys := regexp.MustCompile("(?m)^\\| `[^`]*[.]([a-z_]+)(?:\\[\\])?` \\|").FindAllStringSubmatch(string(read(t, "../docs/configuration.md")), -1)
+	if len(keys) < 40 {
+		t.Fatalf("docs/configuration.md lists %d keys", len(keys))
+	}
+	for _, k := range keys {
+		if !regexp.MustCompile(`\b` + k[1] + `:`).MatchString(full) {
+			t.Errorf("testdata/full.good.yml does not use %s", k[1])
+		}
 	}
 }
 

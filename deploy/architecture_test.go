@@ -71,6 +71,15 @@ func TestArchitectureShowsTheImportsOfTheCode(t *testing.T) {
 	golden(t, page, before+begin+picture.String()+end+after)
 }
 
+func TestArchitectureDescribesEveryRoom(t *testing.T) {
+	rooms, _, _ := strings.Cut(read(t, "docs/architecture.md"), "\n## Imports\n")
+	for name := range imports(t) {
+		if !strings.Contains(rooms, "`"+name+"`") && !strings.Contains(rooms, "`"+name+"/`") {
+			t.Errorf("docs/architecture.md does not say what %s knows", name)
+		}
+	}
+}
+
 // The way of the data goes one way: what is drawn may not have an arrow back.
 func TestDataGoesOneWay(t *testing.T) {
 	graph := imports(t)
@@ -81,6 +90,15 @@ func TestDataGoesOneWay(t *testing.T) {
 		{"internal/ledger", "fetcher"},
 		{"internal/ledger", "collector"},
 		{"internal/ledger", "config"},
+		{"internal/directory", "fetcher"},
+		{"internal/pricing", "fetcher"},
+		{"internal/pricing", "collector"},
+		{"internal/budget", "internal/ledger"},
+		{"internal/spend", "fetcher"},
+		{"internal/spend", "collector"},
+		{"internal/spend", "config"},
+		{"internal/backfill", "config"},
+		{"internal/verify", "config"},
 		{"collector", "internal/server"},
 		{"collector", "config"},
 		{"collector", "internal/simulator"},

@@ -264,6 +264,15 @@ func TestDocumentsNameOnlyMetricsThatExist(t *testing.T) {
 	}
 }
 
+func TestTheAlertingPageHasEveryAlert(t *testing.T) {
+	page := read(t, "docs/alerting.md")
+	for name := range alerts(t) {
+		if !strings.Contains(page, name) {
+			t.Errorf("docs/alerting.md does not name %s", name)
+		}
+	}
+}
+
 func TestAlertsSayWhatIsWrongAndHowBadItIs(t *testing.T) {
 	for name, r := range alerts(t) {
 		if !slices.Contains([]string{"info", "warning", "critical"}, r.Labels["severity"]) {
