@@ -135,7 +135,7 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 				level.Info(logger).Log("msg", "Demo of a simulated organization", "open", "http://"+visitable(addresses[0])+"/", "metrics", "http://"+visitable(addresses[0])+c.telemetryPath)
 			}
 		},
-		Logger: logger, WebLogger: slogger, Now: e.now,
+		Logger: logger, WebLogger: slogger, Now: e.now, Local: time.Now,
 	})
 	var background sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)

@@ -122,9 +122,12 @@ func (s *Server) readiness(statuses []fetcher.Status) (ready bool, waiting []str
 // report puts together what the ledger and the scheduler show at this moment.
 func (s *Server) report() *Report {
 	now := s.options.Now()
-	statuses := s.options.Statuses.Status()
+	// Where the local clock is wrong, its times are shown as the API's clock would have had them: else a poll of a moment
+	// ago was an hour ago, or will be.
+	ahead := now.Sub(s.options.Local()).Round(time.Second)
+	statuses, started := s.options.Statuses.Status(), s.options.Started.Add(ahead)
 	r := &Report{
-		Version: s.options.Version, Started: s.options.Started.UTC(), Time: now.UTC(), UptimeSeconds: int64(now.Sub(s.options.Started).Seconds()),
+		Version: s.options.Version, Started: started.UTC(), Time: now.UTC(), UptimeSeconds: int64(now.Sub(started).Seconds()),
 		Organizations: []Organization{},
 	}
 	r.Ready, r.WaitingFor = s.readiness(statuses)
@@ -154,7 +157,7 @@ func (s *Server) report() *Report {
 			r.Organizations = append(r.Organizations, o)
 		}
 		o := &r.Organizations[at]
-		o.Endpoints = append(o.Endpoints, endpoint(view, st, now))
+		o.Endpoints = append(o.Endpoints, endpoint(view, st, now, ahead))
 	}
 	for i := range r.Organizations {
 		r.Organizations[i].Trouble = common(r.Organizations[i].Endpoints)
@@ -235,10 +238,10 @@ func top(today []collector.Amount) []Project {
 	return out
 }
 
-func endpoint(v *ledger.View, st *fetcher.Status, now time.Time) Endpoint {
+func endpoint(v *ledger.View, st *fetcher.Status, now time.Time, ahead time.Duration) Endpoint {
 	e := Endpoint{
 		Name: st.Endpoint, State: st.State, Summary: summary(st), Error: st.Error, Failures: st.Failures,
-		LastPoll: st.LastPoll, LastSuccess: st.LastSuccess, NextPoll: st.NextPoll,
+		LastPoll: moved(st.LastPoll, ahead), LastSuccess: moved(st.LastSuccess, ahead), NextPoll: moved(st.NextPoll, ahead),
 	}
 	at := slices.IndexFunc(v.Feeds, func(f *ledger.FeedView) bool {
 		return f.Organization == st.Organization && f.Endpoint.Name == st.Endpoint
@@ -272,6 +275,14 @@ func endpoint(v *ledger.View, st *fetcher.Status, now time.Time) Endpoint {
 		}
 	}
 	return e
+}
+
+// moved is a time by another clock; what never was stays so.
+func moved(t time.Time, by time.Duration) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(by)
 }
 
 func summary(st *fetcher.Status) string {

@@ -72,8 +72,10 @@ type Options struct {
 	Logger log.Logger
 	// WebLogger is for exporter-toolkit and net/http, which can't write to a go-kit logger.
 	WebLogger *slog.Logger
-	// Now is the clock, time.Now unless a test has another.
+	// Now is the clock that everything is shown by, time.Now unless it is the API's or a test's.
 	Now func() time.Time
+	// Local is the clock that Started and the times of the Statuses are from, Now unless set.
+	Local func() time.Time
 }
 
 // Limits against clients that are slow or mean. A scrape of the largest organization over a slow line fits the write
@@ -107,8 +109,11 @@ func New(o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Local == nil {
+		o.Local = o.Now
+	}
 	if o.Started.IsZero() {
-		o.Started = o.Now()
+		o.Started = o.Local()
 	}
 	return &Server{options: o}
 }

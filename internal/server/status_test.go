@@ -97,6 +97,28 @@ func TestThePageStandsBeforeAnythingIsKnown(t *testing.T) {
 	}
 }
 
+func TestAWrongLocalClockShowsInNoAge(t *testing.T) {
+	for _, wrong := range []time.Duration{-time.Hour, time.Hour, 13 * 24 * time.Hour} {
+		local := noon.Add(wrong)
+		s := new(source)
+		s.set(fetcher.Status{Organization: "acme", Endpoint: "costs", State: fetcher.StateOK, LastPoll: local.Add(-30 * time.Second), LastSuccess: local.Add(-30 * time.Second), NextPoll: local.Add(20 * time.Second)})
+		r := start(t, server.Options{Views: s, Statuses: s, Started: local.Add(-10 * time.Minute), Local: func() time.Time { return local }})
+		page := r.do(t, http.MethodGet, "/").body
+		for _, want := range []string{"up 10 min", "30 s ago", "in 20 s"} {
+			if !strings.Contains(page, want) {
+				t.Errorf("with a clock %s ahead the page does not say %q", wrong, want)
+			}
+		}
+		var report server.Report
+		if err := json.Unmarshal([]byte(r.do(t, http.MethodGet, "/api/v1/status").body), &report); err != nil {
+			t.Fatal(err)
+		}
+		if report.UptimeSeconds != 600 || !report.Started.Equal(noon.Add(-10*time.Minute)) || !report.Organizations[0].Endpoints[0].LastPoll.Equal(noon.Add(-30*time.Second)) {
+			t.Errorf("with a clock %s ahead the status says %+v", wrong, report)
+		}
+	}
+}
+
 func TestTroubleThatEndpointsShareIsSaidOnce(t *testing.T) {
 	const trouble = "the admin key can't be read: it is empty"
 	s := new(source)
