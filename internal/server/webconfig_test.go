@@ -128,3 +128,132 @@ func TestTLSOnEveryAddressWithACertificateThatMayChange(t *testing.T) {
 		t.Errorf("plain HTTP on a TLS address answers %d", a.code)
 	}
 }
+
+// An authority signs certificates of both sides.
+type authority struct {
+	t    *testing.T
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{t: t, dir: t.TempDir()}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	a.cert, a.key = a.make("ca", template, nil, nil)
+	return a
+}
+
+// make writes a certificate and its key, signed by a parent or by itself.
+func (a *authority) make(name string, template, parent *x509.Certificate, signer *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if parent == nil {
+		parent, signer = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	write(a.t, a.file(name+".pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	write(a.t, a.file(name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return cert, key
+}
+
+func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }
+
+// sign writes a certificate that this authority vouches for.
+func (a *authority) sign(name string, usage x509.ExtKeyUsage) tls.Certificate {
+	a.t.Helper()
+	a.make(name, &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{usage},
+	}, a.cert, a.key)
+	pair, err := tls.LoadX509KeyPair(a.file(name+".pem"), a.file(name+".key"))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return pair
+}
+
+func (a *authority) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	return pool
+}
+
+func TestWithClientCertificatesOnlyTheirHoldersGetIn(t *testing.T) {
+	ours, theirs := newAuthority(t), newAuthority(t)
+	ours.sign("server", x509.ExtKeyUsageServerAuth)
+	right, wrong, misused := ours.sign("prometheus", x509.ExtKeyUsageClientAuth), theirs.sign("prometheus", x509.ExtKeyUsageClientAuth), ours.sign("other", x509.ExtKeyUsageServerAuth)
+	file := ours.file("web.yml")
+	write(t, file, []byte("tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n"+users))
+	r := start(t, server.Options{WebConfigFile: file})
+	for _, tc := range []struct {
+		name     string
+		trusts   *authority
+		shows    []tls.Certificate
+		password string
+		want     int // 0 where there is no answer
+	}{
+		{"the right certificate and password", ours, []tls.Certificate{right}, "correct horse", http.StatusOK},
+		{"the right certificate, a wrong password", ours, []tls.Certificate{right}, "battery staple", http.StatusUnauthorized},
+		{"the right certificate, no password", ours, []tls.Certificate{right}, "", http.StatusUnauthorized},
+		{"no certificate", ours, nil, "correct horse", 0},
+		{"a certificate of another authority", ours, []tls.Certificate{wrong}, "correct horse", 0},
+		{"a certificate for servers", ours, []tls.Certificate{misused}, "correct horse", 0},
+		{"a client that trusts another authority", theirs, []tls.Certificate{right}, "correct horse", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, path := range []string{"/metrics", "/", "/api/v1/status", "/-/healthy", "/-/ready"} {
+				transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+					RootCAs: tc.trusts.pool(),
+					// Whatever the server asks for, this is what it gets.
+					GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+						if len(tc.shows) == 0 {
+							return new(tls.Certificate), nil
+						}
+						return &tc.shows[0], nil
+					},
+				}}
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.Replace(r.url, "http:", "https:", 1)+path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tc.password != "" {
+					req.SetBasicAuth("prometheus", tc.password)
+				}
+				resp, err := (&http.Client{Transport: transport}).Do(req)
+				if err != nil {
+					if tc.want != 0 {
+						t.Errorf("%s: %v", path, err)
+					}
+					continue
+				}
+				resp.Body.Close()
+				want := tc.want
+				if path == "/metrics" && want == http.StatusOK {
+					want = http.StatusNotFound // This server has no metrics.
+				}
+				if resp.StatusCode != want {
+					t.Errorf("%s: status %d, want %d", path, resp.StatusCode, want)
+				}
+			}
+		})
+	}
+}
