@@ -20,6 +20,7 @@ KUBECONFORM_VERSION   := 0.8.0
 ACTIONLINT_VERSION    := 1.7.12
 GORELEASER_VERSION    := 2.15.4
 CYCLONEDX_VERSION     := 1.7.0
+GOVULNCHECK_VERSION   := 1.6.0
 # Whose schemas the manifests have to fit.
 KUBERNETES_VERSION          := 1.35.0
 PROMETHEUS_OPERATOR_VERSION := 0.85.0
@@ -36,13 +37,15 @@ KUBECONFORM   := $(BIN)/kubeconform-$(KUBECONFORM_VERSION)
 ACTIONLINT    := $(BIN)/actionlint-$(ACTIONLINT_VERSION)
 GORELEASER    := $(BIN)/goreleaser-$(GORELEASER_VERSION)
 CYCLONEDX     := $(BIN)/cyclonedx-gomod-$(CYCLONEDX_VERSION)
+GOVULNCHECK   := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
 SCHEMAS       := $(CURDIR)/.cache/schemas-$(KUBERNETES_VERSION)-$(PROMETHEUS_OPERATOR_VERSION)
 
 # The browser of `make e2e`, which is no Go program: the first of these that is installed.
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome) chromium)
 
-# How long `make fuzz` stays with each target.
-FUZZTIME ?= 1m
+# How long `make fuzz` stays with each target, and each long test of `make faults` with its faults.
+FUZZTIME  ?= 1m
+FAULTTIME ?= 8s
 # Which packages and tests the test targets run; `make unit PKG=./internal/ledger RUN=Restated` narrows them.
 PKG ?= ./...
 RUN ?=
@@ -101,7 +104,7 @@ check: ## The inner loop: format, vet, lint and unit tests, under two minutes wh
 
 .PHONY: test
 test: ## The whole suite, as CI runs it from an empty clone
-	$(call stages,tools fmt-check vet lint generated race official rules manifests e2e)
+	$(call stages,tools fmt-check vet lint generated race official faults rules manifests e2e)
 
 .PHONY: fmt-check
 fmt-check: $(GOLANGCI_LINT) ## Fail when a Go file is not formatted
@@ -144,6 +147,10 @@ generated: ## Fail when go.mod, a golden file or a generated document is not cur
 official: ## Read the simulator with the official client and validate it against the official specification
 	@cd test/official && $(GO) vet ./... && $(GO) test ./...
 
+.PHONY: faults
+faults: ## Spoil API, network and scrapes around the real binary, and look for the key in all that leaves it; FAULTTIME=5m for minutes
+	@cd test/faults && $(GO) vet ./... && $(GO) test -count=1 -timeout 60m ./... -faulttime '$(FAULTTIME)'
+
 .PHONY: rules
 rules: $(PROMTOOL) ## Check and unit-test the recording rules and alerts
 	@$(PROMTOOL) check rules --lint=all --lint-fatal deploy/prometheus/rules/*.yml
@@ -182,6 +189,11 @@ crash: ## Kill the real binary a hundred times, and cut the power and damage the
 .PHONY: accuracy
 accuracy: ## Measure counted ÷ truth against a hostile API, condition by condition
 	@$(GO) run ./test/accuracy
+
+# Not a part of `make test`: what is known about the modules changes without us, and comes from the network.
+.PHONY: vulnerabilities
+vulnerabilities: $(GOVULNCHECK) ## Fail when the binary calls code with a known vulnerability
+	@$(GOVULNCHECK) .
 
 ##@ Packaging
 
@@ -273,6 +285,9 @@ $(ACTIONLINT):
 
 $(GORELEASER):
 	$(call install,github.com/goreleaser/goreleaser/v2@v$(GORELEASER_VERSION),goreleaser,$@)
+
+$(GOVULNCHECK):
+	$(call install,golang.org/x/vuln/cmd/govulncheck@v$(GOVULNCHECK_VERSION),govulncheck,$@)
 
 # Its versions are in a module of its own, whose sums are kept here.
 $(CYCLONEDX): tools/cyclonedx/go.mod tools/cyclonedx/go.sum
