@@ -48,6 +48,7 @@ var (
 	errTrailing  = errors.New("there is more behind the page")
 	errNoStart   = errors.New("a bucket has no start_time")
 	errNoResults = errors.New("a bucket has no results")
+	errNoText    = errors.New("a list or an object stands where a text should")
 )
 
 // A currencyError is an amount that is not in US dollars, which no counter of dollars can take.
@@ -76,10 +77,12 @@ type decoder struct {
 	rows   int
 	filled []bool
 
-	dec     *jsontext.Decoder
-	guard   guard
-	text    []byte
-	strings stringCache
+	places []placed
+
+	dec      *jsontext.Decoder
+	guard    guard
+	unquoted []byte
+	strings  stringCache
 }
 
 // newDecoder returns a decoder of an endpoint's pages whose rows have these columns.
@@ -308,42 +311,37 @@ func (d *decoder) results(into sink, wanted bool) error {
 	})
 }
 
-// row decodes the next row into labels and values.
+// row decodes the next row into labels and values. A row is read whole, which checks its syntax, and then taken apart: it
+// is short, and the fewer calls per token save most of the time.
 func (d *decoder) row() error {
-	if d.dec.PeekKind() != '{' {
-		return d.wrongType("a row")
+	row, err := d.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	if row.Kind() != '{' {
+		return wrongKind("a row", row)
 	}
 	clear(d.labels)
 	clear(d.values)
 	for i := range d.ranks {
 		d.ranks[i] = math.MaxInt
 	}
-	err := d.members(func(name []byte) error {
-		f, ok := d.fields[string(name)]
-		if !ok {
-			return d.dec.SkipValue()
-		}
-		kind := d.dec.PeekKind()
-		if f.column >= 0 {
-			if kind == '{' || kind == '[' {
-				return d.wrongType(d.strings.get(name))
+	for rest, place := between(row[1:]), 0; rest[0] != '}'; place++ {
+		p := d.place(place, rest)
+		rest = between(rest[len(p.name):])
+		if len(p.raw) > 0 && bytes.HasPrefix(rest, p.raw) {
+			// A text that the row before had, too.
+			rest = between(rest[len(p.raw):])
+			if p.known {
+				d.labels[p.field.column] = p.label
 			}
-			v, err := d.scalar()
-			d.labels[f.column] = d.strings.get(bounded(v))
+			continue
+		}
+		value := jsontext.Value(rest[:lengthOf(rest)])
+		rest = between(rest[len(value):])
+		if err := d.member(p, value); err != nil {
 			return err
 		}
-		if kind == 'n' || f.rank > d.ranks[f.measure] {
-			return d.dec.SkipValue()
-		}
-		v, err := d.number()
-		if err != nil {
-			return err
-		}
-		d.values[f.measure], d.ranks[f.measure] = v, f.rank
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	d.rows++
 	for i, l := range d.labels {
@@ -364,46 +362,108 @@ func bounded(label []byte) []byte {
 	return label[:n]
 }
 
-// number reads a number, one spelled as a string, or an amount of money.
-func (d *decoder) number() (decimal.Fixed, error) {
-	switch d.dec.PeekKind() {
-	case '{':
-		return d.amount()
-	case '[', 't', 'f':
-		return decimal.Fixed{}, d.wrongType("a number")
-	}
-	v, err := d.scalar()
-	if err != nil || v == nil {
-		return decimal.Fixed{}, err
-	}
-	return decimal.Parse(v)
+// mostPlaces bounds what is remembered of the members of a row.
+const mostPlaces = 64
+
+// A placed field is what stood at a place of the last row: the API writes the members of all rows in one order, and many
+// of them with the same texts.
+type placed struct {
+	name  string // as it is quoted
+	field field
+	known bool
+	raw   []byte // the text as it is quoted, where it is a label or unknown
+	label string
 }
 
-func (d *decoder) amount() (decimal.Fixed, error) {
-	var value decimal.Fixed
-	currency := ""
-	err := d.members(func(name []byte) (err error) {
-		switch string(name) {
-		case "value":
-			if d.dec.PeekKind() == '{' {
-				return d.wrongType("value")
-			}
-			value, err = d.number()
-			return err
-		case "currency":
-			v, err := d.scalar()
-			currency = d.strings.get(v)
+// place says what becomes of the member at a place of a row, which b begins with.
+func (d *decoder) place(n int, b []byte) *placed {
+	if n < len(d.places) && bytes.HasPrefix(b, []byte(d.places[n].name)) {
+		return &d.places[n]
+	}
+	quoted := b[:lengthOf(b)]
+	p := placed{name: string(quoted)}
+	p.field, p.known = d.fields[string(d.unquote(quoted))]
+	switch {
+	case n < len(d.places):
+		d.places[n] = p
+		return &d.places[n]
+	case n < mostPlaces:
+		d.places = append(d.places, p)
+		return &d.places[n]
+	}
+	return &p
+}
+
+// member takes the value of a member of a row.
+func (d *decoder) member(p *placed, value jsontext.Value) error {
+	const longest = 128 // What is longer is hardly the same twice.
+	p.raw = p.raw[:0]
+	switch f := p.field; {
+	case !p.known:
+		if value[0] == '"' && len(value) <= longest {
+			p.raw = append(p.raw, value...)
+		}
+	case f.column >= 0:
+		if kind := value[0]; kind == '{' || kind == '[' {
+			return wrongKind(string(d.unquote([]byte(p.name))), value)
+		}
+		p.label = d.strings.get(bounded(d.text(value)))
+		d.labels[f.column] = p.label
+		if value[0] == '"' && len(value) <= longest {
+			p.raw = append(p.raw, value...)
+		}
+	case value[0] != 'n' && f.rank <= d.ranks[f.measure]:
+		v, err := d.number(value)
+		if err != nil {
 			return err
 		}
-		return d.dec.SkipValue()
-	})
-	if err != nil {
-		return decimal.Fixed{}, err
+		d.values[f.measure], d.ranks[f.measure] = v, f.rank
 	}
-	if currency != "" && !isUSD(currency) && !value.IsZero() {
+	return nil
+}
+
+// number reads a number, one spelled as a string, or an amount of money; null is 0.
+func (d *decoder) number(v jsontext.Value) (decimal.Fixed, error) {
+	switch v[0] {
+	case '{':
+		return d.amount(v)
+	case '[', 't', 'f':
+		return decimal.Fixed{}, wrongKind("a number", v)
+	case 'n':
+		return decimal.Fixed{}, nil
+	}
+	return decimal.Parse(d.text(v))
+}
+
+func (d *decoder) amount(v jsontext.Value) (decimal.Fixed, error) {
+	var amount decimal.Fixed
+	currency := ""
+	for name, value := range membersOf(v) {
+		switch string(d.unquote(name)) {
+		case "value":
+			if value[0] == '{' {
+				return decimal.Fixed{}, wrongKind("value", value)
+			}
+			var err error
+			if amount, err = d.number(value); err != nil {
+				return decimal.Fixed{}, err
+			}
+		case "currency":
+			if value[0] == '{' || value[0] == '[' {
+				return decimal.Fixed{}, errNoText
+			}
+			currency = d.strings.get(d.text(value))
+		}
+	}
+	if currency != "" && !isUSD(currency) && !amount.IsZero() {
 		return decimal.Fixed{}, currencyError(shorten(currency))
 	}
-	return value, nil
+	return amount, nil
+}
+
+// wrongKind names what has the wrong type in a row.
+func wrongKind(what string, v jsontext.Value) error {
+	return fmt.Errorf("%s is of the wrong type: %s", shorten(what), v.Kind())
 }
 
 func isUSD(s string) bool {
@@ -416,15 +476,21 @@ func (d *decoder) scalar() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch v.Kind() {
-	case 'n':
-		return nil, nil
-	case '"':
-		return d.unquote(v), nil
-	case '{', '[':
-		return nil, errors.New("a list or an object stands where a text should")
+	if kind := v.Kind(); kind == '{' || kind == '[' {
+		return nil, errNoText
 	}
-	return v, nil
+	return d.text(v), nil
+}
+
+// text is a scalar as text; null is nil. It is valid until the next text or read.
+func (d *decoder) text(v jsontext.Value) []byte {
+	switch v[0] {
+	case 'n':
+		return nil
+	case '"':
+		return d.unquote(v)
+	}
+	return v
 }
 
 // unquote returns the text of a string. Invalid UTF-8 is replaced, because a name that somebody mangled is no reason to
@@ -444,8 +510,8 @@ func (d *decoder) unquote(v jsontext.Value) []byte {
 	if simple {
 		return plain
 	}
-	d.text, _ = jsontext.AppendUnquote(d.text[:0], v) // The decoder has checked the syntax; what is left is UTF-8.
-	return d.text
+	d.unquoted, _ = jsontext.AppendUnquote(d.unquoted[:0], v) // The decoder has checked the syntax; what is left is UTF-8.
+	return d.unquoted
 }
 
 // time reads Unix seconds.
