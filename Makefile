@@ -111,8 +111,9 @@ fmt-check: $(GOLANGCI_LINT) ## Fail when a Go file is not formatted
 	@$(GOLANGCI_LINT) fmt --diff
 
 .PHONY: vet
-vet: ## Run go vet, the tests that need other programs included
+vet: ## Run go vet, the tests that need other programs and the benchmarks included
 	@$(GO) vet -tags browser,e2e,manifests ./...
+	cd test/bench && $(GO) vet ./...
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters of .golangci.yml
@@ -185,6 +186,10 @@ cookbook: $(PROMETHEUS) ## Ask the queries of docs/cookbook.md of a real Prometh
 crash: ## Kill the real binary a hundred times, and cut the power and damage the state ten thousand times
 	@$(GO) test -tags e2e -count=1 -timeout 20m -v -run 'Kills' ./test/accuracy -kills 100
 	$(GO) test -count=1 -timeout 20m -v -run 'PowerCut|Damaged|Fails' ./internal/ledger -crashes 40 -damages 1000
+
+.PHONY: bench
+bench: $(PROMETHEUS) ## Measure scrapes, decoding and a million series beside what others pay, some minutes; ONLY=scrape, decode, million or prometheus
+	@cd test/bench && PROMETHEUS=$(PROMETHEUS) $(GO) run . -only '$(ONLY)'
 
 .PHONY: accuracy
 accuracy: ## Measure counted ÷ truth against a hostile API, condition by condition

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"weak"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -23,10 +24,17 @@ type piece struct {
 	total int
 }
 
+// A mark tells a piece from others without keeping its family in memory: bytes may outlive what they were made of.
+type mark struct {
+	family  weak.Pointer[dto.MetricFamily]
+	follows bool
+	total   int
+}
+
 // A chunk is some pieces in one format and coding. It is what is made anew when one of them changes.
 type chunk struct {
-	pieces []piece
-	bytes  []byte
+	marks []mark
+	bytes []byte
 }
 
 const (
@@ -48,16 +56,20 @@ func splits(f expfmt.Format) bool {
 // encodeChunks writes families as a part that others follow. Chunks of which nothing has changed are those from before.
 // Parts of a coding may follow each other: several gzip members are one stream, and so are several zstd frames.
 func encodeChunks(families []*dto.MetricFamily, v variant, before *encoded, with *coder) ([]*chunk, error) {
-	old := make(map[piece]*chunk)
+	old := make(map[mark]*chunk)
 	if before != nil {
 		for _, c := range before.chunks {
-			old[c.pieces[0]] = c
+			old[c.marks[0]] = c
 		}
 	}
 	var chunks []*chunk
 	var plain bytes.Buffer
 	for pieces := range cut(piecesOf(families, v.format)) {
-		if c := old[pieces[0]]; c != nil && slices.Equal(c.pieces, pieces) {
+		marks := make([]mark, len(pieces))
+		for i, p := range pieces {
+			marks[i] = mark{weak.Make(p.family), p.follows, p.total}
+		}
+		if c := old[marks[0]]; c != nil && slices.Equal(c.marks, marks) {
 			chunks = append(chunks, c)
 			continue
 		}
@@ -71,7 +83,7 @@ func encodeChunks(families []*dto.MetricFamily, v variant, before *encoded, with
 		if err != nil {
 			return nil, err
 		}
-		chunks = append(chunks, &chunk{pieces, b})
+		chunks = append(chunks, &chunk{marks, b})
 	}
 	return chunks, nil
 }

@@ -36,6 +36,18 @@ const (
 // figures are what a stage found out, by name.
 type figures map[string]float64
 
+// time notes how long something takes, by the clock and in processor time.
+func (f figures) time(name string, do func() error) error {
+	begin, used := time.Now(), cpuTime()
+	err := do()
+	f[name], f[name+"_cpu"] = time.Since(begin).Seconds(), (cpuTime() - used).Seconds()
+	return err
+}
+
+func (f figures) took(name string) string {
+	return fmt.Sprintf("%s (CPU %s)", seconds(f[name]), seconds(f[name+"_cpu"]))
+}
+
 // million runs every stage in a process of its own, so that the memory of one is not that of another.
 func million(ctx context.Context, w io.Writer, dir string) error {
 	self, err := os.Executable()
@@ -44,7 +56,7 @@ func million(ctx context.Context, w io.Writer, dir string) error {
 	}
 	state := filepath.Join(dir, "million")
 	found := make(map[string]figures)
-	for _, name := range []string{"fill", "idle", "activate", "active", "serve"} {
+	for _, name := range []string{"fill", "idle", "activate", "active", "identity", "gzip"} {
 		cmd := exec.CommandContext(ctx, self, "-stage", name, "-dir", state)
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()
@@ -57,26 +69,26 @@ func million(ctx context.Context, w io.Writer, dir string) error {
 		}
 		found[name] = f
 	}
-	idle, active, serve := found["idle"], found["active"], found["serve"]
+	idle, active, plain, gzipped := found["idle"], found["active"], found["identity"], found["gzip"]
 	sets, n := idle["label_sets"], idle["series"]
 	t := newTable(fmt.Sprintf("A million series: %.0f label sets of completions with %.0f counters each, by project, user, key and model", sets, n/sets),
 		"", "all idle", "all active")
 	both := func(name string, spell func(figures) string) { t.row(name, spell(idle), spell(active)) }
-	both("Start: state opened and shown", func(f figures) string { return seconds(f["open"]) })
+	both("Start: state opened and shown", func(f figures) string { return f.took("open") })
 	both("Memory at rest", func(f figures) string { return size(f["anonymous"]) })
 	both("… per label set", func(f figures) string { return fmt.Sprintf("%.0f B", f["anonymous"]/sets) })
 	both("… per series", func(f figures) string { return fmt.Sprintf("%.0f B", f["anonymous"]/n) })
 	both("Most memory until then", func(f figures) string { return size(f["peak"]) })
 	both("State on disk", func(f figures) string { return size(f["disk"]) })
-	t.row("A poll that touches a tenth: booked and on disk", "", seconds(active["book"]))
+	t.row("A poll that touches a tenth: booked and on disk", "", active.took("book"))
 	t.row("… written to disk", "", size(active["written"]))
-	t.row("A poll that changes nothing: booked", "", seconds(active["unchanged"]))
+	t.row("A poll that changes nothing: booked", "", active.took("unchanged"))
 	t.write(w)
-	t = newTable(fmt.Sprintf("A scrape of this million series over HTTP: %s, with gzip %s", size(serve["identity_bytes"]), size(serve["gzip_bytes"])),
+	t = newTable(fmt.Sprintf("A scrape of this million series over HTTP: %s, with gzip %s", size(plain["bytes"]), size(gzipped["bytes"])),
 		"", "identity", "gzip")
-	t.row("The first after a poll", seconds(serve["identity_first"]), seconds(serve["gzip_first"]))
-	t.row("Every other", seconds(serve["identity"]), seconds(serve["gzip"]))
-	t.row("Memory with families and bytes kept", size(serve["identity_anonymous"]), size(serve["gzip_anonymous"]))
+	t.row("The first after a poll", plain.took("first"), gzipped.took("first"))
+	t.row("Every other", plain.took("again"), gzipped.took("again"))
+	t.row("Memory of the ledger, families and bytes", size(plain["served"]), size(gzipped["served"]))
 	t.write(w)
 	return nil
 }
@@ -190,7 +202,7 @@ var (
 
 func runStage(ctx context.Context, w io.Writer, name, dir string) error {
 	stages := map[string]func(context.Context, string) (figures, error){
-		"fill": fillState, "idle": restIdle, "activate": activate, "active": restActive, "serve": serve,
+		"fill": fillState, "idle": restIdle, "activate": activate, "active": restActive, "identity": serve("identity"), "gzip": serve("gzip"),
 	}
 	if stages[name] == nil {
 		return fmt.Errorf("there is no stage %q", name)
@@ -233,12 +245,14 @@ func rest(dir string) (*organization, figures, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	begin := time.Now()
-	o, err := open(dir)
-	if err != nil {
+	f := figures{}
+	var o *organization
+	if err := f.time("open", func() (err error) {
+		o, err = open(dir)
+		return err
+	}); err != nil {
 		return nil, nil, err
 	}
-	f := figures{"open": time.Since(begin).Seconds()}
 	for _, s := range o.ledger.View().Feeds[0].Series {
 		f["label_sets"]++
 		f["series"] += float64(len(s.Values))
@@ -309,20 +323,16 @@ func restActive(ctx context.Context, dir string) (figures, error) {
 		}
 		return n
 	})
-	begin := time.Now()
-	if err := o.feed.Book(ctx, same); err != nil {
+	if err := f.time("unchanged", func() error { return o.feed.Book(ctx, same) }); err != nil {
 		return nil, err
 	}
-	f["unchanged"] = time.Since(begin).Seconds()
 	written, err := writtenBytes()
 	if err != nil {
 		return nil, err
 	}
-	begin = time.Now()
-	if err := o.feed.Book(ctx, more); err != nil {
+	if err := f.time("book", func() error { return o.feed.Book(ctx, more) }); err != nil {
 		return nil, err
 	}
-	f["book"] = time.Since(begin).Seconds()
 	after, err := writtenBytes()
 	if err != nil {
 		return nil, err
@@ -336,41 +346,38 @@ type silent struct{}
 
 func (silent) Status() []fetcher.Status { return nil }
 
-func serve(ctx context.Context, dir string) (figures, error) {
-	o, f, err := rest(dir)
-	if err != nil {
-		return nil, err
-	}
-	srv := httptest.NewServer(collector.New(collector.Options{Views: o.ledger, Statuses: silent{}}).Handler())
-	defer srv.Close()
-	w := o.feed.PollWindow(measured)
-	for n, coding := range []string{"identity", "gzip"} {
-		// Every coding begins with a view of its own.
-		read := o.fill(w, measured, func(i int, at time.Time) int64 { return spread(time.Minute, everyTenth)(i, at) * int64(n+2) })
-		if err := o.feed.Book(ctx, read); err != nil {
+// serve scrapes the state after a poll, and then again.
+func serve(coding string) func(context.Context, string) (figures, error) {
+	return func(ctx context.Context, dir string) (figures, error) {
+		o, f, err := rest(dir)
+		if err != nil {
 			return nil, err
 		}
-		debug.FreeOSMemory()
-		var times []cost
-		for range 1 + rounds {
-			begin := time.Now()
-			bytes, err := scrape(srv, coding)
-			if err != nil {
-				return nil, err
-			}
-			times = append(times, cost{time: time.Since(begin)})
-			f[coding+"_bytes"] = float64(bytes)
+		srv := httptest.NewServer(collector.New(collector.Options{Views: o.ledger, Statuses: silent{}}).Handler())
+		defer srv.Close()
+		if err := f.time("first", func() error {
+			n, err := scrape(srv, coding)
+			f["bytes"] = float64(n)
+			return err
+		}); err != nil {
+			return nil, err
 		}
-		f[coding+"_first"] = times[0].time.Seconds()
-		f[coding] = median(times[1:], func(c cost) time.Duration { return c.time }).Seconds()
+		again, err := compare(ctx, []side{{coding, nil, func() error {
+			_, err := scrape(srv, coding)
+			return err
+		}}})
+		if err != nil {
+			return nil, err
+		}
+		f["again"], f["again_cpu"] = again[0].time.Seconds(), again[0].cpu.Seconds()
 		debug.FreeOSMemory()
 		now, err := resident()
 		if err != nil {
 			return nil, err
 		}
-		f[coding+"_anonymous"] = now["RssAnon"]
+		f["served"] = now["RssAnon"]
+		return f, o.ledger.Close()
 	}
-	return f, o.ledger.Close()
 }
 
 // resident is what the kernel says of this process's memory, in bytes. RssAnon is without the pages of the state's
