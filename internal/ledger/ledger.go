@@ -75,8 +75,9 @@ type Ledger struct {
 
 	mu       sync.Mutex
 	settings Settings
-	loaded   map[string]*Feed // by feedName, whether configured or not
-	feeds    []*Feed          // configured, in order
+	loaded   map[string]*Feed   // by feedName, whether configured or not
+	feeds    []*Feed            // configured, in order
+	own      map[string][]*Feed // the same by organization, of which there may be thousands
 }
 
 // Open opens the state in a directory, or starts one. An error is a *StateError that says what to do.
@@ -146,7 +147,10 @@ func (l *Ledger) Configure(settings Settings, options []FeedOptions) ([]*Feed, e
 		return nil, err
 	}
 	l.settings = settings
-	l.feeds = feeds
+	l.feeds, l.own = feeds, map[string][]*Feed{}
+	for i, f := range feeds {
+		l.own[options[i].Organization] = append(l.own[options[i].Organization], f)
+	}
 	for i, f := range feeds {
 		o := options[i]
 		o.GroupBy = o.Endpoint.GroupBy(o.GroupBy)
@@ -184,15 +188,19 @@ func (l *Ledger) publish(changed ...*Feed) {
 	for _, f := range changed {
 		f.show()
 	}
-	v := &View{Generation: l.view.Load().Generation + 1}
+	v := &View{
+		Generation: l.view.Load().Generation + 1,
+		Feeds:      make([]*FeedView, 0, len(l.feeds)), Organizations: make([]OrganizationView, 0, len(l.own)),
+	}
+	at := make(map[string]int, len(l.own))
 	for _, f := range l.feeds {
 		v.Feeds = append(v.Feeds, f.shown)
-		at := slices.IndexFunc(v.Organizations, func(o OrganizationView) bool { return o.Name == f.options.Organization })
-		if at < 0 {
-			v.Organizations = append(v.Organizations, OrganizationView{Name: f.options.Organization, Limit: l.settings.MaxLabelSets})
-			at = len(v.Organizations) - 1
+		name := f.options.Organization
+		if _, known := at[name]; !known {
+			at[name] = len(v.Organizations)
+			v.Organizations = append(v.Organizations, OrganizationView{Name: name, Limit: l.settings.MaxLabelSets})
 		}
-		o := &v.Organizations[at]
+		o := &v.Organizations[at[name]]
 		o.LabelSets += f.own
 		o.Overflow += f.overflow()
 	}
@@ -202,10 +210,8 @@ func (l *Ledger) publish(changed ...*Feed) {
 // ownLabelSets is how many label sets of an organization have series of their own.
 func (l *Ledger) ownLabelSets(organization string) int {
 	n := 0
-	for _, f := range l.feeds {
-		if f.options.Organization == organization {
-			n += f.own
-		}
+	for _, f := range l.own[organization] {
+		n += f.own
 	}
 	return n
 }

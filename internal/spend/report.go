@@ -53,13 +53,16 @@ type Budgeted struct {
 // Report says how all organizations of a view stand at a moment.
 func (b *Books) Report(v *ledger.View, now time.Time) []Organization {
 	settings := b.settings.Load()
+	feeds := make(map[string][]*ledger.FeedView, len(v.Organizations))
+	for _, f := range v.Feeds {
+		feeds[f.Organization] = append(feeds[f.Organization], f)
+	}
 	var out []Organization
 	for _, o := range v.Organizations {
 		var bill *ledger.FeedView
 		var usage []*ledger.FeedView
-		for _, f := range v.Feeds {
+		for _, f := range feeds[o.Name] {
 			switch {
-			case f.Organization != o.Name:
 			case f.Endpoint.IsCosts():
 				bill = f
 			case len(f.Endpoint.Derived) > 0 && !f.ReadAt.IsZero(): // not one that the organization does not have

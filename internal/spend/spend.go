@@ -55,6 +55,7 @@ func (b *Books) Configure(s Settings) { b.settings.Store(&s) }
 // priced is what an organization's bill taught, and what the prices are since. It holds until the bill or the settings
 // are others.
 type priced struct {
+	view     *ledger.View // the newest that has this bill
 	bill     *ledger.FeedView
 	settings *Settings
 	bought   *pricing.Learned // what was paid, whether the estimate may learn from it or not
@@ -64,19 +65,26 @@ type priced struct {
 // of returns the present prices of an organization. Two callers may learn the same at the same time, because waiting
 // for each other would be a lock.
 func (b *Books) of(organization string) *priced {
+	view, settings := b.views.View(), b.settings.Load()
+	var known *priced
+	if v, ok := b.prices.Load(organization); ok {
+		if known = v.(*priced); known.view == view && known.settings == settings {
+			return known
+		}
+	}
 	var bill *ledger.FeedView
-	for _, f := range b.views.View().Feeds {
+	for _, f := range view.Feeds {
 		if f.Organization == organization && f.Endpoint.IsCosts() {
 			bill = f
 		}
 	}
-	settings := b.settings.Load()
-	if v, ok := b.prices.Load(organization); ok {
-		if p := v.(*priced); p.bill == bill && p.settings == settings {
-			return p
-		}
+	if known != nil && known.bill == bill && known.settings == settings {
+		p := *known
+		p.view = view
+		b.prices.Store(organization, &p)
+		return &p
 	}
-	p := &priced{bill: bill, settings: settings}
+	p := &priced{view: view, bill: bill, settings: settings}
 	if bill != nil {
 		p.bought = pricing.Learn(charges(bill))
 	}
