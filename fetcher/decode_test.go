@@ -431,7 +431,16 @@ func FuzzDecode(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add([]byte(pageOf(`{"results":[{"input_tokens":3}],"start_time":60}`)))
+	for _, body := range []string{
+		pageOf(`{"results":[{"input_tokens":3}],"start_time":60}`),
+		pageOf(`{"start_time":60,"result":[{"num_sessions":null,"sessions":"1E+2"}]}`),
+		pageOf(`{"start_time":60,"end_time":120,"results":[{"amount":{"value":"0E-6176","currency":"usd"}},{"amount":{"value":-2.5,"currency":"eur"}}]}`),
+		pageOf("{\"start_time\":60,\"results\":[{\"model\":\"a\xffb\\ud800\\u0000\",\"input_tokens\":1}]}"),
+		`{"data":[],"object":"page","has_more":true,"next_page":"page_=="}`,
+		`<html>`, "",
+	} {
+		f.Add([]byte(body))
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, name := range []string{"completions", "code_interpreter_sessions", "costs"} {
 			whole, p, err := decode(t, name, bytes.NewReader(body))
