@@ -46,7 +46,6 @@ func TestAFullDiskStopsTheBooksButNotTheService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const commitErrors = "openai_exporter_state_commit_errors_total"
 
 	p := execute(t, shell, append([]string{"-c", `ulimit -f 1024; exec "$0" "$@"`, binary}, args...)...)
 	p.ready()
