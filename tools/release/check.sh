@@ -38,12 +38,16 @@ for want in openai_exporter-"$version".{linux,darwin}-{amd64,arm64}.{tar.gz,cdx.
   grep -qE "  $want\$" sha256sums.txt || { echo "sha256sums.txt has no $want"; exit 1; }
 done
 tar -xzf "openai_exporter-$version.linux-$(go env GOARCH).tar.gz" -C "$work"
+for want in LICENSE docs/configuration.md docs/runbooks/OpenAIKeyRejected.md deploy/systemd/openai_exporter.service; do
+  [ -f "$(echo "$work"/openai_exporter-*)/$want" ] || { echo "The archive lacks $want"; exit 1; }
+done
 says=$("$work"/openai_exporter-*/openai_exporter --version | head -1)
 grep -qF "version $version " <<<"$says" || { echo "The binary says: $says"; exit 1; }
 
 if command -v dpkg-deb >/dev/null; then
   dpkg-deb --contents "openai-exporter_${version}_amd64.deb" >"$work/deb"
-  for want in ./usr/bin/openai_exporter ./usr/lib/systemd/system/openai_exporter.service ./etc/openai_exporter/openai_exporter.yml ./usr/share/doc/openai-exporter/configuration.md; do
+  for want in ./usr/bin/openai_exporter ./usr/lib/systemd/system/openai_exporter.service ./etc/openai_exporter/openai_exporter.yml ./usr/share/doc/openai-exporter/configuration.md \
+    ./usr/share/doc/openai-exporter/runbooks/OpenAIKeyRejected.md; do
     grep -qE "root/root .* $want\$" "$work/deb" || { echo "The Debian package lacks $want, or it is not root's"; cat "$work/deb"; exit 1; }
   done
 fi
