@@ -121,7 +121,7 @@ func (c *Client) readOnce(ctx context.Context, q Query, p plan, pr priority) (*l
 				return bodyError(q.Endpoint, a.requestID, errors.New("the cursor repeats itself"))
 			}
 			if next.more && pages >= most {
-				return bodyError(q.Endpoint, a.requestID, fmt.Errorf("there are more than %d pages, which is more than there are buckets", most))
+				return boundError(q.Endpoint, fmt.Sprintf("has more than %d pages, which is more than there are buckets", most))
 			}
 			return nil
 		})
