@@ -257,3 +257,23 @@ func TestWithClientCertificatesOnlyTheirHoldersGetIn(t *testing.T) {
 		})
 	}
 }
+
+// A probe that has neither certificate nor password learns that the exporter serves, and nothing else.
+func TestWhereCertificatesMayBeLeftOutAProbeIsAnsweredAndNobodyElse(t *testing.T) {
+	ours := newAuthority(t)
+	ours.sign("server", x509.ExtKeyUsageServerAuth)
+	file := ours.file("web.yml")
+	write(t, file, []byte("tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: ca.pem\n"+users))
+	r := start(t, server.Options{WebConfigFile: file})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: ours.pool()}}}
+	for _, path := range []string{"/-/healthy", "/metrics"} {
+		resp, err := client.Get(strings.Replace(r.url, "http:", "https:", 1) + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: status %d, want 401", path, resp.StatusCode)
+		}
+	}
+}
