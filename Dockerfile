@@ -28,6 +28,7 @@ LABEL org.opencontainers.image.title="openai-exporter" \
       org.opencontainers.image.base.name="gcr.io/distroless/static-debian12:nonroot"
 COPY --from=build /out/openai_exporter /bin/openai_exporter
 COPY LICENSE /LICENSE
+COPY internal/pricing/builtin/LICENSE /LICENSE.genai-prices
 # A new volume takes over the owner of the folder it is mounted on.
 COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532

@@ -81,8 +81,9 @@ func TestEveryRecipeHasAnAnswerWithinAMinute(t *testing.T) {
 		i := -1
 		text = recipes.ReplaceAllStringFunc(text, func(section string) string {
 			i++
-			head, _, _ := strings.Cut(section[strings.Index(section, "```promql"):], "```\n")
-			return section[:strings.Index(section, "```promql")] + head + "```\n\n```\n" + all[i].answer + "```\n"
+			before, rest, _ := strings.Cut(section, "```promql")
+			query, _, _ := strings.Cut(rest, "```\n")
+			return before + "```promql" + query + "```\n\n```\n" + all[i].answer + "```\n"
 		})
 		if err := os.WriteFile(document, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -38,7 +38,7 @@ for want in openai_exporter-"$version".{linux,darwin}-{amd64,arm64}.{tar.gz,cdx.
   grep -qE "  $want\$" sha256sums.txt || { echo "sha256sums.txt has no $want"; exit 1; }
 done
 tar -xzf "openai_exporter-$version.linux-$(go env GOARCH).tar.gz" -C "$work"
-for want in LICENSE docs/configuration.md docs/runbooks/OpenAIKeyRejected.md deploy/systemd/openai_exporter.service; do
+for want in LICENSE LICENSE.genai-prices docs/configuration.md docs/runbooks/OpenAIKeyRejected.md deploy/systemd/openai_exporter.service; do
   [ -f "$(echo "$work"/openai_exporter-*)/$want" ] || { echo "The archive lacks $want"; exit 1; }
 done
 says=$("$work"/openai_exporter-*/openai_exporter --version | head -1)
