@@ -17,8 +17,6 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
 )
 
-const commitErrors = "openai_exporter_state_commit_errors_total"
-
 // stand holds counters against those seen before, and returns the highest of both.
 func (p *process) stand(when string, before map[string]float64) map[string]float64 {
 	p.t.Helper()

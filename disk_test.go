@@ -12,6 +12,8 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
 )
 
+const commitErrors = "openai_exporter_state_commit_errors_total"
+
 // counters returns every counter of usage and costs.
 func (p *process) counters() map[string]float64 {
 	p.t.Helper()
