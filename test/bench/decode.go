@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"time"
 
 	"github.com/openai/openai-go/v3"
@@ -77,6 +78,7 @@ func decoding(ctx context.Context, w io.Writer, _ string) error {
 	defer client.Close()
 	official := openai.NewClient(option.WithBaseURL(srv.URL+"/v1"), option.WithAdminAPIKey("sk-admin-benchmark"), option.WithMaxRetries(0))
 
+	window := ledger.Window{Width: api.Minute, From: start, To: start.Add(pageBuckets * time.Minute)}
 	sides := []side{
 		{"the transfer alone", nil, func() error {
 			return get(ctx, srv, func(body io.Reader) error {
@@ -86,8 +88,7 @@ func decoding(ctx context.Context, w io.Writer, _ string) error {
 		}},
 		{"openai_exporter", nil, func() error {
 			r, err := client.Read(ctx, fetcher.Query{
-				Endpoint: completions, GroupBy: []string{"project_id", "model", "batch", "service_tier"},
-				Window: ledger.Window{Width: api.Minute, From: start, To: start.Add(pageBuckets * time.Minute)},
+				Endpoint: completions, GroupBy: dimensions, Window: window,
 			})
 			if err != nil {
 				return err
@@ -100,31 +101,36 @@ func decoding(ctx context.Context, w io.Writer, _ string) error {
 				if err := json.NewDecoder(body).Decode(&p); err != nil {
 					return err
 				}
-				n := 0
+				sum := add(window)
 				for i := range p.Data {
-					rows, err := p.Data[i].sum()
-					if err != nil {
+					sum.Bucket(time.Unix(p.Data[i].StartTime, 0))
+					if err := p.Data[i].rows(sum.row); err != nil {
 						return err
 					}
-					n += rows
 				}
-				return complete(n)
+				return complete(sum.Rows())
 			})
 		}},
 		{"openai-go, the official client", nil, func() error {
 			p, err := official.Admin.Organization.Usage.Completions(ctx, openai.AdminOrganizationUsageCompletionsParams{
 				StartTime: start.Unix(), Limit: openai.Int(pageBuckets),
 				BucketWidth: openai.AdminOrganizationUsageCompletionsParamsBucketWidth1m,
-				GroupBy:     []string{"project_id", "model", "batch", "service_tier"},
+				GroupBy:     dimensions,
 			})
 			if err != nil {
 				return err
 			}
-			n := 0
+			sum := add(window)
 			for i := range p.Data {
-				n += len(p.Data[i].Results)
+				sum.Bucket(time.Unix(p.Data[i].StartTime, 0))
+				for j := range p.Data[i].Results {
+					r := &p.Data[i].Results[j]
+					sum.row([4]string{r.ProjectID, r.Model, strconv.FormatBool(r.Batch), r.ServiceTier}, [4]decimal.Fixed{
+						decimal.FromInt(r.NumModelRequests), decimal.FromInt(r.InputTokens), decimal.FromInt(r.OutputTokens), decimal.FromInt(r.InputCachedTokens),
+					})
+				}
 			}
-			return complete(n)
+			return complete(sum.Rows())
 		}},
 	}
 	costs, err := compare(ctx, sides)
@@ -186,14 +192,36 @@ type standardRow struct {
 	ServiceTier       *string     `json:"service_tier"`
 }
 
-// sum parses the numbers, as whoever reads them has to, and returns how many rows there are.
-func (b *standardBucket) sum() (int, error) {
-	for _, r := range b.Results {
-		for _, v := range []json.Number{r.InputTokens, r.OutputTokens, r.NumModelRequests, r.InputCachedTokens, r.InputAudioTokens, r.OutputAudioTokens} {
-			if _, err := decimal.Parse(string(v)); err != nil {
-				return 0, err
+// rows parses the numbers, as whoever reads them has to.
+func (b *standardBucket) rows(row func([4]string, [4]decimal.Fixed)) error {
+	for i := range b.Results {
+		r := &b.Results[i]
+		var values [4]decimal.Fixed
+		for n, v := range []json.Number{r.NumModelRequests, r.InputTokens, r.OutputTokens, r.InputCachedTokens} {
+			var err error
+			if values[n], err = decimal.Parse(string(v)); err != nil {
+				return err
 			}
 		}
+		row([4]string{*r.ProjectID, *r.Model, strconv.FormatBool(*r.Batch), *r.ServiceTier}, values)
 	}
-	return len(b.Results), nil
+	return nil
+}
+
+var dimensions = []string{"project_id", "model", "batch", "service_tier"}
+
+// A sum adds rows up by label set, as ours are.
+type sum struct {
+	*ledger.Read
+	values []decimal.Fixed
+}
+
+func add(w ledger.Window) sum {
+	completions, _ := api.Find("completions")
+	return sum{ledger.NewRead(completions, dimensions, w), make([]decimal.Fixed, len(completions.Measures))}
+}
+
+func (s sum) row(labels [4]string, values [4]decimal.Fixed) {
+	copy(s.values, values[:]) // The first measures of the table.
+	s.Row(labels[:], s.values)
 }
