@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"flag"
@@ -9,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +30,8 @@ type specimen struct {
 	file, former []byte // as it is, and as it was one commit before
 	newest, last string // what it shows, and what it showed then
 	feeds        []ledger.FeedOptions
+	world        *world
+	goesOn       string // what it shows after more has been booked
 }
 
 // newSpecimen keeps the books of two endpoints for a while.
@@ -37,7 +41,7 @@ func newSpecimen(t testing.TB, sets int) *specimen {
 	w := newWorld()
 	second := *embeddings
 	second.Name = "moderations"
-	s := &specimen{}
+	s := &specimen{world: w}
 	for _, e := range []*api.Endpoint{embeddings, &second} {
 		s.feeds = append(s.feeds, ledger.FeedOptions{Organization: "acme", Endpoint: e, GroupBy: fine, Width: api.Minute, Lookback: time.Hour})
 	}
@@ -68,25 +72,55 @@ func newSpecimen(t testing.TB, sets int) *specimen {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+	for i := range 2 * sets { // They ask for pages that are free.
+		w.use(0, labels{fmt.Sprintf("proj_%03d", i), "m"}, int64(i+1))
+	}
+	if s.goesOn, err = s.goOn(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
 	return s
+}
+
+// goOn books what has happened since the specimen was taken, twice, and says what is shown after a restart.
+func (s *specimen) goOn(ctx context.Context, dir string) (string, error) {
+	for range 2 {
+		l, err := ledger.Open(ledger.Options{Dir: dir})
+		if err != nil {
+			return "", err
+		}
+		feeds, err := l.Configure(damageSettings, s.feeds)
+		for _, f := range feeds {
+			err = errors.Join(err, f.Book(ctx, s.world.read(embeddings, f.GroupBy(), f.PollWindow(s.world.now))))
+		}
+		if err := errors.Join(err, l.Close()); err != nil {
+			return "", err
+		}
+	}
+	l, err := ledger.Open(ledger.Options{Dir: dir})
+	if err != nil {
+		return "", err
+	}
+	_, err = l.Configure(damageSettings, s.feeds)
+	shown := spellAll(l)
+	return shown, errors.Join(err, l.Close())
 }
 
 var damageSettings = ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: 1000}
 
 // spellAll is all that a ledger shows.
 func spellAll(l *ledger.Ledger) string {
-	var b strings.Builder
+	var all []string
 	for _, f := range l.View().Feeds {
-		fmt.Fprintf(&b, "%s from %d through %d", f.Endpoint.Name, f.CountsFrom.Unix(), f.ReadThrough.Unix())
+		all = append(all, fmt.Sprintf("%s from %d through %d", f.Endpoint.Name, f.CountsFrom.Unix(), f.ReadThrough.Unix()))
 		for _, s := range f.Series {
-			fmt.Fprintf(&b, " %v=%v", s.Labels, s.Values)
+			all = append(all, fmt.Sprintf("%s %v=%v", f.Endpoint.Name, s.Labels, s.Values))
 		}
 		for _, r := range f.LastBucket {
-			fmt.Fprintf(&b, " last %v=%v", r.Labels, r.Values)
+			all = append(all, fmt.Sprintf("%s last %v=%v", f.Endpoint.Name, r.Labels, r.Values))
 		}
-		b.WriteByte('\n')
 	}
-	return b.String()
+	slices.Sort(all)
+	return strings.Join(all, "\n")
 }
 
 // open says what a damaged file shows, or why it does not.
@@ -139,6 +173,10 @@ func (s *specimen) holds(t testing.TB, dir, damage string, file []byte) (refused
 		t.Errorf("%s: error = %v", damage, err)
 	case shown != s.newest && shown != s.last:
 		t.Errorf("%s: it shows\n%.500s\nwant\n%.500s", damage, shown, s.newest)
+	default:
+		if shown, err := s.goOn(t.Context(), dir); err != nil || shown != s.goesOn {
+			t.Errorf("%s: it goes on to\n%.500s\nwant\n%.500s\nerror %v", damage, shown, s.goesOn, err)
+		}
 	}
 	return false
 }
