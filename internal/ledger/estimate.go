@@ -35,12 +35,15 @@ func (st *stage) price(b *readBucket, before []cell, derived bool, cells []cell)
 	// Label sets are priced one by one, since those folded into one cell may have different prices.
 	for gi, labelSets := range b.cells {
 		for key, sum := range labelSets {
-			ik := indexKey(gi, []byte(key))
-			c := anew[st.places[ik].id]
+			id, ok := st.known(gi, key)
+			if !ok { // It is folded, and was placed a moment ago.
+				id = st.places[string(st.key)].id
+			}
+			c := anew[id]
 			if c == nil {
 				continue
 			}
-			labels, err := labelsOf(ik)
+			labels, err := labelsOf(string(st.key))
 			if err != nil {
 				panic(err) // The key was made by appendKey when the row was read.
 			}

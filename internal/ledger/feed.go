@@ -297,7 +297,8 @@ func (f *Feed) AuditWindow(now time.Time) (Window, bool) {
 		}
 		f.round = r
 	}
-	page := int64(api.Hour.Max) * hour
+	// A read is held in memory until it is booked: with very many label sets it takes some hours at a time.
+	page := max(min(int64(api.Hour.Max), auditRows/max(int64(f.own), 1)), 1) * hour
 	return Window{
 		Width: api.Hour,
 		From:  time.Unix(f.round.cursor, 0).UTC(),
@@ -305,6 +306,9 @@ func (f *Feed) AuditWindow(now time.Time) (Window, bool) {
 		Audit: true,
 	}, true
 }
+
+// auditRows is how many rows an audit reads at a time at most, unless one hour has more.
+const auditRows = 500_000
 
 // Book takes over what was read, durably, or changes nothing.
 func (f *Feed) Book(ctx context.Context, r *Read) error {

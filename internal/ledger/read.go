@@ -31,6 +31,9 @@ type Read struct {
 	buckets []readBucket
 	open    int // index of the bucket that takes rows
 	key     []byte
+	// Label sets come again in bucket after bucket: each is kept once.
+	keys map[string]string
+	slab []decimal.Fixed // room for sums, so that they need not be allocated one by one
 }
 
 // readBucket maps each group's label key to the summed values of that group.
@@ -43,7 +46,7 @@ type readBucket struct {
 // NewRead returns an empty read of a window of an endpoint, grouped by the dimensions asked for.
 func NewRead(e *api.Endpoint, groupBy []string, w Window) *Read {
 	columns, groups := layout(e, groupBy)
-	return &Read{Window: w, columns: columns, groups: groups}
+	return &Read{Window: w, columns: columns, groups: groups, keys: make(map[string]string)}
 }
 
 // Columns are the names of the dimensions of a row, in the order that Row takes their values: the grouping asked for,
@@ -77,13 +80,29 @@ func (r *Read) Row(labels []string, values []decimal.Fixed) {
 		}
 		sum := b.cells[gi][string(r.key)]
 		if sum == nil {
-			sum = make([]decimal.Fixed, len(g.measures))
-			b.cells[gi][string(r.key)] = sum
+			key, met := r.keys[string(r.key)]
+			if !met {
+				key = string(r.key)
+				r.keys[key] = key
+			}
+			sum = r.sums(len(g.measures))
+			b.cells[gi][key] = sum
 		}
 		for i, m := range g.measures {
 			sum[i] = sum[i].Add(values[m])
 		}
 	}
+}
+
+// sums returns zeros for n measures.
+func (r *Read) sums(n int) []decimal.Fixed {
+	const several = 64
+	if len(r.slab) < n {
+		r.slab = make([]decimal.Fixed, several*n)
+	}
+	s := r.slab[:n:n]
+	r.slab = r.slab[n:]
+	return s
 }
 
 // Rows is the number of distinct label sets of the fullest group over all buckets, for logs.

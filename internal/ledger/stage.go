@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -22,7 +23,8 @@ type stage struct {
 	spans   map[int64]*span // new versions; nil for a span that goes
 	buckets map[bucketKey][]byte
 	series  map[uint32]*series // new versions; nil for a series that goes
-	places  map[string]place   // index keys resolved so far in this stage
+	places  map[string]place   // index keys resolved so far in this stage, but for those that had a series
+	key     []byte             // scratch
 	folded  map[uint64]int64
 	deltas  map[uint32][]decimal.Fixed
 	seen    map[uint32]int64
@@ -333,24 +335,67 @@ func (st *stage) decode(old []byte) (cells []cell, known knowledge, err error) {
 // cells resolves the label sets of a read bucket and returns its cells, sorted.
 func (st *stage) cells(b *readBucket) []cell {
 	n := len(st.f.options.Endpoint.Measures)
-	byID := map[uint32]*cell{}
+	size := 0
+	for _, labelSets := range b.cells {
+		size += len(labelSets)
+	}
+	cells := make([]cell, 0, size)
 	for gi, labelSets := range b.cells {
 		g := &st.f.groups[gi]
-		// In the order of the keys, so that which label sets are the first past the limit does not depend on chance.
-		for _, key := range slices.Sorted(maps.Keys(labelSets)) {
-			sum := labelSets[key]
-			id := st.resolve(gi, key, b.start.Unix())
-			c := byID[id]
-			if c == nil {
-				c = &cell{id: id, values: make([]decimal.Fixed, n)}
-				byID[id] = c
+		put := func(id uint32, sum []decimal.Fixed) {
+			if len(sum) != n {
+				sum = g.spread(sum, n)
 			}
-			for i, m := range g.measures {
-				c.values[m] = c.values[m].Add(sum[i])
+			cells = append(cells, cell{id: id, values: sum})
+		}
+		var unknown []string
+		for key, sum := range labelSets {
+			if id, ok := st.known(gi, key); ok {
+				put(id, sum)
+			} else {
+				unknown = append(unknown, key)
 			}
 		}
+		// In the order of the keys, so that which label sets are the first past the limit does not depend on chance.
+		slices.Sort(unknown)
+		for _, key := range unknown {
+			put(st.resolve(gi, key, b.start.Unix()), labelSets[key])
+		}
 	}
-	return sortCells(byID)
+	slices.SortFunc(cells, func(a, b cell) int { return cmp.Compare(a.id, b.id) })
+	return mergeCells(cells)
+}
+
+// mergeCells adds up neighbours of one series: label sets that are folded into it, or groups of measures that share it.
+// The values of cells are those of the read until then, and must not be changed.
+func mergeCells(cells []cell) []cell {
+	out := cells[:0]
+	merged := false
+	for _, c := range cells {
+		if len(out) == 0 || out[len(out)-1].id != c.id {
+			out, merged = append(out, c), false
+			continue
+		}
+		last := &out[len(out)-1]
+		if !merged {
+			last.values, merged = slices.Clone(last.values), true
+		}
+		add(last.values, c.values)
+	}
+	return out
+}
+
+// known returns the series of a label set that has one of its own, without a search for room.
+func (st *stage) known(gi int, key string) (uint32, bool) {
+	st.key = append(append(st.key[:0], byte(gi)), key...)
+	if p, ok := st.places[string(st.key)]; ok {
+		return p.id, p.folded == 0
+	}
+	s := st.f.index[string(st.key)]
+	if s == nil || st.current(s.id).ended {
+		return 0, false
+	}
+	return s.id, true
 }
 
 // book adds the difference between two states of a bucket or span that ends at end.
