@@ -76,7 +76,12 @@ func (r *Read) Row(labels []string, values []decimal.Fixed) {
 		g := &r.groups[gi]
 		r.key = appendKey(r.key[:0], g, labels)
 		if b.cells[gi] == nil {
-			b.cells[gi] = make(map[string][]decimal.Fixed)
+			// Buckets are much of a size.
+			size := 0
+			if r.open > 0 {
+				size = len(r.buckets[r.open-1].cells[gi])
+			}
+			b.cells[gi] = make(map[string][]decimal.Fixed, size)
 		}
 		sum := b.cells[gi][string(r.key)]
 		if sum == nil {
