@@ -150,7 +150,7 @@ official: ## Read the simulator with the official client and validate it against
 
 .PHONY: faults
 faults: ## Spoil API, network and scrapes around the real binary, and look for the key in all that leaves it; FAULTTIME=5m for minutes
-	@cd test/faults && $(GO) vet ./... && $(GO) test -count=1 -timeout 60m ./... -faulttime '$(FAULTTIME)'
+	@cd test/faults && $(GO) vet ./... && $(GO) test -count=1 -parallel 4 -timeout 60m ./... -faulttime '$(FAULTTIME)'
 
 .PHONY: rules
 rules: $(PROMTOOL) ## Check and unit-test the recording rules and alerts
