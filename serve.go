@@ -121,7 +121,7 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 
 	srv := server.New(server.Options{
 		Addresses: c.addresses, WebConfigFile: c.webConfigFile, TelemetryPath: c.telemetryPath,
-		Metrics: e.collector.Handler(), Views: e, Statuses: e, Allowances: e.scheduler,
+		Metrics: e.collector.Handler(), Views: e, Statuses: e, Allowances: e.scheduler, Books: e.books,
 		Shard: c.shard, Idle: e.idle,
 		EnableLifecycle: c.lifecycle, Reload: e.reload,
 		Version: version.Version, Started: time.Now(), Config: e.config,

@@ -148,6 +148,9 @@ func (v view) USD(n json.Number) string {
 	return sign + "$" + group(fmt.Sprintf("%.2f", f))
 }
 
+// Dollars is a configured amount of money.
+func (v view) Dollars(usd float64) string { return v.USD(json.Number(fmt.Sprintf("%.2f", usd))) }
+
 // An Item is a measure and what to say of it.
 type Item struct{ Amount, Measure string }
 

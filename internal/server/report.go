@@ -12,6 +12,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/spend"
 )
 
 // A Report is what the status page shows and /api/v1/status answers.
@@ -46,6 +47,10 @@ type Organization struct {
 	// Cost of the running UTC day and month in US dollars; absent until costs were read.
 	CostTodayUSD       json.Number `json:"cost_today_usd,omitempty"`
 	CostMonthToDateUSD json.Number `json:"cost_month_to_date_usd,omitempty"`
+	// CostMonthForecastUSD is what the running UTC month will have cost; absent until costs were read.
+	CostMonthForecastUSD json.Number `json:"cost_month_forecast_usd,omitempty"`
+	// Budgets are those of the configuration; what is spent of them is absent until costs were read.
+	Budgets []Budget `json:"budgets,omitempty"`
 	// TopProjects are those with the most cost of the running UTC day, at most five.
 	TopProjects []Project `json:"top_projects_today,omitempty"`
 	// Requests is the budget of requests; absent where it is not known.
@@ -53,6 +58,23 @@ type Organization struct {
 	// Trouble is the error that several endpoints have in common, in which case they don't repeat it on the page.
 	Trouble   string     `json:"trouble,omitempty"`
 	Endpoints []Endpoint `json:"endpoints"`
+}
+
+// A Budget is what may be spent in the running UTC month, and what is.
+type Budget struct {
+	Name  string  `json:"name"`
+	USD   float64 `json:"monthly_usd"`
+	Spent *Spent  `json:"spent,omitempty"`
+}
+
+// Spent is what the running UTC month has cost of a budget, and will have cost.
+type Spent struct {
+	USD json.Number `json:"usd"`
+	// UnbilledUSD is the part that is estimated because the bill does not have it yet.
+	UnbilledUSD json.Number `json:"unbilled_estimate_usd"`
+	ForecastUSD json.Number `json:"forecast_usd"`
+	// Share of the budget, 1 where all of it is spent.
+	Share float64 `json:"share"`
 }
 
 // A Project is what a project has cost today.
@@ -145,6 +167,13 @@ func (s *Server) report() *Report {
 	if s.options.Allowances != nil {
 		allowances = s.options.Allowances.Allowances()
 	}
+	books := make(map[string]*spend.Organization)
+	if s.options.Books != nil {
+		all := s.options.Books.Report(view, now)
+		for i := range all {
+			books[all[i].Name] = &all[i]
+		}
+	}
 	for i := range statuses {
 		st := &statuses[i]
 		at := slices.IndexFunc(r.Organizations, func(o Organization) bool { return o.Name == st.Organization })
@@ -153,6 +182,9 @@ func (s *Server) report() *Report {
 			o := organization(view, st.Organization, now)
 			if a, ok := allowances[st.Organization]; ok {
 				o.Requests = &Requests{PerMinute: a.PerMinute, Used: a.Used, Left: a.Left(), Waiting: a.Waiting}
+			}
+			if b := books[st.Organization]; b != nil {
+				o.account(b)
 			}
 			r.Organizations = append(r.Organizations, o)
 		}
@@ -202,6 +234,24 @@ func organization(v *ledger.View, name string, now time.Time) Organization {
 		}
 	}
 	return o
+}
+
+// account adds what the books say.
+func (o *Organization) account(b *spend.Organization) {
+	if b.Billed {
+		o.CostMonthForecastUSD = json.Number(b.Month.Forecast.String())
+	}
+	for _, of := range b.Budgets {
+		budget := Budget{Name: of.Name, USD: of.USD}
+		if b.Billed {
+			spent := of.Spend.Spent()
+			budget.Spent = &Spent{
+				USD: json.Number(spent.String()), UnbilledUSD: json.Number(of.Spend.Unbilled.String()), ForecastUSD: json.Number(of.Spend.Forecast.String()),
+				Share: spent.Float64() / of.USD,
+			}
+		}
+		o.Budgets = append(o.Budgets, budget)
+	}
 }
 
 // top adds up a day's cost by project and returns the projects with the most. Without a grouping by project there are

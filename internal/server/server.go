@@ -16,6 +16,7 @@ import (
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/exporter-toolkit/web"
 
+	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/shard"
@@ -47,6 +48,9 @@ type Options struct {
 	Statuses Statuses
 	// Allowances may be nil.
 	Allowances Allowances
+
+	// Books may be nil.
+	Books collector.Books
 
 	// Shard is which of several replicas this is.
 	Shard shard.Shard

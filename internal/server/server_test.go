@@ -92,7 +92,7 @@ func organization(t *testing.T) *source {
 				ByMeasure: changes,
 			},
 			{
-				Organization: "acme", Endpoint: costs, ReadThrough: noon.Truncate(24 * time.Hour), ByMeasure: make([]ledger.MeasureView, 2),
+				Organization: "acme", Endpoint: costs, ReadAt: noon, ReadThrough: noon.Truncate(24 * time.Hour), ByMeasure: make([]ledger.MeasureView, 2),
 				Days: []ledger.Day{
 					{Start: noon.AddDate(0, 0, -1).Truncate(24 * time.Hour), Rows: []ledger.Row{{Measures: []int{0}, Values: []decimal.Fixed{amount(t, "4321.1")}}}},
 					{Start: noon.Truncate(24 * time.Hour), Rows: []ledger.Row{
