@@ -58,6 +58,7 @@ func limitFileSize(t *testing.T, pid int, bytes uint64) {
 // TestADiskThatFillsUpAtAnyByteLosesNothing lets the disk of the real binary be full at ever larger sizes, from the
 // first page to the last, and then have room again, all in the life of one process.
 func TestADiskThatFillsUpAtAnyByteLosesNothing(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	begin := time.Date(2026, 11, 10, 9, 17, 0, 0, time.UTC)
 	clock := simulator.NewClock(begin, 60)
 	s, baseURL := simulate(t, simulator.Options{Seed: 5, Clock: clock.Now, LabelSets: 3000})

@@ -40,6 +40,7 @@ func labelText(m *dto.Metric) string {
 // TestAFullDiskStopsTheBooksButNotTheService runs the real binary under a limit on the size of its files, which is met
 // in the middle of its work as the end of a disk is.
 func TestAFullDiskStopsTheBooksButNotTheService(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	clock := simulator.NewClock(time.Date(2026, 11, 10, 9, 17, 0, 0, time.UTC), 300)
 	s, baseURL := simulate(t, simulator.Options{Seed: 5, Clock: clock.Now, LabelSets: 3000})
 	args, _ := configure(t, baseURL, goodKey, fast+"\ncounters: {zero_hold: 0s}")

@@ -389,6 +389,7 @@ func TestTheProgramCanRunTwiceAndGoesOnWhereItWas(t *testing.T) {
 }
 
 func TestARefusedKeyIsNamedOnceWithWhatToDo(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	for key, want := range map[string]string{
 		"sk-admin-wrong-0123456789": "key",
 		scopelesKey:                 "api.usage.read",
