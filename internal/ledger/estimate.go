@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -72,7 +73,7 @@ func keepDerived(was, is map[uint32]*cell, parts [][]cell) {
 			continue
 		}
 		for _, cells := range slices.Backward(parts) {
-			at, found := slices.BinarySearchFunc(cells, id, func(c cell, id uint32) int { return int(int64(c.id) - int64(id)) })
+			at, found := slices.BinarySearchFunc(cells, id, func(c cell, id uint32) int { return cmp.Compare(c.id, id) })
 			if !found {
 				continue
 			}

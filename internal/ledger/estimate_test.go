@@ -336,3 +336,90 @@ func TestDaysOfTheBillAreHeldForAMonthsRhythm(t *testing.T) {
 		t.Errorf("%d days a month later, want 34 and today", got)
 	}
 }
+
+func TestALabelSetStaysFoldedAsLongAsItsNewestBucket(t *testing.T) {
+	g := newRig(t)
+	g.settings.MaxLabelSets = 1
+	g.open().poll()
+	g.use(0, a, 1)
+	g.settle()
+	// One read brings the folded label set in two hours.
+	g.pass(62 * time.Hour)
+	g.use(59*time.Hour, b, 2)
+	g.use(5*time.Hour, b, 3)
+	g.poll()
+	g.audit()
+	other := labels{"other", "other"}
+	g.expect(counts{a: 1, other: 5})
+	// There is room again, and the first of the hours is out of every window.
+	g.settings.MaxLabelSets = 10
+	g.configure()
+	for range 3 {
+		g.pass(7 * time.Hour)
+		g.poll()
+		g.audit()
+	}
+	g.use(26*time.Hour, b, 1)
+	g.settle()
+	g.expect(counts{a: 1, other: 6})
+}
+
+func TestAnEstimateLivesAsLongAsItsUsage(t *testing.T) {
+	g := pricedRig(t, priceList{"m1": 2}).open()
+	g.poll()
+	for range 45 {
+		g.pass(24 * time.Hour)
+		g.use(0, a, 1)
+		g.poll()
+		g.audit()
+	}
+	g.expectCost(counts{a: 90})
+}
+
+func TestANewGroupingEstimatesNoDayTwice(t *testing.T) {
+	g := pricedRig(t, priceList{"m1": 2}).open()
+	g.poll()
+	g.use(0, a, 10)
+	g.pass(time.Minute)
+	g.poll()
+	g.options.GroupBy = []string{"project_id", "user_id", "model"}
+	g.configure()
+	g.settle()
+	if usd, _ := g.costOf(noon); usd != 20 {
+		t.Errorf("the day's estimate = %d, want 20", usd)
+	}
+}
+
+func TestAWithheldEstimateSurvivesARestart(t *testing.T) {
+	g := pricedRig(t, priceList{"m1": 2}).open()
+	g.poll()
+	g.use(0, a, 10)
+	g.pass(time.Minute)
+	g.poll()
+	g.use(time.Minute, a, -4)
+	g.poll()
+	g.open().poll()
+	g.expectCost(counts{a: 20})
+	g.use(0, a, 5)
+	g.pass(time.Minute)
+	g.poll()
+	g.expectCost(counts{a: 22})
+}
+
+func TestADayOfTheBillIsHeldWithAllItsItemsOrNotAtAll(t *testing.T) {
+	g := costsRig(t)
+	g.settings.IdleRetention = 10 * 24 * time.Hour
+	g.open()
+	day := g.now.Truncate(24 * time.Hour)
+	b := bill{day: {"once, input": "1"}}
+	g.bookBill(b)
+	for range 36 {
+		g.pass(24 * time.Hour)
+		g.bookBill(b)
+		for _, d := range g.ledger.View().Feeds[0].Days {
+			if d.Start.Equal(day) && len(d.Rows) == 0 {
+				t.Fatalf("at %s the first day is held without its item", g.now.Format(time.DateOnly))
+			}
+		}
+	}
+}
