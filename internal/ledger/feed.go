@@ -447,3 +447,11 @@ func unixOrZero(t int64) time.Time {
 }
 
 var errUnknownSeries = errors.New("a bucket names a series that does not exist")
+
+// ReadAt is when the API answered the newest poll that was booked, before the last restart perhaps; zero before the
+// first.
+func (f *Feed) ReadAt() time.Time {
+	f.ledger.mu.Lock()
+	defer f.ledger.mu.Unlock()
+	return unixOrZero(f.meta.ReadAt)
+}
