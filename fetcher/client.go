@@ -47,6 +47,8 @@ type ClientOptions struct {
 
 	// DialContext connects in place of the network.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Transport answers in place of HTTP, for tests that have no network.
+	Transport http.RoundTripper
 	// HeaderTimeout bounds the wait for an answer's beginning, RequestTimeout the whole of it.
 	HeaderTimeout, RequestTimeout time.Duration
 	// MaxBody bounds a body, in bytes; MaxPages and MaxRows bound a read.
@@ -91,6 +93,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 	transport, err := promconfig.NewRoundTripperFromConfig(o.HTTP, "openai_"+o.Organization, options...)
 	if err != nil {
 		return nil, fmt.Errorf("set up http: %w", err)
+	}
+	if o.Transport != nil {
+		transport = o.Transport
 	}
 	if o.Logger == nil {
 		o.Logger = log.NewNopLogger()

@@ -12,7 +12,10 @@ import (
 
 // Transport answers requests in the caller's goroutine, without a network: for tests under testing/synctest, in which a
 // goroutine that waits for a socket stops the clock. Faults look as they do over a connection.
-func (s *Simulator) Transport() http.RoundTripper { return transport{s.Handler()} }
+func (s *Simulator) Transport() http.RoundTripper { return TransportOf(s.Handler()) }
+
+// TransportOf is Transport for a handler that stands before a simulator and changes what it answers.
+func TransportOf(h http.Handler) http.RoundTripper { return transport{h} }
 
 type transport struct{ handler http.Handler }
 
