@@ -187,6 +187,20 @@ crash: ## Kill the real binary a hundred times, and cut the power and damage the
 	@$(GO) test -tags e2e -count=1 -timeout 20m -v -run 'Kills' ./test/accuracy -kills 100
 	$(GO) test -count=1 -timeout 20m -v -run 'PowerCut|Damaged|Fails' ./internal/ledger -crashes 40 -damages 1000
 
+# What `make simulation` and `make mutation` try.
+SEEDS ?= 8
+SEED  ?= 1
+DAYS  ?= 8
+N     ?= 50
+
+.PHONY: simulation
+simulation: ## Live through weeks of the whole program, seed by seed; SEEDS=200, SEED=7, DAYS=20, ARGS='-skip kill'
+	@$(GO) test -count=1 -timeout 300m -v -run Seed ./test/simulation -seed $(SEED) -seeds $(SEEDS) -days $(DAYS) $(ARGS)
+
+.PHONY: mutation
+mutation: ## Change what decides numbers in N places, one at a time, and print what the tests did not notice
+	@$(GO) run ./tools/mutation -n $(N) $(ARGS)
+
 .PHONY: bench
 bench: $(PROMETHEUS) ## Measure scrapes, decoding and a million series beside what others pay, some minutes; ONLY=scrape, decode, million or prometheus
 	@cd test/bench && PROMETHEUS=$(PROMETHEUS) $(GO) run . -only '$(ONLY)'

@@ -1,0 +1,151 @@
+// Command mutation changes the code that decides numbers, in one random place at a time, and runs the tests that should
+// notice. It prints the share that was noticed and every change that was not. Nothing in the checkout is touched: the
+// changed file reaches the compiler as an overlay.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// targets are the packages that are changed, and the tests that hold what they decide.
+var targets = []struct {
+	dir   string
+	tests []string
+}{
+	{"internal/ledger", []string{"./internal/ledger", "./fetcher", "./test/simulation"}},
+	{"internal/decimal", []string{"./internal/decimal", "./internal/ledger"}},
+	{"internal/pricing", []string{"./internal/pricing", "./internal/spend"}},
+	{"internal/spend", []string{"./internal/spend", "./collector"}},
+	{"internal/budget", []string{"./internal/budget", "./internal/spend"}},
+	{"fetcher", []string{"./fetcher"}},
+}
+
+// files of the fetcher that decide no number: its pace, its words and its look-ups.
+var others = map[string]bool{
+	"fetcher/refusal.go": true, "fetcher/errors.go": true, "fetcher/lookup.go": true, "fetcher/members.go": true,
+	"fetcher/allowance.go": true, "fetcher/budget.go": true, "fetcher/pace.go": true, "fetcher/trouble.go": true,
+	"internal/ledger/inspect.go": true,
+}
+
+// limit ends tests that a change has made endless.
+const limit = 4 * time.Minute
+
+func main() {
+	n := flag.Int("n", 50, "how many changes to try")
+	seed := flag.Uint64("seed", uint64(time.Now().Unix()), "what decides which")
+	pkg := flag.String("package", "", "the only package to change, such as internal/ledger")
+	flag.Parse()
+	if err := run(*n, *seed, *pkg); err != nil {
+		fmt.Fprintln(os.Stderr, "mutation:", err)
+		os.Exit(1)
+	}
+}
+
+func run(n int, seed uint64, only string) error {
+	var all []place
+	tests := map[string][]string{}
+	for _, t := range targets {
+		if only != "" && t.dir != only {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(t.dir, "*.go"))
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") || others[filepath.ToSlash(file)] {
+				continue
+			}
+			found, err := places(file)
+			if err != nil {
+				return err
+			}
+			all = append(all, found...)
+			tests[file] = t.tests
+		}
+	}
+	if len(all) == 0 {
+		return errors.New("there is nothing to change: run it at the root of the repository, with -package one of the list in tools/mutation")
+	}
+	dir, err := os.MkdirTemp("", "mutation-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	fmt.Printf("%d places to change, seed %d\n", len(all), seed)
+	tried, noticed := 0, 0
+	var survivors []string
+	for _, p := range all {
+		if tried == n {
+			break
+		}
+		verdict, err := try(dir, p, tests[p.file])
+		if err != nil {
+			return err
+		}
+		if verdict == "does not build" {
+			continue
+		}
+		tried++
+		if verdict == "noticed" {
+			noticed++
+		} else {
+			survivors = append(survivors, p.String())
+		}
+		fmt.Printf("%3d %-8s %s\n", tried, verdict, p)
+	}
+	fmt.Printf("\nnoticed %d of %d (%.0f %%)\n", noticed, tried, 100*float64(noticed)/float64(max(tried, 1)))
+	for _, s := range survivors {
+		fmt.Println("survived:", s)
+	}
+	return nil
+}
+
+// try runs the tests with one change.
+func try(dir string, p place, tests []string) (verdict string, err error) {
+	changed, err := p.apply()
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, filepath.Base(p.file))
+	if err := os.WriteFile(file, changed, 0o600); err != nil {
+		return "", err
+	}
+	absolute, err := filepath.Abs(p.file)
+	if err != nil {
+		return "", err
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {absolute: file}})
+	if err != nil {
+		return "", err
+	}
+	list := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(list, overlay, 0o600); err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, "go", "build", "-overlay", list, "./"+filepath.Dir(p.file)).CombinedOutput(); err != nil {
+		if ctx.Err() != nil {
+			return "", fmt.Errorf("build %s: %w: %s", p.file, err, out)
+		}
+		return "does not build", nil
+	}
+	args := append([]string{"test", "-overlay", list, "-failfast", "-timeout", (limit - 10*time.Second).String()}, tests...)
+	if err := exec.CommandContext(ctx, "go", args...).Run(); err != nil {
+		return "noticed", nil
+	}
+	return "SURVIVED", nil
+}
