@@ -265,7 +265,7 @@ func TestPodsAreRestricted(t *testing.T) {
 // The exporter itself reads what is rendered for it, and knows every flag that it is given.
 func TestManifestsGiveTheExporterWhatItUnderstands(t *testing.T) {
 	var known []string
-	for _, f := range []string{"main.go", "serve.go", "healthcheck.go"} {
+	for _, f := range []string{"internal/command/command.go", "internal/command/serve.go", "internal/command/healthcheck.go"} {
 		for _, m := range regexp.MustCompile(`Flag\("([a-z.-]+)"`).FindAllStringSubmatch(read(t, f), -1) {
 			known = append(known, "--"+m[1])
 		}

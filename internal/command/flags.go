@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
+
+	"github.com/openai-exporter/openai_exporter/internal/shard"
 )
 
 // A flagValue names its flag in the error about what it was given, which the parser's own values do not.
@@ -76,3 +78,16 @@ func completeCommand(app *kingpin.Application, args []string) (names []string, o
 	}
 	return names, true
 }
+
+// A shardValue is the flag that says which shard this replica is. It keeps what else there is of the shard.
+type shardValue struct{ shard *shard.Shard }
+
+func (v shardValue) Set(text string) error {
+	s, err := shard.Parse(text)
+	if err == nil {
+		v.shard.Index, v.shard.Count = s.Index, s.Count
+	}
+	return err
+}
+
+func (v shardValue) String() string { return v.shard.String() }

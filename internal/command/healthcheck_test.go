@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 func check(t *testing.T, args ...string) (code int, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), append([]string{"healthcheck"}, args...), &out, &errs)
+	code = Run(t.Context(), append([]string{"healthcheck"}, args...), &out, &errs)
 	return code, errs.String()
 }
 

@@ -1,4 +1,4 @@
-package main
+package exporter
 
 import (
 	"encoding/json"
@@ -48,7 +48,7 @@ func TestPublishedResponsesAreBookedExactly(t *testing.T) {
 		{"costs_empty_2026-06.json", "costs", []string{"project_id", "line_item"}, api.CostDay, 0},
 	} {
 		t.Run(tc.file, func(t *testing.T) {
-			body, err := os.ReadFile(filepath.Join("fetcher", "testdata", "samples", tc.file))
+			body, err := os.ReadFile(filepath.Join("..", "..", "fetcher", "testdata", "samples", tc.file))
 			if err != nil {
 				t.Fatal(err)
 			}

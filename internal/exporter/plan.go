@@ -1,15 +1,9 @@
-package main
+package exporter
 
 import (
 	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/go-kit/log"
-	"github.com/go-kit/log/level"
-	"github.com/prometheus/common/version"
 
 	"github.com/openai-exporter/openai_exporter/config"
 	"github.com/openai-exporter/openai_exporter/fetcher"
@@ -130,30 +124,7 @@ func (e *exporter) client(running *plan, o config.Organization) (*fetcher.Client
 			}
 		}
 	}
-	return newClient(o, o.RequestsPerMinute, e.watch, e.logger)
-}
-
-// newClient makes the client of an organization.
-func newClient(o config.Organization, requestsPerMinute int, observer fetcher.Observer, logger log.Logger) (*fetcher.Client, error) {
-	// An environment variable never changes, so a key that is missing there is no use waiting for; a file may come.
-	if o.Key.Env != "" {
-		if strings.TrimSpace(os.Getenv(o.Key.Env)) == "" {
-			return nil, fmt.Errorf("no admin key: set %s to an admin key with the scope api.usage.read, name a file with api_key_file in the configuration, or try --demo", o.Key.Env)
-		}
-		if _, err := o.Key.Read(); err != nil {
-			return nil, fmt.Errorf("no admin key: %w", err)
-		}
-	}
-	return fetcher.NewClient(fetcher.ClientOptions{
-		Organization:      o.Name,
-		BaseURL:           o.BaseURL,
-		Key:               key{o.Key.Open()},
-		RequestsPerMinute: requestsPerMinute,
-		HTTP:              o.HTTP.Config(),
-		Version:           version.Version,
-		Logger:            log.With(logger, "organization", o.Name),
-		Observer:          observer,
-	})
+	return NewClient(o, e.watch, e.logger)
 }
 
 func feedOptions(organization string, s config.EndpointSettings, start config.Start) ledger.FeedOptions {
@@ -169,30 +140,4 @@ func feedOptions(organization string, s config.EndpointSettings, start config.St
 			return usage, explicit
 		},
 	}
-}
-
-// start puts a plan to work.
-func (e *exporter) start(p *plan) {
-	e.current.Store(p)
-	e.scheduler.Apply(p.organizations)
-	if e.shard.Sharded() {
-		level.Info(e.logger).Log("msg", "Polling what falls to this shard", "shard", e.shard, "by", e.shard.Unit, "organizations", len(p.organizations), "of", len(p.config.Organizations()))
-	}
-	for _, o := range p.organizations {
-		level.Debug(e.logger).Log("msg", "Polling", "organization", o.Name, "endpoints", len(o.Endpoints))
-	}
-}
-
-// key reveals the admin key to the client alone.
-type key struct{ *config.Key }
-
-func (k key) Get() (string, error) { return reveal(k.Key.Get()) }
-
-func (k key) Read() (string, error) { return reveal(k.Key.Read()) }
-
-func reveal(s config.Secret, err error) (string, error) {
-	if err != nil {
-		return "", err
-	}
-	return s.Reveal(), nil
 }

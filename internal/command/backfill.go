@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/config"
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/backfill"
+	"github.com/openai-exporter/openai_exporter/internal/exporter"
 )
 
 // A pastCommand is what the commands that read the past have in common.
@@ -133,7 +134,7 @@ func (c *backfillCommand) run(ctx context.Context, logger log.Logger, stdout, st
 		})
 	}
 	for _, org := range organizations {
-		client, err := newClient(org, org.RequestsPerMinute, progress, logger)
+		client, err := exporter.NewClient(org, progress, logger)
 		if err != nil {
 			return fmt.Errorf("organization %s: %w", org.Name, err)
 		}

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/go-kit/log/level"
 	promconfig "github.com/prometheus/common/config"
 
+	"github.com/openai-exporter/openai_exporter/internal/exporter"
 	"github.com/openai-exporter/openai_exporter/internal/verify"
 )
 
@@ -86,7 +87,7 @@ func (c *verifyCommand) run(ctx context.Context, logger log.Logger, stdout io.Wr
 		}
 	}
 	for _, org := range organizations {
-		client, err := newClient(org, org.RequestsPerMinute, nil, logger)
+		client, err := exporter.NewClient(org, nil, logger)
 		if err != nil {
 			return fmt.Errorf("organization %s: %w", org.Name, err)
 		}

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bufio"
@@ -24,7 +24,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func build(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), name)
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/openai-exporter/openai_exporter").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	return binary

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"net"
@@ -176,7 +176,7 @@ func TestFlagsOfThePastThatItsDocumentNamesExist(t *testing.T) {
 		}
 		help += strings.ReplaceAll(p.stdout.String(), "--[no-]", "--")
 	}
-	text, err := os.ReadFile("docs/history.md")
+	text, err := os.ReadFile("../../docs/history.md")
 	if err != nil {
 		t.Fatal(err)
 	}

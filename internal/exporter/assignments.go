@@ -1,22 +1,9 @@
-package main
+package exporter
 
 import (
 	"github.com/openai-exporter/openai_exporter/config"
 	"github.com/openai-exporter/openai_exporter/internal/shard"
 )
-
-// A shardValue is the flag that says which shard this replica is. It keeps what else there is of the shard.
-type shardValue struct{ shard *shard.Shard }
-
-func (v shardValue) Set(text string) error {
-	s, err := shard.Parse(text)
-	if err == nil {
-		v.shard.Index, v.shard.Count = s.Index, s.Count
-	}
-	return err
-}
-
-func (v shardValue) String() string { return v.shard.String() }
 
 // An assignment is what of an organization is this replica's to ask for. The organization's budget is the part of it that
 // this replica may use.

@@ -1,0 +1,54 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/go-kit/log"
+
+	"github.com/openai-exporter/openai_exporter/config"
+	"github.com/openai-exporter/openai_exporter/internal/exporter"
+	"github.com/openai-exporter/openai_exporter/internal/shard"
+)
+
+// serveCommand is the main job, and the default command.
+type serveCommand struct {
+	options exporter.Options
+	check   bool
+}
+
+func newServeCommand(app *kingpin.Application) *serveCommand {
+	c := &serveCommand{}
+	cmd := app.Command("serve", "Poll the API and serve metrics. This is the default command.").Default()
+	cmd.Flag("config.file", "Configuration file. Without one the admin key is taken from $"+config.DefaultKeyEnv+".").PlaceHolder("FILE").StringVar(&c.options.ConfigFile)
+	cmd.Flag("config.check", "Check the configuration and exit.").BoolVar(&c.check)
+	cmd.Flag("storage.path", "Directory of the state, which keeps counters exact over restarts.").Default("data").StringVar(&c.options.StoragePath)
+	cmd.Flag("web.listen-address", "Address to listen on. Repeatable.").Default(defaultListen).StringsVar(&c.options.Addresses)
+	cmd.Flag("web.config.file", "Web configuration file (TLS, basic auth), see the exporter-toolkit's documentation.").PlaceHolder("FILE").StringVar(&c.options.WebConfigFile)
+	cmd.Flag("web.telemetry-path", "Path under which to expose metrics.").Default("/metrics").StringVar(&c.options.TelemetryPath)
+	cmd.Flag("web.enable-lifecycle", "Enable reload via HTTP request.").BoolVar(&c.options.EnableLifecycle)
+	c.options.Shard = shard.Shard{Count: 1}
+	cmd.Flag("shard", "Which one of how many replicas this is, counted from 0: 0/3 is the first of three. Each polls what no other does. All there is by default.").PlaceHolder("I/N").SetValue(shardValue{&c.options.Shard})
+	cmd.Flag("shard.by", "What stays together on one replica: an organization, or an endpoint of one.").Default(string(shard.Organization)).EnumVar((*string)(&c.options.Shard.Unit), string(shard.Organization), string(shard.Endpoint))
+	cmd.Flag("demo", "Serve a simulated organization: no key needed, state in a temporary directory.").BoolVar(&c.options.Demo)
+	return c
+}
+
+func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog.Logger, stdout io.Writer) error {
+	if c.options.Demo && c.options.ConfigFile != "" {
+		return errors.New("--demo has a configuration of its own: leave out --config.file")
+	}
+	c.options.Logger, c.options.WebLogger = logger, slogger
+	if !c.check {
+		return exporter.Run(ctx, c.options)
+	}
+	if err := exporter.Check(ctx, c.options); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(stdout, "The configuration is valid")
+	return err
+}

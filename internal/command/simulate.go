@@ -1,0 +1,50 @@
+package command
+
+import (
+	"context"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/go-kit/log"
+
+	"github.com/openai-exporter/openai_exporter/internal/simulator"
+)
+
+// simulateCommand serves the simulated API to other processes.
+type simulateCommand struct {
+	name     string
+	settings simulator.Settings
+}
+
+func newSimulateCommand(app *kingpin.Application) *simulateCommand {
+	c := &simulateCommand{name: "simulate"}
+	s := &c.settings
+	cmd := app.Command(c.name, "Serve a simulated API, to try the exporter without a key and to test what stands behind it.")
+	cmd.Flag("listen-address", "Address to listen on.").Default("127.0.0.1:10096").StringVar(&s.ListenAddress)
+	cmd.Flag("seed", "What decides everything random.").Default("1").Uint64Var(&s.Seed)
+	cmd.Flag("scale", "Multiplies the traffic.").Default("1").Float64Var(&s.Scale)
+	cmd.Flag("speed", "How fast the API's clock runs.").Default("1").Float64Var(&s.Speed)
+	cmd.Flag("start", "Where the API's clock starts, a date (midnight UTC) or an RFC 3339 time; now by default.").StringVar(&s.Start)
+	cmd.Flag("lateness", "How late usage is reported: instant, minutes or hours.").Default("instant").EnumVar(&s.Lateness, "instant", "minutes", "hours")
+	cmd.Flag("restate", "Correct a share of the buckets hours later.").BoolVar(&s.Restate)
+	cmd.Flag("faults", "Which requests go wrong: none, 429 (a fifth is throttled) or mixed (a third fails in every way).").Default("none").EnumVar(&s.Faults, "none", "429", "mixed")
+	cmd.Flag("string-amounts", "Spell amounts as strings instead of numbers.").BoolVar(&s.StringAmounts)
+	cmd.Flag("admin-key", "Accept only this key; any by default.").StringVar(&s.AdminKey)
+	cmd.Flag("label-sets", "Additional label sets of completions.").IntVar(&s.LabelSets)
+	return c
+}
+
+func (c *simulateCommand) run(ctx context.Context, logger log.Logger) error {
+	if c.settings.Start != "" {
+		at, err := moment("--start", c.settings.Start)
+		if err != nil {
+			return err
+		}
+		c.settings.Start = at.Format(time.RFC3339)
+	}
+	o, err := c.settings.ServeOptions()
+	if err != nil {
+		return err
+	}
+	return simulator.Serve(ctx, o, logger)
+}

@@ -1,0 +1,204 @@
+// Package exporter is the running whole: it loads a configuration, makes a plan of it, starts that, reloads and stops.
+package exporter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/common/version"
+
+	"github.com/openai-exporter/openai_exporter/collector"
+	"github.com/openai-exporter/openai_exporter/config"
+	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/directory"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/server"
+	"github.com/openai-exporter/openai_exporter/internal/shard"
+	"github.com/openai-exporter/openai_exporter/internal/spend"
+)
+
+// Options are what the command line says about the whole.
+type Options struct {
+	ConfigFile  string // "" takes the default configuration
+	StoragePath string
+	// Demo serves a simulated organization, with a configuration and a directory of its own in place of those above.
+	Demo  bool
+	Shard shard.Shard
+
+	Addresses       []string
+	WebConfigFile   string
+	TelemetryPath   string
+	EnableLifecycle bool
+
+	Logger    log.Logger
+	WebLogger *slog.Logger
+}
+
+// load reads the configuration.
+func (o Options) load() (*config.Valid, error) {
+	if o.ConfigFile == "" {
+		return config.Default(), nil
+	}
+	return config.Load(o.ConfigFile)
+}
+
+// Check reads a configuration as Run does, and starts nothing.
+func Check(ctx context.Context, o Options) error {
+	load := o.load
+	if o.Demo {
+		d, err := startDemo(ctx, o.Logger)
+		if err != nil {
+			return fmt.Errorf("start demo: %w", err)
+		}
+		defer d.stop()
+		load = d.load
+	}
+	valid, err := load()
+	if err != nil {
+		return err
+	}
+	if _, err := moneySettings(valid); err != nil {
+		return err
+	}
+	warn(o.Logger, valid)
+	return nil
+}
+
+// warn says what of a valid configuration is probably not meant.
+func warn(logger log.Logger, valid *config.Valid) {
+	for _, w := range valid.Warnings() {
+		level.Warn(logger).Log("msg", "Check the configuration", "warning", w)
+	}
+}
+
+// An exporter is the running whole: it carries a configuration into the ledger and the scheduler.
+type exporter struct {
+	load      func() (*config.Valid, error)
+	logger    log.Logger
+	shard     shard.Shard
+	collector *collector.Collector
+	watch     *watch
+	ledger    *ledger.Ledger
+	directory *directory.Directory
+	books     *spend.Books
+	scheduler *fetcher.Scheduler
+
+	current atomic.Pointer[plan]
+	// reloading admits one reload at a time. It is a channel so that who waits for it can give up.
+	reloading chan struct{}
+}
+
+// Run polls and serves until the context ends.
+func Run(ctx context.Context, o Options) error {
+	e := &exporter{load: o.load, logger: o.Logger, shard: o.Shard, reloading: make(chan struct{}, 1)}
+	if o.Demo {
+		d, err := startDemo(ctx, o.Logger)
+		if err != nil {
+			return fmt.Errorf("start demo: %w", err)
+		}
+		defer d.stop()
+		e.load, o.StoragePath = d.load, d.dir
+	}
+	valid, err := e.load()
+	if err != nil {
+		return err
+	}
+
+	limitMemory(o.Logger, memlimit.FromCgroup)
+	if err := e.open(o.StoragePath); err != nil {
+		return err
+	}
+	// The ledger goes last: whatever a poll still books on its way out is committed.
+	defer func() {
+		if err := e.ledger.Close(); err != nil {
+			level.Error(o.Logger).Log("msg", "The state was not closed cleanly", "err", err)
+		}
+	}()
+	plan, err := e.plan(valid)
+	if err != nil {
+		return err
+	}
+	warn(o.Logger, valid) // Only now, so that an error that says the same stands alone.
+
+	err = e.serve(ctx, o, plan)
+	if err == nil {
+		level.Info(o.Logger).Log("msg", "Stopped")
+	}
+	return err
+}
+
+// open opens the state and wires together what works on it.
+func (e *exporter) open(dir string) (err error) {
+	e.books = spend.New(e)
+	e.collector = collector.New(collector.Options{
+		Views: e, Statuses: e, Names: e, Books: e.books, StateBytes: e.stateBytes,
+		Shard: e.shard.Index, Shards: e.shard.Count, Logger: e.logger, Now: e.now,
+	})
+	e.watch = newWatch(e.collector, e, e.logger)
+	if e.ledger, err = ledger.Open(ledger.Options{Dir: dir, Logger: e.logger, Committed: e.collector.Commit}); err != nil {
+		return err
+	}
+	e.directory = directory.Open(dir, e.logger)
+	e.scheduler = fetcher.NewScheduler(fetcher.SchedulerOptions{Logger: e.logger, Observer: e.watch})
+	return nil
+}
+
+// serve starts the plan once the addresses are known to be free, and returns when everything that it started has ended.
+func (e *exporter) serve(ctx context.Context, o Options, p *plan) error {
+	srv := server.New(server.Options{
+		Addresses: o.Addresses, WebConfigFile: o.WebConfigFile, TelemetryPath: o.TelemetryPath,
+		Metrics: e.collector.Handler(), Views: e, Statuses: e, Allowances: e.scheduler, Books: e.books,
+		Shard: e.shard, Idle: e.idle,
+		EnableLifecycle: o.EnableLifecycle, Reload: e.reload,
+		Version: version.Version, Started: time.Now(), Config: e.config,
+		// Nothing is asked of the API before the addresses are known to be free.
+		Listening: func(addresses []net.Addr) {
+			for _, a := range addresses {
+				level.Info(e.logger).Log("msg", "Listening", "address", a, "version", version.Version)
+			}
+			e.start(p)
+			if o.Demo {
+				level.Info(e.logger).Log("msg", "Demo of a simulated organization", "open", "http://"+visitable(addresses[0])+"/", "metrics", "http://"+visitable(addresses[0])+o.TelemetryPath)
+			}
+		},
+		Logger: e.logger, WebLogger: o.WebLogger, Now: e.now, Local: time.Now,
+	})
+	var background sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	background.Go(func() { e.ledger.Run(ctx) })
+	background.Go(func() { e.reloadOnHangup(ctx) })
+	err := srv.Serve(ctx)
+	cancel()
+	e.scheduler.Close()
+	background.Wait()
+	return err
+}
+
+// start puts a plan to work.
+func (e *exporter) start(p *plan) {
+	e.current.Store(p)
+	e.scheduler.Apply(p.organizations)
+	if e.shard.Sharded() {
+		level.Info(e.logger).Log("msg", "Polling what falls to this shard", "shard", e.shard, "by", e.shard.Unit, "organizations", len(p.organizations), "of", len(p.config.Organizations()))
+	}
+	for _, o := range p.organizations {
+		level.Debug(e.logger).Log("msg", "Polling", "organization", o.Name, "endpoints", len(o.Endpoints))
+	}
+}
+
+// visitable is the address as a person on this machine can open it.
+func visitable(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if ip := net.ParseIP(host); err != nil || ip != nil && !ip.IsUnspecified() {
+		return a.String()
+	}
+	return net.JoinHostPort("localhost", port)
+}

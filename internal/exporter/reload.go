@@ -1,0 +1,56 @@
+package exporter
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/go-kit/log/level"
+)
+
+// reload loads the configuration again. All that can fail is done before anything changes: on an error the running
+// configuration stays.
+func (e *exporter) reload(ctx context.Context) error {
+	select {
+	case e.reloading <- struct{}{}:
+		defer func() { <-e.reloading }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := func() error {
+		valid, err := e.load()
+		if err != nil {
+			return err
+		}
+		next, err := e.plan(valid)
+		if err != nil {
+			return err
+		}
+		warn(e.logger, valid)
+		e.start(next)
+		return nil
+	}()
+	e.collector.Reload(err == nil, time.Now())
+	if err != nil {
+		level.Error(e.logger).Log("msg", "The configuration was not reloaded, the running one stays", "err", err)
+		return err
+	}
+	level.Info(e.logger).Log("msg", "Configuration reloaded")
+	return nil
+}
+
+func (e *exporter) reloadOnHangup(ctx context.Context) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			_ = e.reload(ctx) // It has said what went wrong, in the log and in a metric.
+		}
+	}
+}
