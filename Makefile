@@ -104,7 +104,7 @@ check: ## The inner loop: format, vet, lint and unit tests, under two minutes wh
 
 .PHONY: test
 test: ## The whole suite, as CI runs it from an empty clone
-	$(call stages,tools fmt-check vet lint generated race official faults rules manifests e2e)
+	$(call stages,tools fmt-check vet lint generated race official simulation faults rules manifests e2e)
 
 .PHONY: fmt-check
 fmt-check: $(GOLANGCI_LINT) ## Fail when a Go file is not formatted
@@ -188,14 +188,14 @@ crash: ## Kill the real binary a hundred times, and cut the power and damage the
 	$(GO) test -count=1 -timeout 20m -v -run 'PowerCut|Damaged|Fails' ./internal/ledger -crashes 40 -damages 1000
 
 # What `make simulation` and `make mutation` try.
-SEEDS ?= 8
+SEEDS ?= 6
 SEED  ?= 1
-DAYS  ?= 8
+DAYS  ?= 6
 N     ?= 50
 
 .PHONY: simulation
 simulation: ## Live through weeks of the whole program, seed by seed; SEEDS=200, SEED=7, DAYS=20, ARGS='-skip kill'
-	@$(GO) test -count=1 -timeout 300m -v -run Seed ./test/simulation -seed $(SEED) -seeds $(SEEDS) -days $(DAYS) $(ARGS)
+	@$(GO) test -count=1 -timeout 300m -v -run Seed ./test/simulation -args -seed $(SEED) -seeds $(SEEDS) -days $(DAYS) $(ARGS)
 
 .PHONY: mutation
 mutation: ## Change what decides numbers in N places, one at a time, and print what the tests did not notice

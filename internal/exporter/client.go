@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 
@@ -14,6 +15,11 @@ import (
 
 // NewClient makes the client of an organization, for whoever reads its API.
 func NewClient(o config.Organization, observer fetcher.Observer, logger log.Logger) (*fetcher.Client, error) {
+	return newClient(o, observer, logger, nil)
+}
+
+// newClient makes a client whose requests the transport answers, if there is one.
+func newClient(o config.Organization, observer fetcher.Observer, logger log.Logger, transport http.RoundTripper) (*fetcher.Client, error) {
 	// An environment variable never changes, so a key that is missing there is no use waiting for; a file may come.
 	if o.Key.Env != "" {
 		if strings.TrimSpace(os.Getenv(o.Key.Env)) == "" {
@@ -32,6 +38,7 @@ func NewClient(o config.Organization, observer fetcher.Observer, logger log.Logg
 		Version:           version.Version,
 		Logger:            log.With(logger, "organization", o.Name),
 		Observer:          observer,
+		Transport:         transport,
 	})
 }
 

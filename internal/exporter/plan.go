@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -124,7 +125,11 @@ func (e *exporter) client(running *plan, o config.Organization) (*fetcher.Client
 			}
 		}
 	}
-	return NewClient(o, e.watch, e.logger)
+	var transport http.RoundTripper
+	if e.transport != nil {
+		transport = e.transport(o.Name)
+	}
+	return newClient(o, e.watch, e.logger, transport)
 }
 
 func feedOptions(organization string, s config.EndpointSettings, start config.Start) ledger.FeedOptions {
