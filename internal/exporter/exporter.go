@@ -101,10 +101,10 @@ func Run(ctx context.Context, o Options) error {
 	e := &exporter{load: o.load, logger: o.Logger, shard: o.Shard, reloading: make(chan struct{}, 1)}
 	if o.Demo {
 		d, err := startDemo(ctx, o.Logger)
-		switch {
-		case err != nil && ctx.Err() != nil:
+		if d == nil && ctx.Err() != nil {
 			return nil // It was told to stop before there was anything to stop.
-		case err != nil:
+		}
+		if err != nil {
 			return fmt.Errorf("start demo: %w", err)
 		}
 		defer d.stop()
