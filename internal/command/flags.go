@@ -150,9 +150,9 @@ func misplacedFlag(app *kingpin.Application, args []string, flag string) error {
 	case len(owners) == 0:
 		return nil
 	case given == "":
-		return fmt.Errorf("serve, the default command, has no flag --%s, which is one of %s: name the command first; try --help", flag, strings.Join(owners, ", "))
+		return fmt.Errorf("serve, the default command, has no flag --%s, which is a flag of %s: name the command first; try --help", flag, strings.Join(owners, ", "))
 	default:
-		return fmt.Errorf("%s has no flag --%s, which is one of %s; try %s --help", given, flag, strings.Join(owners, ", "), given)
+		return fmt.Errorf("%s has no flag --%s, which is a flag of %s; try %s --help", given, flag, strings.Join(owners, ", "), given)
 	}
 }
 

@@ -81,16 +81,16 @@ func TestFlagsMayStandBeforeTheirCommand(t *testing.T) {
 
 func TestAFlagOfAnotherCommandIsRefusedWithTheNameOfItsCommand(t *testing.T) {
 	for args, want := range map[string]string{
-		"--storage.path=x backfill":             "backfill has no flag --storage.path, which is one of serve; try backfill --help",
-		"backfill --storage.path=x":             "backfill has no flag --storage.path, which is one of serve; try backfill --help",
-		"--log.level=warn verify --output=-":    "verify has no flag --output, which is one of backfill; try verify --help",
-		"--demo --storage.path x healthcheck":   "healthcheck has no flag --demo, which is one of serve; try healthcheck --help",
-		"--output=-":                            "serve, the default command, has no flag --output, which is one of backfill: name the command first; try --help",
-		"--config.file=x --start=2026-02-01":    "serve, the default command, has no flag --start, which is one of backfill, simulate, verify: name the command first; try --help",
-		"serve --seed=1":                        "serve has no flag --seed, which is one of simulate; try serve --help",
+		"--storage.path=x backfill":             "backfill has no flag --storage.path, which is a flag of serve; try backfill --help",
+		"backfill --storage.path=x":             "backfill has no flag --storage.path, which is a flag of serve; try backfill --help",
+		"--log.level=warn verify --output=-":    "verify has no flag --output, which is a flag of backfill; try verify --help",
+		"--demo --storage.path x healthcheck":   "healthcheck has no flag --demo, which is a flag of serve; try healthcheck --help",
+		"--output=-":                            "serve, the default command, has no flag --output, which is a flag of backfill: name the command first; try --help",
+		"--config.file=x --start=2026-02-01":    "serve, the default command, has no flag --start, which is a flag of backfill, simulate, verify: name the command first; try --help",
+		"serve --seed=1":                        "serve has no flag --seed, which is a flag of simulate; try serve --help",
 		"backfill --no-such-flag":               "unknown long flag '--no-such-flag'; try --help",
 		"--config.file=x bakfill":               `there is no command or argument "bakfill"; try --help`,
-		"--no-demo backfill --start=2026-02-01": "backfill has no flag --no-demo, which is one of serve; try backfill --help",
+		"--no-demo backfill --start=2026-02-01": "backfill has no flag --no-demo, which is a flag of serve; try backfill --help",
 	} {
 		code, _, stderr := say(t, strings.Fields(args)...)
 		if code != 1 || stderr != "openai_exporter: error: "+want+"\n" {

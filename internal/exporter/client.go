@@ -12,7 +12,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/fetcher"
 )
 
-// NewClient makes the client of an organization, for whoever reads its API.
+// NewClient makes the client of an organization, for the exporter and for the commands that read the past.
 func NewClient(o config.Organization, observer fetcher.Observer, logger log.Logger) (*fetcher.Client, error) {
 	// An environment variable never changes, so a key that is missing there is no use waiting for; a file may come.
 	if o.Key.Env != "" {
