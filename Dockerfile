@@ -34,7 +34,9 @@ COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532
 EXPOSE 10095
 VOLUME ["/data"]
+# The state's default directory is data, which makes it /data here. A flag in the entrypoint would stand before every
+# command, and beside every other --storage.path.
+WORKDIR /
 # There is no shell to ask with. On another port or with TLS, give the container a check with its --url.
 HEALTHCHECK --interval=30s --timeout=6s --start-period=10s CMD ["/bin/openai_exporter", "healthcheck"]
-# In the entrypoint, so that flags given to the container are added to it and do not replace it.
-ENTRYPOINT ["/bin/openai_exporter", "--storage.path=/data"]
+ENTRYPOINT ["/bin/openai_exporter"]

@@ -394,10 +394,14 @@ func TestPinnedVersionsAgree(t *testing.T) {
 // The paths that the documents promise are the ones that image and unit use.
 func TestImageAndUnitKeepTheStateWhereTheDocumentsSay(t *testing.T) {
 	image := read(t, "Dockerfile")
-	for _, want := range []string{"USER 65532:65532", "EXPOSE 10095", `VOLUME ["/data"]`, `"--storage.path=/data"`} {
+	for _, want := range []string{"USER 65532:65532", "EXPOSE 10095", `VOLUME ["/data"]`, "\nWORKDIR /\n", `ENTRYPOINT ["/bin/openai_exporter"]`} {
 		if !strings.Contains(image, want) {
 			t.Errorf("Dockerfile lacks %s", want)
 		}
+	}
+	// The image gives no flag, so that commands and --demo work in it: the volume is the default in its working directory.
+	if serve := read(t, "internal/command/serve.go"); !regexp.MustCompile(`Flag\("storage\.path".*\.Default\("data"\)`).MatchString(serve) {
+		t.Error("the state's default directory is not data, and so not the image's volume")
 	}
 	unit := read(t, "deploy/systemd/openai_exporter.service")
 	for _, want := range []string{"--storage.path=/var/lib/openai_exporter", "StateDirectory=openai_exporter", "ExecReload=/bin/kill -HUP $MAINPID"} {

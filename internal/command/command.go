@@ -23,6 +23,7 @@ const (
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	app := kingpin.New(name, "Prometheus exporter for the usage and the spend of an OpenAI organization.")
 	app.HelpFlag.Short('h')
+	app.UsageTemplate(usage)
 	app.UsageWriter(stdout)
 	app.ErrorWriter(stderr)
 	done := -1 // the code of a flag that ends the program by itself, such as --help
@@ -44,6 +45,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stdout, strings.Join(names, "\n"))
 		return 0
 	}
+	args = commandFirst(app, args)
 	command, err := app.Parse(args)
 	switch {
 	case done >= 0:
@@ -52,7 +54,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stdout, version.Print(name))
 		return 0
 	case err != nil:
-		return fail(stderr, parseError(err))
+		return fail(stderr, parseError(app, args, err))
 	}
 	logger, slogger, err := logging.New(stderr, logLevel, logFormat)
 	if err != nil {

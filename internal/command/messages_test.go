@@ -64,6 +64,9 @@ func TestEverySituationHasItsLine(t *testing.T) {
 		{"an unknown format", "", "--log.format=xml", `--log.format: must be one of logfmt,json, got 'xml'; try --help`},
 		{"no number", "", "simulate --speed=fast", `--speed: "fast" is not a number that fits; try --help`},
 		{"demo with a configuration", "", "--demo --config.file=good.yml", `--demo has a configuration of its own: leave out --config.file`},
+		{"demo with a state", "", "--demo --storage.path=elsewhere", `--demo keeps its state in a temporary directory: leave out --storage.path`},
+		{"demo with the default state, named", "", "--storage.path=data --demo", `--demo keeps its state in a temporary directory: leave out --storage.path`},
+		{"demo with both", "", "--storage.path data --demo --config.file=good.yml --config.check", `--demo has a configuration and a state of its own: leave out --config.file and --storage.path`},
 
 		// The key.
 		{"no key", "", listen, `organization default: no admin key: set OPENAI_ADMIN_KEY to an admin key with the scope api.usage.read, name a file with api_key_file in the configuration, or try --demo`},

@@ -18,7 +18,9 @@ import (
 // serveCommand is the main job, and the default command.
 type serveCommand struct {
 	options exporter.Options
-	check   bool
+	// storageGiven says whether the command line names the directory, be it the default one.
+	storageGiven bool
+	check        bool
 }
 
 func newServeCommand(app *kingpin.Application) *serveCommand {
@@ -26,7 +28,7 @@ func newServeCommand(app *kingpin.Application) *serveCommand {
 	cmd := app.Command("serve", "Poll the API and serve metrics. This is the default command.").Default()
 	cmd.Flag("config.file", "Configuration file. Without one the admin key is taken from $"+config.DefaultKeyEnv+".").PlaceHolder("FILE").StringVar(&c.options.ConfigFile)
 	cmd.Flag("config.check", "Check the configuration and exit.").BoolVar(&c.check)
-	cmd.Flag("storage.path", "Directory of the state, which keeps counters exact over restarts.").Default("data").StringVar(&c.options.StoragePath)
+	cmd.Flag("storage.path", "Directory of the state, which keeps counters exact over restarts.").Default("data").IsSetByUser(&c.storageGiven).StringVar(&c.options.StoragePath)
 	cmd.Flag("web.listen-address", "Address to listen on. Repeatable.").Default(defaultListen).StringsVar(&c.options.Addresses)
 	cmd.Flag("web.config.file", "Web configuration file (TLS, basic auth), see the exporter-toolkit's documentation.").PlaceHolder("FILE").StringVar(&c.options.WebConfigFile)
 	cmd.Flag("web.telemetry-path", "Path under which to expose metrics.").Default("/metrics").StringVar(&c.options.TelemetryPath)
@@ -39,8 +41,15 @@ func newServeCommand(app *kingpin.Application) *serveCommand {
 }
 
 func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog.Logger, stdout io.Writer) error {
-	if c.options.Demo && c.options.ConfigFile != "" {
-		return errors.New("--demo has a configuration of its own: leave out --config.file")
+	if c.options.Demo {
+		switch configGiven := c.options.ConfigFile != ""; {
+		case configGiven && c.storageGiven:
+			return errors.New("--demo has a configuration and a state of its own: leave out --config.file and --storage.path")
+		case configGiven:
+			return errors.New("--demo has a configuration of its own: leave out --config.file")
+		case c.storageGiven:
+			return errors.New("--demo keeps its state in a temporary directory: leave out --storage.path")
+		}
 	}
 	c.options.Logger, c.options.WebLogger = logger, slogger
 	if !c.check {

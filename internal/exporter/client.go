@@ -13,7 +13,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/fetcher"
 )
 
-// NewClient makes the client of an organization, for whoever reads its API.
+// NewClient makes the client of an organization, for the exporter and for the commands that read the past.
 func NewClient(o config.Organization, observer fetcher.Observer, logger log.Logger) (*fetcher.Client, error) {
 	return newClient(o, observer, logger, nil)
 }

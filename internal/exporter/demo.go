@@ -41,11 +41,21 @@ budgets:
 counters: {start: %q, zero_hold: 0s}
 `
 
-func startDemo(ctx context.Context, logger log.Logger) (*demo, error) {
+func startDemo(ctx context.Context, logger log.Logger) (_ *demo, err error) {
 	dir, err := os.MkdirTemp("", "openai_exporter-demo-")
 	if err != nil {
 		return nil, err
 	}
+	remove := func() {
+		if err := os.RemoveAll(dir); err != nil {
+			level.Warn(logger).Log("msg", "The demo's state was not removed", "dir", dir, "err", err)
+		}
+	}
+	defer func() {
+		if err != nil {
+			remove()
+		}
+	}()
 	keyFile := filepath.Join(dir, "key")
 	if err := os.WriteFile(keyFile, []byte("sk-admin-demo"), 0o600); err != nil {
 		return nil, err
@@ -67,24 +77,35 @@ func startDemo(ctx context.Context, logger log.Logger) (*demo, error) {
 	go func() {
 		ended <- simulator.Serve(ctx, o, log.With(level.NewFilter(logger, level.AllowWarn()), "component", "simulator"))
 	}()
-	d := &demo{dir: dir}
-	d.stop = func() {
+	address, err := listens(ctx, listening, ended)
+	if err != nil {
 		cancel()
-		if err := <-ended; err != nil {
-			level.Warn(logger).Log("msg", "The simulator did not stop cleanly", "err", err)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			level.Warn(logger).Log("msg", "The demo's state was not removed", "dir", dir, "err", err)
-		}
-	}
-	select {
-	case err := <-ended:
-		ended <- nil // for stop
-		d.stop()
 		return nil, err
+	}
+	text := fmt.Sprintf(demoConfig, keyFile, address, research, time.Now().Add(-24*time.Hour).UTC().Format(time.RFC3339))
+	return &demo{
+		dir:  dir,
+		load: func() (*config.Valid, error) { return config.Parse("", []byte(text)) },
+		stop: func() {
+			cancel()
+			if err := <-ended; err != nil {
+				level.Warn(logger).Log("msg", "The simulator did not stop cleanly", "err", err)
+			}
+			remove()
+		},
+	}, nil
+}
+
+// listens waits until the simulator has an address. One that has ended has none to poll, even if it ended without an error
+// because it was told to stop.
+func listens(ctx context.Context, listening <-chan net.Addr, ended <-chan error) (net.Addr, error) {
+	select {
 	case a := <-listening:
-		text := fmt.Sprintf(demoConfig, keyFile, a, research, time.Now().Add(-24*time.Hour).UTC().Format(time.RFC3339))
-		d.load = func() (*config.Valid, error) { return config.Parse("", []byte(text)) }
-		return d, nil
+		return a, nil
+	case err := <-ended:
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
 	}
 }

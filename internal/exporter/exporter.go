@@ -104,6 +104,9 @@ func Run(ctx context.Context, o Options) error {
 	e := &exporter{load: o.load, logger: o.Logger, shard: o.Shard, reloading: make(chan struct{}, 1)}
 	if o.Demo {
 		d, err := startDemo(ctx, o.Logger)
+		if d == nil && ctx.Err() != nil {
+			return nil // It was told to stop before there was anything to stop.
+		}
 		if err != nil {
 			return fmt.Errorf("start demo: %w", err)
 		}

@@ -31,7 +31,7 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A budget is shown where the bill is, lest several replicas show it.
+	// Only the replica that reads the bill shows the budget, so that it is shown once.
 	money.Budgets = slices.DeleteFunc(money.Budgets, func(b spend.Budget) bool { return !e.shard.Owns(b.Organization, api.Costs) })
 	var feeds []ledger.FeedOptions
 	for _, a := range p.assigned {
@@ -99,7 +99,7 @@ func (p *plan) directorySettings() []directory.Settings {
 	names, limits := p.config.Names(), p.config.Limits()
 	var out []directory.Settings
 	for _, a := range p.assigned {
-		// What another replica looks up is forgotten here, lest both show it.
+		// This replica forgets what another one looks up, so that it is shown once.
 		out = append(out, directory.Settings{Organization: a.organization.Name, Names: names.Enabled && a.lookups, UserEmails: names.UserEmails, Limits: limits.Enabled && a.lookups})
 	}
 	return out

@@ -78,7 +78,7 @@ inside() {
 }
 (inside /bin/openai_exporter simulate --listen-address=127.0.0.1:18096) >"$work/simulate.log" 2>&1 &
 pids+=($!)
-(inside /bin/openai_exporter --storage.path=/data --config.file=/config/openai_exporter.yml --web.listen-address=127.0.0.1:18095) >"$work/exporter.log" 2>&1 &
+(inside /bin/openai_exporter --config.file=/config/openai_exporter.yml --web.listen-address=127.0.0.1:18095) >"$work/exporter.log" 2>&1 &
 exporter=$!
 pids+=("$exporter")
 for _ in $(seq 100); do
