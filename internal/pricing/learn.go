@@ -266,6 +266,9 @@ func (l LineItem) teaches(unit string) []learnKey {
 	case unknowable:
 		return nil
 	case tokens:
+		if !l.Tier.priced() {
+			return nil
+		}
 		k.tier, k.modality, k.kind = l.Tier, l.Modality, l.Kind
 		blend := k
 		blend.tier = anyTier

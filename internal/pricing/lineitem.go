@@ -34,6 +34,9 @@ const (
 	storageProduct = "file search"
 )
 
+// prefixes are those that are no tier and do not change the price. Any other prefix may change it.
+var prefixes = map[string]bool{"evals": true, assistants: true}
+
 // kinds are how bills spell kinds, after the field of the usage API sometimes.
 var kinds = map[string]struct {
 	kind     Kind
@@ -78,12 +81,11 @@ func ParseLineItem(s string) (LineItem, bool) {
 		if !ok {
 			break
 		}
-		t := Tier(prefix)
-		isTier := t == Standard || t == Batch || t == Flex || t == Priority
+		t, isTier := tierNames[prefix]
 		switch {
 		case isTier && t != Standard && out.Tier == Standard:
 			out.Tier = t
-		case !isTier && out.Prefix == "" && isWords(prefix):
+		case prefixes[prefix] && out.Prefix == "":
 			out.Prefix = prefix
 		default:
 			return LineItem{}, false
@@ -115,7 +117,7 @@ func ParseLineItem(s string) (LineItem, bool) {
 			return LineItem{}, false
 		}
 	}
-	if !isModel(name) {
+	if !isModel(name) || isReserved(name) {
 		return LineItem{}, false
 	}
 	out.Model = name
@@ -181,12 +183,11 @@ func (l LineItem) String() string {
 	return b.String() + strings.Join(parts, ", ")
 }
 
-// isWords says whether a prefix is made of lower-case words, as all known ones are.
-func isWords(s string) bool {
-	if s == "" || s[0] == ' ' || s[len(s)-1] == ' ' {
-		return false
-	}
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz _-") == ""
+// isReserved says whether a name is a word of the grammar, which names no model.
+func isReserved(name string) bool {
+	_, kind := kinds[name]
+	_, tier := tierNames[name]
+	return kind || tier || prefixes[name] || name == string(Text) || name == string(Audio) || name == string(Image)
 }
 
 // isModel says whether a name has only what names of models have.

@@ -53,7 +53,8 @@ func New(o Options) *Prices {
 type Labels struct {
 	Model string
 	// Batch is "true" for the Batch API.
-	Batch       string
+	Batch string
+	// ServiceTier is the API's service_tier. One that is not known has no price.
 	ServiceTier string
 	// TierKnown says that usage is grouped by batch and service_tier, so that a row that names neither is served in
 	// the standard tier. Else it is priced by the blend of tiers that the bill shows.
@@ -64,13 +65,14 @@ type Labels struct {
 }
 
 func (l Labels) tier() Tier {
+	named, known := tierNames[l.ServiceTier]
 	switch {
+	case !known:
+		return unknownTier // The row may cost anything, by batch or not.
 	case l.Batch == "true":
 		return Batch
-	case l.ServiceTier == string(Flex):
-		return Flex
-	case l.ServiceTier == string(Priority):
-		return Priority
+	case named != Standard:
+		return named
 	case l.TierKnown:
 		return Standard
 	}
@@ -299,6 +301,9 @@ func (t *table) ofImages() *table {
 // tokens prices a kind of token: as the bill did in this tier, else as it did in the standard tier times what the tier
 // makes of it, else as lists do.
 func (s sources) tokens(k slot, t Tier) quote {
+	if !t.priced() {
+		return quote{source: SourceNone}
+	}
 	for _, m := range s.learned {
 		if usd, ok := m.tiers[t].price(k); ok {
 			return quote{usd, SourceBill}
