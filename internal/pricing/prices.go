@@ -289,7 +289,7 @@ func (t *table) ofImages() *table {
 	if t == nil {
 		return nil
 	}
-	out := &table{split: true, prices: maps.Clone(t.prices)}
+	out := &table{split: true, prices: maps.Clone(t.prices), factors: t.factors}
 	_, aware := t.prices[slot{tokens, Image, Input}]
 	_, said := t.prices[partSlots[partOutImage]]
 	if usd, ok := t.prices[slot{tokens, "", Output}]; ok && aware && !said {
@@ -312,16 +312,29 @@ func (s sources) tokens(k slot, t Tier) quote {
 	if t != anyTier && t != Standard {
 		for _, m := range s.learned {
 			if usd, ok := m.tiers[Standard].price(k); ok {
-				return quote{usd.Mul(t.factor()), SourceBill}
+				return quote{usd.Mul(s.factor(t)), SourceBill}
 			}
 		}
 	}
 	for _, l := range s.lists {
 		if usd, ok := l.table.price(k); ok {
-			return quote{usd.Mul(t.factor()), l.source}
+			return quote{usd.Mul(s.factor(t)), l.source}
 		}
 	}
 	return quote{source: SourceNone}
+}
+
+// factor is what a tier makes of the model's standard price: as a list has it for the model, else as it is for most.
+func (s sources) factor(t Tier) decimal.Fixed {
+	for _, l := range s.lists {
+		if l.table == nil {
+			continue
+		}
+		if f, ok := l.table.factors[t]; ok {
+			return f
+		}
+	}
+	return t.factor()
 }
 
 // unit prices what is not a token: by its model, else by its product if that may be.

@@ -100,6 +100,8 @@ type slot struct {
 // A table holds the prices of one model, from one source, in US dollars a unit.
 type table struct {
 	prices map[slot]decimal.Fixed
+	// factors are what tiers make of the standard price, where the source says so.
+	factors map[Tier]decimal.Fixed
 	// split says that the source tells modalities apart, so that the price of one is not that of another.
 	split bool
 }
@@ -110,6 +112,13 @@ func (t *table) set(s slot, usd decimal.Fixed) {
 	}
 	t.prices[s] = usd
 	t.split = t.split || s.modality == Audio || s.modality == Image
+}
+
+func (t *table) setFactor(tier Tier, factor decimal.Fixed) {
+	if t.factors == nil {
+		t.factors = map[Tier]decimal.Fixed{}
+	}
+	t.factors[tier] = factor
 }
 
 // price returns the price of a slot, or of what the source does not tell apart from it: tokens without a modality are
