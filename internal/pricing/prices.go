@@ -99,6 +99,8 @@ type resolution struct {
 	unit   string
 	usage  usage
 	unitAt int
+	// makesImages says that output tokens are images where the row does not say what they are.
+	makesImages bool
 	// free units cost nothing, and lack no price.
 	free   bool
 	quotes [parts]quote // by part for tokens, else the first alone
@@ -114,7 +116,7 @@ func (p *Prices) Row(e *api.Endpoint, l Labels, values []decimal.Fixed) (usd, un
 	case r.unit != tokens:
 		return r.quotes[0].of(values[r.unitAt])
 	}
-	for i, n := range r.usage.parts(values) {
+	for i, n := range r.usage.parts(values, r.makesImages) {
 		if n.Sign() > 0 {
 			u, lacking := r.quotes[i].of(n)
 			usd, unpriced = usd.Add(u), unpriced.Add(lacking)
@@ -210,6 +212,7 @@ func (p *Prices) compute(w what) *resolution {
 	s := p.sources(w)
 	if r.usage.input >= 0 {
 		r.unit = tokens
+		r.makesImages = billedByTokens(w.model)
 		r.free = w.endpoint.Name == "moderations"
 		for i := range r.quotes {
 			r.quotes[i] = s.tokens(partSlots[i], w.tier)
@@ -317,6 +320,9 @@ func (s sources) tokens(k slot, t Tier) quote {
 		}
 	}
 	for _, l := range s.lists {
+		if k.modality == Audio && (l.table == nil || !l.table.split) {
+			continue // Sound never costs what text does, so a list without a price for it has none.
+		}
 		if usd, ok := l.table.price(k); ok {
 			return quote{usd.Mul(s.factor(t)), l.source}
 		}
