@@ -87,3 +87,30 @@ func (c *conditional) holds(t time.Time) bool {
 	day := t.Sub(t.Truncate(24 * time.Hour))
 	return c.from <= day && day < c.to
 }
+
+// changes returns the next time after t at which a price of the list may be another one, zero if there is none.
+func (l *List) changes(t time.Time) time.Time {
+	if l == nil {
+		return time.Time{}
+	}
+	var next time.Time
+	add := func(at time.Time) {
+		if at.After(t) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	midnight := t.UTC().Truncate(24 * time.Hour)
+	for i := range l.entries {
+		for _, c := range l.entries[i].prices {
+			add(c.since)
+			if c.from == 0 && c.to == 0 {
+				continue
+			}
+			for _, of := range []time.Duration{c.from, c.to} {
+				add(midnight.Add(of))
+				add(midnight.Add(24*time.Hour + of))
+			}
+		}
+	}
+	return next
+}
