@@ -38,7 +38,7 @@ func TestPricesThatChangeWithTimeDoSoWithoutBeingMadeAnew(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Until(at))
+			<-time.After(time.Until(at))
 			in := used{"input_tokens": million}
 			sale{"completions", model("dated"), in, c.dated, 0, ""}.check(t, p)
 			sale{"completions", served("dated", "false", "priority"), in, c.priority, 0, ""}.check(t, p)
