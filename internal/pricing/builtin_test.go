@@ -2,8 +2,10 @@ package pricing_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -177,5 +179,24 @@ func TestEachPriceOfOurOwnSaysWhereAndWhenItWasPublished(t *testing.T) {
 		if _, err := time.Parse(time.DateOnly, m.Date); err != nil || m.Source == "" {
 			t.Errorf("%s is of %q from %q", m.ID, m.Date, m.Source)
 		}
+	}
+}
+
+func TestTheDocumentationSaysHowManyModelsOfTheListHaveNoPrice(t *testing.T) {
+	text, list := published(t)
+	var providers []struct{ Models []json.RawMessage }
+	if err := json.Unmarshal(text, &providers); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../docs/pricing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("It is of %s and has %d models. %d of them has no price", pricing.BuiltinDate.Format(time.DateOnly), len(providers[0].Models), len(list.Unpriced(now)))
+	if !strings.Contains(string(doc), want) {
+		t.Errorf("docs/pricing.md does not say %q", want)
+	}
+	if diff := cmp.Diff([]string{"moderation"}, list.Unpriced(now)); diff != "" {
+		t.Errorf("without a price (-want +got):\n%s", diff)
 	}
 }

@@ -72,6 +72,7 @@ func TestUnitsOfTheBillAreBroughtToThoseOfUsage(t *testing.T) {
 		charge(t, now, "file search tool calls", "", "5", "2000"),
 		charge(t, now, "web search tool calls", "others", "5", "1000"),
 		charge(t, now, "assistants api | file search", "gibibyte_hours", "1", "240"),
+		charge(t, now, "Vector storage", "gibibyte_hours", "1", "240"),
 		charge(t, now, "gpt-4o-transcribe, input", "duration_seconds", "1", "10000"),
 		// A number of nothing could be minutes or seconds, and a text isn't measured in images.
 		charge(t, now, "tts", "duration_seconds", "9", "9"),

@@ -23,6 +23,7 @@ var products = map[string]LineItem{
 	"file search tool calls":    {Product: "file search tool calls", unit: fileSearchCalls},
 	"code interpreter sessions": {Product: "code interpreter sessions", unit: sessions},
 	"Image models":              {Product: "Image models", unit: images},
+	"Vector storage":            {Product: "Vector storage", unit: storage},
 	"whisper":                   {Model: "whisper-1", unit: audioSeconds},
 	"tts":                       {Model: "tts-1", unit: characters},
 	"tts hd":                    {Model: "tts-1-hd", unit: characters},
@@ -32,6 +33,8 @@ var products = map[string]LineItem{
 const (
 	assistants     = "assistants api"
 	storageProduct = "file search"
+
+	assistantsStorage = assistants + " | " + storageProduct
 )
 
 // prefixes are those that are no tier and do not change the price. Any other prefix may change it.
@@ -97,7 +100,7 @@ func ParseLineItem(s string) (LineItem, bool) {
 		return p, true
 	}
 	if rest == storageProduct && out.Prefix == assistants {
-		out.Product, out.unit = assistants+between+storageProduct, storage
+		out.Product, out.unit = assistantsStorage, storage
 		return out, true
 	}
 	parts := strings.Split(rest, ", ")
@@ -151,7 +154,7 @@ func (l LineItem) String() string {
 		}
 	}
 	switch {
-	case l.unit == storage:
+	case l.Product == assistantsStorage:
 		return b.String() + storageProduct
 	case l.Product != "":
 		return b.String() + l.Product
