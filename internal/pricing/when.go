@@ -106,9 +106,9 @@ func (l *List) changes(t time.Time) time.Time {
 			if c.from == 0 && c.to == 0 {
 				continue
 			}
-			for _, of := range []time.Duration{c.from, c.to} {
-				add(midnight.Add(of))
-				add(midnight.Add(24*time.Hour + of))
+			for _, edge := range []time.Duration{c.from, c.to} {
+				add(midnight.Add(edge))
+				add(midnight.Add(24*time.Hour + edge))
 			}
 		}
 	}

@@ -52,7 +52,7 @@ func run(args []string, stdout, stderr io.Writer, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", *from, err)
 	}
-	if err := os.WriteFile(*into, text, 0o644); err != nil {
+	if err = os.WriteFile(*into, text, 0o644); err != nil {
 		return fmt.Errorf("write the built-in list: %w", err)
 	}
 
