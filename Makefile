@@ -80,6 +80,11 @@ generate: ## Rewrite golden files and generated documentation from the tables
 	@dirs=$$(git grep -lE 'flag\.Bool(Var)?\(.*"update"' -- '*_test.go' ':!test/official' | xargs -r -n1 dirname | sort -u | sed 's#^#./#')
 	[ -z "$$dirs" ] || $(GO) test -count=1 $$dirs -update
 
+# Takes OpenAI's prices of a newer list of genai-prices (the second version of its format) over as the built-in ones.
+.PHONY: prices
+prices: ## Take the prices of LIST=file over into the built-in list, and say what changes
+	@$(GO) run ./tools/prices -list '$(LIST)'
+
 .PHONY: clean
 clean: ## Remove what the other targets made, the tools included
 	@rm -rf openai_exporter dist .cache

@@ -2,15 +2,11 @@ package pricing
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 )
-
-// learnDays is how many of the newest days that have a quantity a price is made of.
-const learnDays = 3
 
 // A Charge is what a closed day of the bill says of a line item. Charges of the same item and day add up, and the amount
 // and the quantity may come in different ones, since the one can be had by project and the other can't.
@@ -66,24 +62,6 @@ var units = map[string]struct {
 	"characters":       {characters, 1},
 }
 
-// A sum is what something cost on a day.
-type sum struct{ usd, quantity decimal.Fixed }
-
-func (s sum) add(t sum) sum { return sum{s.usd.Add(t.usd), s.quantity.Add(t.quantity)} }
-
-// days are sums by the start of their day in Unix seconds.
-type days map[int64]sum
-
-// price is the amount over the quantity of the newest days.
-func (d days) price() decimal.Fixed {
-	newest := slices.SortedFunc(maps.Keys(d), func(a, b int64) int { return cmp.Compare(b, a) })
-	var s sum
-	for _, day := range newest[:min(learnDays, len(newest))] {
-		s = s.add(d[day])
-	}
-	return s.usd.Quo(s.quantity)
-}
-
 // learnKey is something whose price is learned: a slot of a model in a tier.
 type learnKey struct {
 	model string
@@ -91,25 +69,9 @@ type learnKey struct {
 	slot
 }
 
-// A dayOf is what a day's bill says of one line item.
-type dayOf struct {
-	usd decimal.Fixed
-	// units are the quantities, and the amounts that came together with them.
-	units map[string]sum
-}
-
-// apart says whether there are amounts that no quantity came with.
-func (d *dayOf) apart() bool {
-	paid := d.usd
-	for _, s := range d.units {
-		paid = paid.Sub(s.usd)
-	}
-	return !paid.IsZero()
-}
-
-// Learn makes prices of the bill of closed days. A price is the amount over the quantity of the newest days on which
-// there is a quantity. Usage that was free counts, since it makes the average cheaper; what is negative does not, since
-// it is a credit and no price. Long context is not told apart by usage, so it is a part of the price of its kind.
+// Learn makes prices of the bill of closed days. A price is the charged amount over the charged quantity of the newest
+// days on which there is one. What is free or negative teaches nothing, since it is a gift or a credit and no price. Long
+// context is not told apart by usage, so it is a part of the price of its kind.
 func Learn(charges []Charge) *Learned {
 	l := &Learned{models: map[string]*learnedModel{}, snapshots: map[string][]string{}}
 	items := map[string]map[int64]*dayOf{}
@@ -128,56 +90,20 @@ func Learn(charges []Charge) *Learned {
 		}
 		d := items[c.LineItem][c.Day.Unix()]
 		if d == nil {
-			d = &dayOf{units: map[string]sum{}}
+			d = &dayOf{units: map[string]sum{}, free: map[string]decimal.Fixed{}}
 			items[c.LineItem][c.Day.Unix()] = d
 		}
-		d.usd = d.usd.Add(c.USD)
-		if !c.Quantity.IsZero() {
-			d.units[c.Unit] = d.units[c.Unit].add(sum{c.USD, c.Quantity})
-		}
+		d.add(c)
 	}
 
-	slots := map[learnKey]days{}
+	slots := map[learnKey]*history{}
 	for name, byDay := range items {
-		item, known := ParseLineItem(name)
-		understood := known
-		byUnit := map[string]days{}
-		for day, d := range byDay {
-			unit, total, fits := item.count(d.units)
-			fits = fits && known
-			understood = understood && (fits || len(d.units) == 0)
-			for u, s := range d.units {
-				if len(d.units) == 1 {
-					s.usd = d.usd
-				} else if fits {
-					// What was paid for several units is shared out by how much of it each is.
-					s.usd = d.usd.Mul(s.quantity.Mul(of(u)).Quo(total))
-				} else if d.apart() {
-					continue // Nobody can tell what was paid for which.
-				}
-				if byUnit[u] == nil {
-					byUnit[u] = days{}
-				}
-				byUnit[u][day] = s
-			}
-			if fits {
-				for _, k := range item.teaches(unit) {
-					if slots[k] == nil {
-						slots[k] = days{}
-					}
-					slots[k][day] = slots[k][day].add(sum{d.usd, total})
-				}
-			}
-		}
-		if !understood {
+		if !l.learnItem(name, byDay, slots) {
 			l.unparsed = append(l.unparsed, name)
 		}
-		for u, d := range byUnit {
-			l.effective = append(l.effective, EffectivePrice{name, u, d.price()})
-		}
 	}
-	for k, d := range slots {
-		l.set(k, d.price())
+	for k, h := range slots {
+		l.set(k, h.price())
 	}
 	slices.Sort(l.unparsed)
 	slices.SortFunc(l.effective, func(a, b EffectivePrice) int {
@@ -185,6 +111,54 @@ func Learn(charges []Charge) *Learned {
 	})
 	l.index()
 	return l
+}
+
+// learnItem learns from all days of a line item, and says whether its spelling and its units are known.
+func (l *Learned) learnItem(name string, byDay map[int64]*dayOf, slots map[learnKey]*history) (understood bool) {
+	item, known := ParseLineItem(name)
+	understood = known
+	byUnit, whole := map[string]days{}, map[string]days{}
+	for day, d := range byDay {
+		seen := d.seen()
+		if _, _, fits := item.count(seen); len(seen) > 0 && !fits {
+			understood = false
+		}
+		usd, charged := d.charged()
+		unit, total, fits := item.count(charged)
+		fits = fits && known
+		for u, s := range charged {
+			if len(charged) == 1 {
+				s.usd = usd
+			} else if fits {
+				// What was paid for several units is shared out by how much of it each is.
+				s.usd = usd.Mul(s.quantity.Mul(of(u)).Quo(total))
+			} else if !d.apart.IsZero() {
+				continue // Nobody can tell what was paid for which.
+			}
+			if byUnit[u] == nil {
+				byUnit[u] = days{}
+			}
+			byUnit[u][day] = s
+		}
+		if fits {
+			if whole[unit] == nil {
+				whole[unit] = days{}
+			}
+			whole[unit][day] = sum{usd, total}
+		}
+	}
+	for u, d := range byUnit {
+		l.effective = append(l.effective, EffectivePrice{name, u, (&history{days: d, since: d.jumped()}).price()})
+	}
+	for unit, d := range whole {
+		for _, k := range item.teaches(unit) {
+			if slots[k] == nil {
+				slots[k] = &history{days: days{}}
+			}
+			slots[k].add(d)
+		}
+	}
+	return understood
 }
 
 // index finishes what was learned for being looked up.
@@ -266,6 +240,9 @@ func (l LineItem) teaches(unit string) []learnKey {
 	case unknowable:
 		return nil
 	case tokens:
+		if !l.Tier.priced() {
+			return nil
+		}
 		k.tier, k.modality, k.kind = l.Tier, l.Modality, l.Kind
 		blend := k
 		blend.tier = anyTier

@@ -41,8 +41,8 @@ func TestAPriceIsWhatWasPaidOverTheNewestDaysWithAQuantity(t *testing.T) {
 	l := pricing.Learn([]pricing.Charge{
 		charge(t, ago(9), "gpt-5.4, input", "tokens", "1000", "1000000"), // The fourth day with a quantity: too old.
 		charge(t, ago(7), "gpt-5.4, input", "tokens", "1", "1000000"),
-		charge(t, ago(4), "gpt-5.4, input", "tokens", "4", "2000000"),
-		charge(t, ago(4), "gpt-5.4, input", "tokens", "0", "1000000"),  // Free usage makes the average cheaper.
+		charge(t, ago(4), "gpt-5.4, input", "tokens", "2.08", "2000000"),
+		charge(t, ago(4), "gpt-5.4, input", "tokens", "0", "9000000"),  // What is free is no price.
 		charge(t, ago(2), "gpt-5.4, input", "tokens", "0", "0"),        // A day without a quantity is no day.
 		charge(t, ago(2), "gpt-5.4, input", "tokens", "-5", "1000000"), // A credit is no price,
 		charge(t, ago(2), "gpt-5.4, input", "tokens", "5", "-1000000"), // nor is a correction.
@@ -50,14 +50,14 @@ func TestAPriceIsWhatWasPaidOverTheNewestDaysWithAQuantity(t *testing.T) {
 		charge(t, ago(1), "", "", "-100", "0"),
 		charge(t, ago(0), "", "", "-100", "0"),
 	})
-	want := map[string]string{"gpt-5.4, input / tokens": "0.0000012"} // 6 USD for 5 million
+	want := map[string]string{"gpt-5.4, input / tokens": "0.00000102"} // 4.08 USD for 4 million
 	if diff := cmp.Diff(want, effective(l)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if got, want := l.Through(), ago(1).Truncate(24*time.Hour).Add(24*time.Hour); !got.Equal(want) {
 		t.Errorf("learned through %s, want %s", got, want)
 	}
-	sale{"completions", model("gpt-5.4"), used{"input_tokens": million}, "1.2", 0, ""}.check(t, pricing.New(pricing.Options{Learned: l, At: now}))
+	sale{"completions", model("gpt-5.4"), used{"input_tokens": million}, "1.02", 0, ""}.check(t, pricing.New(pricing.Options{Learned: l, At: now}))
 }
 
 func TestUnitsOfTheBillAreBroughtToThoseOfUsage(t *testing.T) {
@@ -72,6 +72,7 @@ func TestUnitsOfTheBillAreBroughtToThoseOfUsage(t *testing.T) {
 		charge(t, now, "file search tool calls", "", "5", "2000"),
 		charge(t, now, "web search tool calls", "others", "5", "1000"),
 		charge(t, now, "assistants api | file search", "gibibyte_hours", "1", "240"),
+		charge(t, now, "Vector storage", "gibibyte_hours", "1", "240"),
 		charge(t, now, "gpt-4o-transcribe, input", "duration_seconds", "1", "10000"),
 		// A number of nothing could be minutes or seconds, and a text isn't measured in images.
 		charge(t, now, "tts", "duration_seconds", "9", "9"),
@@ -139,7 +140,7 @@ func TestTiersAreLearnedApartAndBlendedWhereUsageDoesNotTellThem(t *testing.T) {
 	l := pricing.Learn([]pricing.Charge{
 		charge(t, now, "gpt-5.4, input", "tokens", "2", "1000000"),
 		charge(t, now, "gpt-5.4, input, long context", "tokens", "4", "1000000"),
-		charge(t, now, "evals | gpt-5.4, input", "tokens", "0", "1000000"),
+		charge(t, now, "evals | gpt-5.4, input", "tokens", "3", "1000000"),
 		charge(t, now, "batch | gpt-5.4, input", "tokens", "2", "2000000"),
 		charge(t, now, "priority | gpt-5.4, input", "tokens", "7", "1000000"),
 		charge(t, now, "flex | gpt-5.4", "tokens", "700", "1000000"), // Input or output? Nobody knows.
@@ -150,13 +151,13 @@ func TestTiersAreLearnedApartAndBlendedWhereUsageDoesNotTellThem(t *testing.T) {
 	p := pricing.New(pricing.Options{Learned: l, At: now})
 	in := used{"input_tokens": million}
 	for _, s := range []sale{
-		{"completions", pricing.Labels{Model: "gpt-5.4", TierKnown: true}, in, "2", 0, "bill"},
-		{"completions", pricing.Labels{Model: "gpt-5.4", ServiceTier: "default", Batch: "false", TierKnown: true}, in, "2", 0, ""},
+		{"completions", pricing.Labels{Model: "gpt-5.4", TierKnown: true}, in, "3", 0, "bill"},
+		{"completions", pricing.Labels{Model: "gpt-5.4", ServiceTier: "default", Batch: "false", TierKnown: true}, in, "3", 0, ""},
 		{"completions", pricing.Labels{Model: "gpt-5.4", Batch: "true", ServiceTier: "default", TierKnown: true}, in, "1", 0, ""},
 		{"completions", pricing.Labels{Model: "gpt-5.4", ServiceTier: "priority", TierKnown: true}, in, "7", 0, ""},
 		// The bill has not taught flex, which is half of what standard was really paid.
-		{"completions", pricing.Labels{Model: "gpt-5.4", ServiceTier: "flex", TierKnown: true}, in, "1", 0, ""},
-		{"completions", pricing.Labels{Model: "gpt-5.4"}, in, "2.5", 0, ""},
+		{"completions", pricing.Labels{Model: "gpt-5.4", ServiceTier: "flex", TierKnown: true}, in, "1.5", 0, ""},
+		{"completions", pricing.Labels{Model: "gpt-5.4"}, in, "3", 0, ""},
 		{"completions", pricing.Labels{Model: "gpt-5.4", Batch: "true", TierKnown: true}, used{"output_tokens": million}, "3", 0, ""},
 		{"completions", pricing.Labels{Model: "gpt-5.4", TierKnown: true}, used{"output_tokens": million}, "15", 0, ""},
 		// Embeddings never say how they were served.
@@ -235,12 +236,10 @@ func TestARealBillIsLearned(t *testing.T) {
 		"gpt-4o-mini-2024-07-18, input / ":              "0.00000015",
 		"gpt-4o-mini-2024-07-18, output / ":             "0.0000006",
 		"gpt-5.6-luna, cache writes / tokens":           "0.00000025",
-		"gpt-5.6-luna, output / tokens":                 "0.000000339997027",
+		"gpt-5.6-luna, output / tokens":                 "0.0000012",
 		"gpt-image-2-2026-04-21 image, output / tokens": "0.00003",
 	}
-	got := effective(l)
-	got["gpt-5.6-luna, output / tokens"] = got["gpt-5.6-luna, output / tokens"][:len(want["gpt-5.6-luna, output / tokens"])]
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, effective(l)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if got := l.Unparsed(); len(got) > 0 {

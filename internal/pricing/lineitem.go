@@ -23,6 +23,7 @@ var products = map[string]LineItem{
 	"file search tool calls":    {Product: "file search tool calls", unit: fileSearchCalls},
 	"code interpreter sessions": {Product: "code interpreter sessions", unit: sessions},
 	"Image models":              {Product: "Image models", unit: images},
+	"Vector storage":            {Product: "Vector storage", unit: storage},
 	"whisper":                   {Model: "whisper-1", unit: audioSeconds},
 	"tts":                       {Model: "tts-1", unit: characters},
 	"tts hd":                    {Model: "tts-1-hd", unit: characters},
@@ -32,7 +33,12 @@ var products = map[string]LineItem{
 const (
 	assistants     = "assistants api"
 	storageProduct = "file search"
+
+	assistantsStorage = assistants + " | " + storageProduct
 )
+
+// prefixes are those that are no tier and do not change the price. Any other prefix may change it.
+var prefixes = map[string]bool{"evals": true, assistants: true}
 
 // kinds are how bills spell kinds, after the field of the usage API sometimes.
 var kinds = map[string]struct {
@@ -78,12 +84,11 @@ func ParseLineItem(s string) (LineItem, bool) {
 		if !ok {
 			break
 		}
-		t := Tier(prefix)
-		isTier := t == Standard || t == Batch || t == Flex || t == Priority
+		t, isTier := tierNames[prefix]
 		switch {
 		case isTier && t != Standard && out.Tier == Standard:
 			out.Tier = t
-		case !isTier && out.Prefix == "" && isWords(prefix):
+		case prefixes[prefix] && out.Prefix == "":
 			out.Prefix = prefix
 		default:
 			return LineItem{}, false
@@ -95,7 +100,7 @@ func ParseLineItem(s string) (LineItem, bool) {
 		return p, true
 	}
 	if rest == storageProduct && out.Prefix == assistants {
-		out.Product, out.unit = assistants+between+storageProduct, storage
+		out.Product, out.unit = assistantsStorage, storage
 		return out, true
 	}
 	parts := strings.Split(rest, ", ")
@@ -115,7 +120,7 @@ func ParseLineItem(s string) (LineItem, bool) {
 			return LineItem{}, false
 		}
 	}
-	if !isModel(name) {
+	if !isModel(name) || isReserved(name) {
 		return LineItem{}, false
 	}
 	out.Model = name
@@ -149,7 +154,7 @@ func (l LineItem) String() string {
 		}
 	}
 	switch {
-	case l.unit == storage:
+	case l.Product == assistantsStorage:
 		return b.String() + storageProduct
 	case l.Product != "":
 		return b.String() + l.Product
@@ -181,12 +186,11 @@ func (l LineItem) String() string {
 	return b.String() + strings.Join(parts, ", ")
 }
 
-// isWords says whether a prefix is made of lower-case words, as all known ones are.
-func isWords(s string) bool {
-	if s == "" || s[0] == ' ' || s[len(s)-1] == ' ' {
-		return false
-	}
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz _-") == ""
+// isReserved says whether a name is a word of the grammar, which names no model.
+func isReserved(name string) bool {
+	_, kind := kinds[name]
+	_, tier := tierNames[name]
+	return kind || tier || prefixes[name] || name == string(Text) || name == string(Audio) || name == string(Image)
 }
 
 // isModel says whether a name has only what names of models have.

@@ -81,6 +81,7 @@ var parsed = map[string]pricing.LineItem{
 
 	"batch | gpt-5.4-nano-2026-03-17, input":    {Tier: pricing.Batch, Model: "gpt-5.4-nano-2026-03-17", Kind: pricing.Input},
 	"evals | batch | gpt-5.4, output":           {Tier: pricing.Batch, Prefix: "evals", Model: "gpt-5.4", Kind: pricing.Output},
+	"Vector storage":                            {Tier: pricing.Standard, Product: "Vector storage"},
 	"code interpreter sessions":                 {Tier: pricing.Standard, Product: "code interpreter sessions"},
 	"gpt-6-astra, cached input_tokens":          {Tier: pricing.Standard, Model: "gpt-6-astra", Kind: pricing.CachedInput},
 	"gpt-6-astra, cache writes_tokens":          {Tier: pricing.Standard, Model: "gpt-6-astra", Kind: pricing.CacheWrite},

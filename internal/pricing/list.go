@@ -35,12 +35,6 @@ type entry struct {
 	prices []conditional
 }
 
-type conditional struct {
-	since    time.Time     // zero where there is no start_date
-	from, to time.Duration // of the UTC day; both zero where there is no time of day
-	table    table
-}
-
 // keys are the prices that a model may have, in US dollars for so many units.
 var keys = map[string]struct {
 	slot slot
@@ -69,6 +63,14 @@ var keys = map[string]struct {
 	"images_kcount":                    {slot{unit: images}, 1000},
 	"code_interpreter_sessions_kcount": {slot{unit: sessions}, 1000},
 	"file_searches_kcount":             {slot{unit: fileSearchCalls}, 1000},
+}
+
+// factorKeys are what a tier makes of the standard price of a model, where that is published. They are ours, too.
+var factorKeys = map[string]Tier{
+	"batch_factor":     Batch,
+	"flex_factor":      Flex,
+	"priority_factor":  Priority,
+	"ultrafast_factor": Ultrafast,
 }
 
 // Load reads a list from a file. The error is one line that says what is wrong, where, and what would be right.
@@ -192,56 +194,6 @@ func parseEntry(raw json.RawMessage, where string) (entry, error) {
 	return e, nil
 }
 
-func parseConditional(raw json.RawMessage, where string) (conditional, error) {
-	var m struct {
-		Constraint *struct {
-			StartDate string `json:"start_date"`
-			StartTime string `json:"start_time"`
-			EndTime   string `json:"end_time"`
-		} `json:"constraint"`
-		Prices json.RawMessage `json:"prices"`
-	}
-	if err := json.Unmarshal(raw, &m); err != nil || len(m.Prices) == 0 {
-		return conditional{}, fmt.Errorf(`%s: want {"constraint": {"start_date": "2026-01-31"}, "prices": {…}}`, where)
-	}
-	t, err := parsePrices(m.Prices, where+".prices")
-	if err != nil {
-		return conditional{}, err
-	}
-	c := conditional{table: t}
-	if m.Constraint == nil {
-		return c, nil
-	}
-	where += ".constraint"
-	switch k := m.Constraint; {
-	case k.StartDate != "":
-		if c.since, err = time.Parse(time.DateOnly, k.StartDate); err != nil {
-			return conditional{}, fmt.Errorf("%s.start_date: want a date such as 2026-01-31", where)
-		}
-	case k.StartTime != "" && k.EndTime != "":
-		var ok [2]bool
-		c.from, ok[0] = timeOfDay(k.StartTime)
-		c.to, ok[1] = timeOfDay(k.EndTime)
-		if ok != [2]bool{true, true} {
-			return conditional{}, fmt.Errorf("%s: want a start_time and an end_time such as 16:30:00Z", where)
-		}
-	default:
-		return conditional{}, fmt.Errorf("%s: want a start_date, or a start_time and an end_time", where)
-	}
-	return c, nil
-}
-
-// timeOfDay reads a time of the UTC day.
-func timeOfDay(s string) (time.Duration, bool) {
-	for _, layout := range []string{"15:04:05Z07:00", "15:04:05", "15:04Z07:00", "15:04"} {
-		if t, err := time.Parse(layout, s); err == nil {
-			t = t.UTC()
-			return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute + time.Duration(t.Second())*time.Second, true
-		}
-	}
-	return 0, false
-}
-
 func parsePrices(raw json.RawMessage, where string) (table, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
@@ -249,16 +201,17 @@ func parsePrices(raw json.RawMessage, where string) (table, error) {
 	}
 	var t table
 	for _, name := range slices.Sorted(maps.Keys(members)) {
-		key, ok := keys[name]
+		key, isPrice := keys[name]
+		tier, isFactor := factorKeys[name]
 		v := members[name]
-		if !ok || string(v) == "null" {
+		if !isPrice && !isFactor || string(v) == "null" {
 			continue
 		}
 		where := where + "." + name
 		var tiered struct {
 			Base json.RawMessage `json:"base"`
 		}
-		if v[0] == '{' {
+		if isPrice && v[0] == '{' {
 			// Usage does not say how long a request was, so the price of short ones is taken.
 			if err := json.Unmarshal(v, &tiered); err != nil || len(tiered.Base) == 0 {
 				return table{}, fmt.Errorf(`%s: want a number, or {"base": 2.5, "tiers": […]}`, where)
@@ -272,13 +225,21 @@ func parsePrices(raw json.RawMessage, where string) (table, error) {
 		if usd.Sign() < 0 {
 			return table{}, fmt.Errorf("%s: a price can't be negative", where)
 		}
+		if isFactor {
+			t.setFactor(tier, usd)
+			continue
+		}
 		t.set(key.slot, usd.Quo(decimal.FromInt(key.per)))
 	}
 	return t, nil
 }
 
-// Keys are the prices that a model of a list may have.
-func Keys() []string { return slices.Sorted(maps.Keys(keys)) }
+// Keys are the prices and factors that a model of a list may have.
+func Keys() []string {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(keys)), maps.Keys(factorKeys))
+	slices.Sort(names)
+	return names
+}
 
 // Entry is the id of the entry that a model's prices are in, "" if there is none. It is looked for under the exact name
 // first, and only else without its snapshot date. Fine-tuned models are found by what the list says of fine-tuned models,
@@ -325,30 +286,6 @@ func (l *List) entry(name string) *entry {
 	return nil
 }
 
-func (e *entry) at(t time.Time) *table {
-	t = t.UTC()
-	for i := range slices.Backward(e.prices) {
-		if e.prices[i].holds(t) {
-			return &e.prices[i].table
-		}
-	}
-	if len(e.prices) == 0 {
-		return nil
-	}
-	return &e.prices[0].table
-}
-
-func (c *conditional) holds(t time.Time) bool {
-	if t.Before(c.since) {
-		return false
-	}
-	if c.from == 0 && c.to == 0 {
-		return true
-	}
-	day := t.Sub(t.Truncate(24 * time.Hour))
-	return c.from <= day && day < c.to
-}
-
 // overlaid is t with the prices of more on top.
 func (t *table) overlaid(more *table) *table {
 	if t == nil || more == nil {
@@ -360,6 +297,11 @@ func (t *table) overlaid(more *table) *table {
 	sum := &table{split: t.split || more.split, prices: maps.Clone(t.prices)}
 	for s, usd := range more.prices {
 		sum.set(s, usd)
+	}
+	for _, from := range []*table{t, more} {
+		for tier, factor := range from.factors {
+			sum.setFactor(tier, factor)
+		}
 	}
 	return sum
 }

@@ -1,8 +1,6 @@
 package pricing
 
 import (
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,15 +22,22 @@ const (
 type Options struct {
 	Learned *Learned
 	File    *List
-	// At is when the prices of lists that change with time are to hold; zero means now.
+	// At is when the prices of lists that change with time are to hold; zero means whenever they are asked for.
 	At time.Time
 }
 
-// Prices tell what usage costs. They never change, and any number of goroutines may use them; who learns anew makes new
-// ones.
+// Prices tell what usage costs. They change with time alone, and any number of goroutines may use them; who learns anew
+// makes new ones.
 type Prices struct {
 	o       Options
 	builtin builtin
+	moment  atomic.Pointer[moment]
+}
+
+// A moment is a time during which no price of a list changes, and what was resolved in it.
+type moment struct {
+	from time.Time
+	to   time.Time // exclusive, zero for never
 
 	resolved sync.Map // of what to *resolution
 	held     atomic.Int64
@@ -43,17 +48,35 @@ const maxResolved = 20_000
 
 // New returns the prices of these sources.
 func New(o Options) *Prices {
-	if o.At.IsZero() {
-		o.At = time.Now()
-	}
 	return &Prices{o: o, builtin: builtinLists()}
+}
+
+// now is the moment that prices are asked for.
+func (p *Prices) now() *moment {
+	at := p.o.At
+	if at.IsZero() {
+		at = time.Now()
+	}
+	m := p.moment.Load()
+	if m != nil && !at.Before(m.from) && (m.to.IsZero() || at.Before(m.to)) {
+		return m
+	}
+	m = &moment{from: at}
+	for _, l := range []*List{p.o.File, p.builtin.list, p.builtin.more} {
+		if to := l.changes(at); !to.IsZero() && (m.to.IsZero() || to.Before(m.to)) {
+			m.to = to
+		}
+	}
+	p.moment.Store(m)
+	return m
 }
 
 // Labels are what a row of usage says of its price.
 type Labels struct {
 	Model string
 	// Batch is "true" for the Batch API.
-	Batch       string
+	Batch string
+	// ServiceTier is the API's service_tier. One that is not known has no price.
 	ServiceTier string
 	// TierKnown says that usage is grouped by batch and service_tier, so that a row that names neither is served in
 	// the standard tier. Else it is priced by the blend of tiers that the bill shows.
@@ -64,13 +87,14 @@ type Labels struct {
 }
 
 func (l Labels) tier() Tier {
+	named, known := tierNames[l.ServiceTier]
 	switch {
+	case !known:
+		return unknownTier // The row may cost anything, by batch or not.
 	case l.Batch == "true":
 		return Batch
-	case l.ServiceTier == string(Flex):
-		return Flex
-	case l.ServiceTier == string(Priority):
-		return Priority
+	case named != Standard:
+		return named
 	case l.TierKnown:
 		return Standard
 	}
@@ -97,6 +121,8 @@ type resolution struct {
 	unit   string
 	usage  usage
 	unitAt int
+	// makesImages says that output tokens are images where the row does not say what they are.
+	makesImages bool
 	// free units cost nothing, and lack no price.
 	free   bool
 	quotes [parts]quote // by part for tokens, else the first alone
@@ -112,7 +138,7 @@ func (p *Prices) Row(e *api.Endpoint, l Labels, values []decimal.Fixed) (usd, un
 	case r.unit != tokens:
 		return r.quotes[0].of(values[r.unitAt])
 	}
-	for i, n := range r.usage.parts(values) {
+	for i, n := range r.usage.parts(values, r.makesImages) {
 		if n.Sign() > 0 {
 			u, lacking := r.quotes[i].of(n)
 			usd, unpriced = usd.Add(u), unpriced.Add(lacking)
@@ -188,26 +214,28 @@ func (p *Prices) resolve(w what) *resolution {
 	if !w.endpoint.Supports("batch") {
 		w.tier = anyTier // Nobody can say how it was served.
 	}
-	if r, ok := p.resolved.Load(w); ok {
+	m := p.now()
+	if r, ok := m.resolved.Load(w); ok {
 		return r.(*resolution)
 	}
-	r := p.compute(w)
-	if p.held.Load() < maxResolved {
-		if _, loaded := p.resolved.LoadOrStore(w, r); !loaded {
-			p.held.Add(1)
+	r := p.compute(w, m.from)
+	if m.held.Load() < maxResolved {
+		if _, loaded := m.resolved.LoadOrStore(w, r); !loaded {
+			m.held.Add(1)
 		}
 	}
 	return r
 }
 
-func (p *Prices) compute(w what) *resolution {
+func (p *Prices) compute(w what, at time.Time) *resolution {
 	r := &resolution{usage: usageOf(w.endpoint), unitAt: -1}
 	if w.endpoint.Stock || w.endpoint.IsCosts() {
 		return r
 	}
-	s := p.sources(w)
+	s := p.sources(w, at)
 	if r.usage.input >= 0 {
 		r.unit = tokens
+		r.makesImages = billedByTokens(w.model)
 		r.free = w.endpoint.Name == "moderations"
 		for i := range r.quotes {
 			r.quotes[i] = s.tokens(partSlots[i], w.tier)
@@ -241,120 +269,6 @@ var productOf = map[string][]string{
 	sessions:        {"code interpreter sessions"},
 	fileSearchCalls: {"file search tool calls"},
 	webSearchCalls:  {"web search tool calls"},
-}
-
-// sources are the tables that may price one model, best first.
-type sources struct {
-	learned  []*learnedModel
-	products []*learnedModel
-	lists    []listed
-	// more are the lists' prices of products.
-	more []listed
-}
-
-type listed struct {
-	table  *table
-	source string
-}
-
-func (p *Prices) sources(w what) sources {
-	var s sources
-	find := func(name string) []listed {
-		return []listed{{p.o.File.find(name, p.o.At), SourceFile}, {p.builtin.find(name, p.o.At), SourceBuiltin}}
-	}
-	if !w.unknown {
-		s.learned = p.o.Learned.find(w.model)
-		s.lists = find(w.model)
-	}
-	for _, m := range w.endpoint.Measures {
-		for _, product := range productOf[m.Name] {
-			s.products = append(s.products, p.o.Learned.find(product)...)
-			s.more = append(s.more, find(product)...)
-		}
-	}
-	if billedByTokens(w.model) {
-		for i := range s.lists {
-			s.lists[i].table = s.lists[i].table.ofImages()
-		}
-	}
-	return s
-}
-
-// ofImages is the table of a model that makes images. An image's tokens never cost what text does, so a list that has no
-// price for any of them has none. One that knows what images cost to put in, and has one price for what comes out, means
-// images by that.
-func (t *table) ofImages() *table {
-	if t == nil {
-		return nil
-	}
-	out := &table{split: true, prices: maps.Clone(t.prices)}
-	_, aware := t.prices[slot{tokens, Image, Input}]
-	_, said := t.prices[partSlots[partOutImage]]
-	if usd, ok := t.prices[slot{tokens, "", Output}]; ok && aware && !said {
-		out.set(partSlots[partOutImage], usd)
-	}
-	return out
-}
-
-// tokens prices a kind of token: as the bill did in this tier, else as it did in the standard tier times what the tier
-// makes of it, else as lists do.
-func (s sources) tokens(k slot, t Tier) quote {
-	for _, m := range s.learned {
-		if usd, ok := m.tiers[t].price(k); ok {
-			return quote{usd, SourceBill}
-		}
-	}
-	if t != anyTier && t != Standard {
-		for _, m := range s.learned {
-			if usd, ok := m.tiers[Standard].price(k); ok {
-				return quote{usd.Mul(t.factor()), SourceBill}
-			}
-		}
-	}
-	for _, l := range s.lists {
-		if usd, ok := l.table.price(k); ok {
-			return quote{usd.Mul(t.factor()), l.source}
-		}
-	}
-	return quote{source: SourceNone}
-}
-
-// unit prices what is not a token: by its model, else by its product if that may be.
-func (s sources) unit(unit string, byProduct bool) quote {
-	k := slot{unit: unit}
-	learned, lists := s.learned, s.lists
-	if byProduct {
-		learned, lists = slices.Concat(learned, s.products), slices.Concat(lists, s.more)
-	}
-	for _, m := range learned {
-		if usd, ok := m.tiers[Standard].price(k); ok {
-			return quote{usd, SourceBill}
-		}
-	}
-	for _, source := range []string{SourceFile, SourceBuiltin} {
-		for _, l := range lists {
-			if usd, ok := l.table.price(k); ok && l.source == source {
-				return quote{usd, source}
-			}
-		}
-	}
-	return quote{source: SourceNone}
-}
-
-func (s sources) hasTokens() bool {
-	for _, m := range s.learned {
-		for _, t := range m.tiers {
-			if t.hasTokens() {
-				return true
-			}
-		}
-	}
-	for _, l := range s.lists {
-		if l.table.hasTokens() {
-			return true
-		}
-	}
-	return false
 }
 
 // String says where the prices come from, for a log.

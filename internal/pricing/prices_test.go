@@ -89,20 +89,17 @@ const million = 1_000_000
 
 func TestUsageWithoutABillCostsWhatTheBuiltinListSays(t *testing.T) {
 	p := pricing.New(pricing.Options{At: now})
-	served := func(m, batch, tier string) pricing.Labels {
-		return pricing.Labels{Model: m, Batch: batch, ServiceTier: tier, TierKnown: true}
-	}
 	for _, s := range []sale{
 		// 8448 of the tokens came from the cache, 18996 did not.
-		{"completions", model("gpt-5.6-terra"), used{"requests": 1, "input_tokens": 27444, "input_cached_tokens": 8448, "input_uncached_tokens": 18996, "output_tokens": 5123}, "0.126447", 0, "builtin"},
-		{"completions", model("gpt-5.6-terra"), used{"input_tokens": 3 * million, "input_cache_write_tokens": million, "input_cached_tokens": million, "output_tokens": million}, "20.875", 0, "builtin"},
-		{"completions", model("gpt-5.6-terra"), used{"input_tokens": 3 * million, "input_cache_write_tokens": 3 * million, "input_cache_write_30m_tokens": million, "input_cache_write_12h_tokens": million}, "9.375", 0, ""},
+		{"completions", model("gpt-5.6-terra"), used{"requests": 1, "input_tokens": 27444, "input_cached_tokens": 8448, "input_uncached_tokens": 18996, "output_tokens": 5123}, "0.1011576", 0, "builtin"},
+		{"completions", model("gpt-5.6-terra"), used{"input_tokens": 3 * million, "input_cache_write_tokens": million, "input_cached_tokens": million, "output_tokens": million}, "16.7", 0, "builtin"},
+		{"completions", model("gpt-5.6-terra"), used{"input_tokens": 3 * million, "input_cache_write_tokens": 3 * million, "input_cache_write_30m_tokens": million, "input_cache_write_12h_tokens": million}, "10", 0, ""},
 
-		{"completions", served("gpt-5.6-sol", "true", "default"), used{"output_tokens": million}, "15", 0, "builtin"},
-		{"completions", served("gpt-5.6-sol", "false", "flex"), used{"output_tokens": million}, "15", 0, ""},
-		{"completions", served("gpt-5.6-sol", "false", "priority"), used{"output_tokens": million}, "60", 0, ""},
-		{"completions", served("gpt-5.6-sol", "false", "default"), used{"output_tokens": million}, "30", 0, ""},
-		{"completions", pricing.Labels{Model: "gpt-5.6-sol"}, used{"output_tokens": million}, "30", 0, ""},
+		{"completions", served("gpt-5.6-sol", "true", "default"), used{"output_tokens": million}, "10", 0, "builtin"},
+		{"completions", served("gpt-5.6-sol", "false", "flex"), used{"output_tokens": million}, "10", 0, ""},
+		{"completions", served("gpt-5.6-sol", "false", "priority"), used{"output_tokens": million}, "40", 0, ""},
+		{"completions", served("gpt-5.6-sol", "false", "default"), used{"output_tokens": million}, "20", 0, ""},
+		{"completions", pricing.Labels{Model: "gpt-5.6-sol"}, used{"output_tokens": million}, "20", 0, ""},
 
 		{"completions", model("gpt-audio-mini-2025-12-15"), used{"input_tokens": 3 * million, "input_audio_tokens": 2 * million, "output_tokens": 2 * million, "output_audio_tokens": million}, "43", 0, "builtin"},
 		{"completions", model("gpt-realtime-1.5"), used{"input_tokens": 4 * million, "input_audio_tokens": million, "input_cached_tokens": 2 * million, "input_cached_audio_tokens": million}, "36.8", 0, ""},
@@ -113,11 +110,11 @@ func TestUsageWithoutABillCostsWhatTheBuiltinListSays(t *testing.T) {
 		{"completions", model("gpt-5.4"), used{"input_tokens": million, "input_image_tokens": million}, "2.5", 0, ""},
 
 		{"completions", model("o3"), used{"input_tokens": million}, "2", 0, "builtin"},
-		{"completions", model("gpt-6-astra"), used{"input_tokens": 5, "output_tokens": 6}, "0", 11, "none"},
+		{"completions", model("gpt-9-astra"), used{"input_tokens": 5, "output_tokens": 6}, "0", 11, "none"},
 		{"completions", model(""), used{"input_tokens": 5, "output_tokens": 6}, "0", 11, "none"},
 		{"completions", model("ft:gpt-4o-2024-08-06:acme::ab12"), used{"input_tokens": million, "output_tokens": million}, "18.75", 0, "builtin"},
 		{"completions", model("ft:gpt-4.1-mini-2025-04-14:acme::ab12"), used{"input_tokens": 5, "output_tokens": 6}, "0", 11, "none"},
-		{"decisions", model("gpt-5.6-luna"), used{"input_tokens": million}, "1", 0, "builtin"},
+		{"decisions", model("gpt-5.6-luna"), used{"input_tokens": million}, "0.2", 0, "builtin"},
 
 		{"embeddings", model("text-embedding-3-small"), used{"requests": 3, "input_tokens": million}, "0.02", 0, "builtin"},
 		{"embeddings", model("text-embedding-9"), used{"input_tokens": 4}, "0", 4, "none"},
@@ -190,7 +187,7 @@ func TestAFileGoesBeforeTheBuiltinListAndTheBillBeforeBoth(t *testing.T) {
 	} {
 		s.check(t, p)
 	}
-	if got, want := p.String(), "bill of 2026-11-21T00:00:00Z, builtin of 2026-08-21T00:00:00Z"; got != want {
+	if got, want := p.String(), "bill of 2026-11-21T00:00:00Z, builtin of 2026-09-23T00:00:00Z"; got != want {
 		t.Errorf("the prices are %q, want %q", got, want)
 	}
 }

@@ -8,25 +8,49 @@ import "github.com/openai-exporter/openai_exporter/internal/decimal"
 // A Tier is how a request was served. It decides what its tokens cost.
 type Tier string
 
-// The tiers that have prices of their own.
+// The tiers that are known.
 const (
-	Standard Tier = "standard"
-	Batch    Tier = "batch"
-	Flex     Tier = "flex"
-	Priority Tier = "priority"
+	Standard  Tier = "standard"
+	Batch     Tier = "batch"
+	Flex      Tier = "flex"
+	Priority  Tier = "priority"
+	Ultrafast Tier = "ultrafast"
+	// Scale is paid in advance, so that its tokens have no price.
+	Scale Tier = "scale"
 
 	// anyTier is the blend of all tiers, for usage that does not say how it was served.
 	anyTier Tier = ""
+	// unknownTier stands for every name of a tier that is not known. It has no price.
+	unknownTier Tier = "unknown"
 )
 
-// factor is what a tier makes of the standard price. OpenAI publishes batch and flex as half of it. That priority is
-// twice the price is an assumption, true of most models, that holds until the bill has taught better.
+// tierNames are how usage and bills name tiers. OpenAI renamed priority to fast; older models still answer priority.
+var tierNames = map[string]Tier{
+	"":          Standard,
+	"auto":      Standard,
+	"default":   Standard,
+	"standard":  Standard,
+	"batch":     Batch,
+	"flex":      Flex,
+	"priority":  Priority,
+	"fast":      Priority,
+	"ultrafast": Ultrafast,
+	"scale":     Scale,
+}
+
+// priced says whether tokens of the tier have a price.
+func (t Tier) priced() bool { return t != Scale && t != unknownTier }
+
+// factor is what a tier makes of the standard price, where nothing is published for the model. OpenAI publishes batch and
+// flex as half of it, and ultrafast as six times. That priority is twice the price is true of most models.
 func (t Tier) factor() decimal.Fixed {
 	switch t {
 	case Batch, Flex:
 		return decimal.FromInt(1).Quo(decimal.FromInt(2))
 	case Priority:
 		return decimal.FromInt(2)
+	case Ultrafast:
+		return decimal.FromInt(6)
 	}
 	return decimal.FromInt(1)
 }
@@ -76,6 +100,8 @@ type slot struct {
 // A table holds the prices of one model, from one source, in US dollars a unit.
 type table struct {
 	prices map[slot]decimal.Fixed
+	// factors are what tiers make of the standard price, where the source says so.
+	factors map[Tier]decimal.Fixed
 	// split says that the source tells modalities apart, so that the price of one is not that of another.
 	split bool
 }
@@ -86,6 +112,13 @@ func (t *table) set(s slot, usd decimal.Fixed) {
 	}
 	t.prices[s] = usd
 	t.split = t.split || s.modality == Audio || s.modality == Image
+}
+
+func (t *table) setFactor(tier Tier, factor decimal.Fixed) {
+	if t.factors == nil {
+		t.factors = map[Tier]decimal.Fixed{}
+	}
+	t.factors[tier] = factor
 }
 
 // price returns the price of a slot, or of what the source does not tell apart from it: tokens without a modality are

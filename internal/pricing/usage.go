@@ -68,8 +68,8 @@ func usageOf(e *api.Endpoint) usage {
 
 // parts takes a row's tokens apart. input_tokens and output_tokens are the whole, and every token is in exactly one part:
 // what the other fields claim beyond the whole is cut off, since a field may have come late, and what they leave is
-// text. A whole that is missing is what its parts add up to.
-func (u *usage) parts(values []decimal.Fixed) [parts]decimal.Fixed {
+// text, or images where the model makes images. A whole that is missing is what its parts add up to.
+func (u *usage) parts(values []decimal.Fixed, makesImages bool) [parts]decimal.Fixed {
 	get := func(i int) decimal.Fixed {
 		if i < 0 || i >= len(values) {
 			return decimal.Fixed{}
@@ -107,6 +107,12 @@ func (u *usage) parts(values []decimal.Fixed) [parts]decimal.Fixed {
 	made := whole(u.output, get(u.outText).Add(outAudio).Add(outImage))
 	out[partOutAudio] = take(&outAudio, &made)
 	out[partOutImage] = take(&outImage, &made)
+	if makesImages {
+		outText := get(u.outText)
+		out[partOutText] = take(&outText, &made)
+		out[partOutImage] = out[partOutImage].Add(made)
+		return out
+	}
 	out[partOutText] = made
 	return out
 }

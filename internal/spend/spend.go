@@ -119,11 +119,12 @@ func (b *Books) Pricer(organization string, e *api.Endpoint) func(groupBy []stri
 }
 
 // charges are the rows of the closed days of the bill. The ledger keeps amounts by project and quantities by unit, so
-// that a line item's are in rows of their own.
+// that a line item's are in rows of their own. A day of which label sets are folded teaches nothing, since the amounts
+// and the quantities of a line item are folded in different shares.
 func charges(bill *ledger.FeedView) []pricing.Charge {
 	var out []pricing.Charge
 	for _, d := range bill.Days {
-		if d.Start.Add(24 * time.Hour).After(bill.ReadAt) {
+		if d.Start.Add(24*time.Hour).After(bill.ReadAt) || folded(d) {
 			continue
 		}
 		for _, r := range d.Rows {
@@ -140,6 +141,11 @@ func charges(bill *ledger.FeedView) []pricing.Charge {
 		}
 	}
 	return out
+}
+
+// folded says whether rows of a day were folded into the series of others.
+func folded(d ledger.Day) bool {
+	return slices.ContainsFunc(d.Rows, func(r ledger.Row) bool { return valueOf(r.Labels, "line_item") == ledger.Other })
 }
 
 func valueOf(labels []ledger.Label, name string) string {

@@ -1,0 +1,133 @@
+package pricing
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+)
+
+// learnDays is how many of the newest days that have a charged quantity a price is made of.
+const learnDays = 3
+
+// A price has jumped when it differs by more than a twentieth from the days before, on a day that has at least a tenth
+// of their daily quantity. Smaller differences are noise or end within learnDays.
+const (
+	jumpShare   = 20
+	enoughShare = 10
+)
+
+// tiny is the amount below which the rounding of the bill may be a large part of a price: a millionth of a US dollar.
+var tiny = decimal.FromInt(1).Quo(decimal.FromInt(1_000_000))
+
+// A sum is what something cost on a day.
+type sum struct{ usd, quantity decimal.Fixed }
+
+func (s sum) add(t sum) sum { return sum{s.usd.Add(t.usd), s.quantity.Add(t.quantity)} }
+
+// days are sums by the start of their day in Unix seconds.
+type days map[int64]sum
+
+// newest are the days that a price is made of, the oldest first.
+func (d days) newest() []int64 {
+	all := slices.Sorted(maps.Keys(d))
+	return all[max(0, len(all)-learnDays):]
+}
+
+// jumped is the newest day on which the price jumped, 0 where it did not.
+func (d days) jumped() int64 {
+	var since int64
+	var before sum
+	n := int64(0)
+	for _, day := range d.newest() {
+		if now := d[day]; n > 0 && now.jumps(before, n) {
+			since, before, n = day, sum{}, 0
+		}
+		before, n = before.add(d[day]), n+1
+	}
+	return since
+}
+
+// jumps says whether the price of a day is another one than that of the n days before.
+func (s sum) jumps(before sum, n int64) bool {
+	if s.quantity.Mul(decimal.FromInt(enoughShare*n)).Cmp(before.quantity) < 0 {
+		return false
+	}
+	price, old := s.usd.Quo(s.quantity), before.usd.Quo(before.quantity)
+	difference := price.Sub(old).Max(old.Sub(price))
+	return difference.Mul(decimal.FromInt(jumpShare)).Cmp(old) > 0
+}
+
+// A history is what something cost on its days, made of all line items that are priced as one. Only a jump of one line
+// item is a jump: that their shares change from day to day changes their average, and no price.
+type history struct {
+	days  days
+	since int64
+}
+
+// add adds the days of a line item.
+func (h *history) add(item days) {
+	for day, s := range item {
+		h.days[day] = h.days[day].add(s)
+	}
+	h.since = max(h.since, item.jumped())
+}
+
+// price is the amount over the quantity of the newest days since the price jumped.
+func (h *history) price() decimal.Fixed {
+	var s sum
+	for _, day := range h.days.newest() {
+		if day >= h.since {
+			s = s.add(h.days[day])
+		}
+	}
+	return s.usd.Quo(s.quantity)
+}
+
+// A dayOf is what a day's bill says of one line item.
+type dayOf struct {
+	// units are the quantities that came together with an amount, and these amounts.
+	units map[string]sum
+	// free are the quantities that came without one.
+	free map[string]decimal.Fixed
+	// apart are the amounts that no quantity came with.
+	apart decimal.Fixed
+}
+
+func (d *dayOf) add(c Charge) {
+	switch {
+	case c.Quantity.IsZero():
+		d.apart = d.apart.Add(c.USD)
+	case c.USD.IsZero():
+		d.free[c.Unit] = d.free[c.Unit].Add(c.Quantity)
+	default:
+		d.units[c.Unit] = d.units[c.Unit].add(sum{c.USD, c.Quantity})
+	}
+}
+
+// seen are all quantities, the free ones included.
+func (d *dayOf) seen() map[string]sum {
+	all := maps.Clone(d.units)
+	for u, q := range d.free {
+		all[u] = all[u].add(sum{quantity: q})
+	}
+	return all
+}
+
+// charged is what was paid, and for which quantities. A quantity without an amount was free, unless there are amounts
+// without a quantity: then nobody can tell, and all of it is taken for what was paid for. Nothing is charged where the
+// amount is tiny.
+func (d *dayOf) charged() (usd decimal.Fixed, units map[string]sum) {
+	units = d.units
+	if !d.apart.IsZero() {
+		units = d.seen()
+	}
+	usd = d.apart
+	for _, s := range d.units {
+		usd = usd.Add(s.usd)
+	}
+	if usd.Cmp(tiny) < 0 {
+		return decimal.Fixed{}, nil
+	}
+	return usd, units
+}

@@ -1,0 +1,120 @@
+package pricing_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/pricing"
+)
+
+// learnedMillion checks what a million input tokens of gpt-9 cost after a bill, and how many have no price.
+func learnedMillion(t *testing.T, charges []pricing.Charge, want string, unpriced int64) {
+	t.Helper()
+	p := pricing.New(pricing.Options{Learned: pricing.Learn(charges), At: now})
+	sale{"completions", model("gpt-9"), used{"input_tokens": million}, want, unpriced, ""}.check(t, p)
+}
+
+func TestAPriceThatHasJumpedIsBelievedAfterOneClosedDay(t *testing.T) {
+	const item = "gpt-9, input"
+	for _, c := range []struct {
+		name string
+		usd  []string // for a million tokens on each day, the newest last
+		want string
+	}{
+		{"a fall", []string{"1", "1", "1", "1", "1", "0.2"}, "0.2"},
+		{"a fall of two days ago", []string{"1", "1", "1", "1", "0.2", "0.2"}, "0.2"},
+		{"a fall of three days ago", []string{"1", "1", "1", "0.2", "0.2", "0.2"}, "0.2"},
+		{"a rise", []string{"1", "1", "1", "1", "1", "5"}, "5"},
+		{"a rise of two days ago", []string{"1", "1", "1", "1", "5", "5"}, "5"},
+		{"a rise and a fall", []string{"1", "1", "1", "5", "1"}, "1"},
+		{"the second day ever", []string{"1", "2"}, "2"},
+		{"noise", []string{"1", "1.02", "0.98", "1"}, "1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			// The API has an amount and its quantity in one row, and the ledger keeps them apart.
+			var together, apart []pricing.Charge
+			for i, usd := range c.usd {
+				one := charge(t, now.AddDate(0, 0, i-len(c.usd)), item, "tokens", usd, "1000000")
+				amount, quantity := one, one
+				amount.Quantity, amount.Unit, quantity.USD = decimal.Fixed{}, "", decimal.Fixed{}
+				together, apart = append(together, one), append(apart, amount, quantity)
+			}
+			learnedMillion(t, together, c.want, 0)
+			learnedMillion(t, apart, c.want, 0)
+			if got := pricing.Learn(together).Effective(); len(got) != 1 || got[0].USD.Mul(decimal.FromInt(million)).String() != c.want {
+				t.Errorf("effective prices %v, want one of %s a million", got, c.want)
+			}
+		})
+	}
+}
+
+func TestADayWithHardlyAnyUsageIsNoJump(t *testing.T) {
+	learnedMillion(t, []pricing.Charge{
+		charge(t, now.AddDate(0, 0, -2), "gpt-9, input", "tokens", "10", "10000000"),
+		charge(t, now.AddDate(0, 0, -1), "gpt-9, input", "tokens", "9.8", "9800000"),
+		charge(t, now, "gpt-9, input", "tokens", "0.6", "200000"),
+	}, "1.02", 0)
+}
+
+func TestThatTiersAreUsedInOtherSharesIsNoJumpOfTheirBlend(t *testing.T) {
+	l := pricing.Learn([]pricing.Charge{
+		charge(t, now.AddDate(0, 0, -1), "gpt-9, input", "tokens", "9", "9000000"),
+		charge(t, now.AddDate(0, 0, -1), "batch | gpt-9, input", "tokens", "0.5", "1000000"),
+		charge(t, now, "gpt-9, input", "tokens", "5", "5000000"),
+		charge(t, now, "batch | gpt-9, input", "tokens", "2.5", "5000000"),
+	})
+	p := pricing.New(pricing.Options{Learned: l, At: now})
+	sale{"completions", pricing.Labels{Model: "gpt-9"}, used{"input_tokens": million}, "0.85", 0, ""}.check(t, p)
+}
+
+func TestWhatIsFreeOrTinyTeachesNoPrice(t *testing.T) {
+	ago := func(days int) time.Time { return now.AddDate(0, 0, -days) }
+	// A day of free usage alone teaches nothing, so that a billion tokens of the next one do not cost 0.
+	learnedMillion(t, []pricing.Charge{charge(t, ago(1), "gpt-9, input", "tokens", "0", "17")}, "0", million)
+	learnedMillion(t, []pricing.Charge{
+		charge(t, ago(2), "gpt-9, input", "tokens", "2", "1000000"),
+		charge(t, ago(1), "gpt-9, input", "tokens", "0", "17"),
+	}, "2", 0)
+	// What was charged beyond a free quota is the price.
+	learnedMillion(t, []pricing.Charge{
+		charge(t, ago(1), "gpt-9, input", "tokens", "0", "19287"),
+		charge(t, ago(1), "gpt-9, input", "tokens", "0.016", "8000"),
+	}, "2", 0)
+	// Of an amount below a millionth of a dollar the rounding may be the larger part.
+	learnedMillion(t, []pricing.Charge{charge(t, ago(1), "gpt-9, input", "tokens", "0.0000009", "1")}, "0", million)
+}
+
+func TestAnyHistoryOfPricesIsLearnedWithinOneClosedDay(t *testing.T) {
+	e := endpoint(t, "completions")
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var charges []pricing.Charge
+		price := 0.0
+		for ago := 12; ago >= 1; ago-- {
+			day := now.AddDate(0, 0, -ago)
+			if price == 0 || r.IntN(4) == 0 {
+				price = math.Exp(6*r.Float64() - 3) // a list price with a discount, in US dollars for a million tokens
+			}
+			for range 1 + r.IntN(4) { // projects
+				millions := 1 + r.IntN(4)
+				usd := strconv.FormatFloat(price*float64(millions), 'f', 9, 64)
+				charges = append(charges, charge(t, day, "gpt-9, input", "tokens", usd, strconv.Itoa(millions*million)))
+			}
+			if r.IntN(2) == 0 { // a free quota
+				charges = append(charges, charge(t, day, "gpt-9, input", "tokens", "0", "5000000"))
+			}
+			if r.IntN(3) == 0 { // credits of the item and of the organization
+				charges = append(charges, charge(t, day, "gpt-9, input", "tokens", "-0.5", "0"), charge(t, day, "", "", "-100", "0"))
+			}
+		}
+		p := pricing.New(pricing.Options{Learned: pricing.Learn(charges), At: now})
+		usd, unpriced := p.Row(e, model("gpt-9"), used{"input_tokens": million}.row(t, e))
+		if off := usd.Float64()/price - 1; math.Abs(off) > 0.05 || !unpriced.IsZero() {
+			t.Errorf("seed %d: a million tokens cost %s, %s without a price; charged was %g", seed, usd, unpriced, price)
+		}
+	}
+}

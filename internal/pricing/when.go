@@ -1,0 +1,116 @@
+package pricing
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A conditional is prices with the time at which they hold.
+type conditional struct {
+	since    time.Time     // zero where there is no start_date
+	from, to time.Duration // of the UTC day; both zero where there is no time of day
+	table    table
+}
+
+func parseConditional(raw json.RawMessage, where string) (conditional, error) {
+	var m struct {
+		Constraint *struct {
+			StartDate string `json:"start_date"`
+			StartTime string `json:"start_time"`
+			EndTime   string `json:"end_time"`
+		} `json:"constraint"`
+		Prices json.RawMessage `json:"prices"`
+	}
+	if err := json.Unmarshal(raw, &m); err != nil || len(m.Prices) == 0 {
+		return conditional{}, fmt.Errorf(`%s: want {"constraint": {"start_date": "2026-01-31"}, "prices": {…}}`, where)
+	}
+	t, err := parsePrices(m.Prices, where+".prices")
+	if err != nil {
+		return conditional{}, err
+	}
+	c := conditional{table: t}
+	if m.Constraint == nil {
+		return c, nil
+	}
+	where += ".constraint"
+	switch k := m.Constraint; {
+	case k.StartDate != "":
+		if c.since, err = time.Parse(time.DateOnly, k.StartDate); err != nil {
+			return conditional{}, fmt.Errorf("%s.start_date: want a date such as 2026-01-31", where)
+		}
+	case k.StartTime != "" && k.EndTime != "":
+		var ok [2]bool
+		c.from, ok[0] = timeOfDay(k.StartTime)
+		c.to, ok[1] = timeOfDay(k.EndTime)
+		if ok != [2]bool{true, true} {
+			return conditional{}, fmt.Errorf("%s: want a start_time and an end_time such as 16:30:00Z", where)
+		}
+	default:
+		return conditional{}, fmt.Errorf("%s: want a start_date, or a start_time and an end_time", where)
+	}
+	return c, nil
+}
+
+// timeOfDay reads a time of the UTC day.
+func timeOfDay(s string) (time.Duration, bool) {
+	for _, layout := range []string{"15:04:05Z07:00", "15:04:05", "15:04Z07:00", "15:04"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			t = t.UTC()
+			return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute + time.Duration(t.Second())*time.Second, true
+		}
+	}
+	return 0, false
+}
+
+func (e *entry) at(t time.Time) *table {
+	t = t.UTC()
+	for i := range slices.Backward(e.prices) {
+		if e.prices[i].holds(t) {
+			return &e.prices[i].table
+		}
+	}
+	if len(e.prices) == 0 {
+		return nil
+	}
+	return &e.prices[0].table
+}
+
+func (c *conditional) holds(t time.Time) bool {
+	if t.Before(c.since) {
+		return false
+	}
+	if c.from == 0 && c.to == 0 {
+		return true
+	}
+	day := t.Sub(t.Truncate(24 * time.Hour))
+	return c.from <= day && day < c.to
+}
+
+// changes returns the next time after t at which a price of the list may be another one, zero if there is none.
+func (l *List) changes(t time.Time) time.Time {
+	if l == nil {
+		return time.Time{}
+	}
+	var next time.Time
+	add := func(at time.Time) {
+		if at.After(t) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	midnight := t.UTC().Truncate(24 * time.Hour)
+	for i := range l.entries {
+		for _, c := range l.entries[i].prices {
+			add(c.since)
+			if c.from == 0 && c.to == 0 {
+				continue
+			}
+			for _, edge := range []time.Duration{c.from, c.to} {
+				add(midnight.Add(edge))
+				add(midnight.Add(24*time.Hour + edge))
+			}
+		}
+	}
+	return next
+}
