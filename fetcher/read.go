@@ -70,6 +70,7 @@ func (c *Client) readOnce(ctx context.Context, q Query, p plan, pr priority) (*l
 	if err != nil {
 		return nil, nil, err
 	}
+	read.Begin = from
 	if !q.Window.To.IsZero() && !from.Before(q.Window.To) {
 		// All of the window lies before what the API can answer for this grouping.
 		read.AsOf = p.api

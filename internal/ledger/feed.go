@@ -36,6 +36,8 @@ type Feed struct {
 	derived []group // by group number less derivedGroups
 	layouts layouts
 	meta    meta
+	// shape counts the shapes that the feed has had in this process: a read belongs to the one that planned it.
+	shape int
 
 	spans  map[int64]*span
 	list   []*series          // by id
@@ -50,6 +52,7 @@ type Feed struct {
 	stock      []Row
 	stockOther int // stock label sets folded
 
+	refused   refused
 	round     *round // the audit under way
 	lastAudit time.Time
 	stats     []MeasureView
@@ -117,13 +120,14 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 // add puts a series into the feed's tables, or its new version in place of the old.
 func (f *Feed) add(s *series) {
 	if i, ok := f.at[s.id]; ok {
-		f.own -= f.counts(f.list[i])
+		f.own -= f.list[i].place
 		f.list[i] = s
 	} else {
 		f.at[s.id] = len(f.list)
 		f.list = append(f.list, s)
 	}
-	f.own += f.counts(s)
+	s.place = f.counts(s)
+	f.own += s.place
 	f.index[s.key] = s
 	s.show(f.group(s.group))
 }
@@ -197,7 +201,16 @@ func (f *Feed) Drop(dimension string) error {
 	}
 	st := f.newStage()
 	st.meta.Dropped = append(slices.Clone(st.meta.Dropped), dimension)
+	// Whoever asked for a start gets it, if the API refuses the dimension before all of it was read. What was counted so
+	// far is counted again.
+	again := st.meta.Fixed && st.meta.Audited == 0
 	st.startAfresh(without(f.meta.GroupBy, st.meta.Dropped))
+	if again {
+		st.meta.Afresh = false
+		for id := range st.series {
+			st.series[id] = nil
+		}
+	}
 	if err := l.commit([]*stage{st}); err != nil {
 		return err
 	}
@@ -220,7 +233,10 @@ func (f *Feed) reshape(o FeedOptions) *stage {
 	}
 	groupBy := without(o.GroupBy, st.meta.Dropped)
 	if slices.Equal(f.meta.GroupBy, groupBy) {
-		return nil
+		if slices.Equal(f.meta.Configured, o.GroupBy) {
+			return nil
+		}
+		return st // What was refused is not asked for any more. When it is put back it is tried again.
 	}
 	st.startAfresh(groupBy)
 	return st
@@ -233,7 +249,7 @@ func (f *Feed) PollWindow(now time.Time) Window {
 	width := int64(f.options.Width.Duration / time.Second)
 	back := now.Add(-f.options.Lookback).Unix()
 	from := back
-	if f.meta.Started {
+	if f.meta.Started && f.meta.Settled != 0 {
 		from = min(from, f.meta.Settled)
 	}
 	switch {
@@ -249,16 +265,18 @@ func (f *Feed) PollWindow(now time.Time) Window {
 			from = min(from, now.Add(-billHistory).Unix())
 		}
 	default:
-		// Hours that ended before the lookback are the audit's. The hour at its edge is read whole when the ledger
-		// starts, when it was last held in another width, and after a downtime.
+		// Hours that ended before the lookback are the audit's. The hour at its edge is read whole when it is not on
+		// record, because the ledger starts or the lookback has grown: an hour is on record whole or not at all, else
+		// an audit would take the rest of it for growth. It is read whole, too, when it was last held in another width,
+		// and after a downtime.
 		edge := f.spanOf(back)
 		from = max(from, edge)
-		if sp := f.spans[edge]; !f.meta.Started || sp != nil && sp.width != width {
+		if sp := f.spans[edge]; sp == nil || sp.width != width {
 			from = edge
 		}
 	}
 	from -= mod(from, width)
-	return Window{Width: f.options.Width, From: time.Unix(from, 0).UTC()}
+	return Window{Width: f.options.Width, From: time.Unix(from, 0).UTC(), shape: f.shape}
 }
 
 // billHistory is how far back, beside the running day, the bill is read once when the ledger starts, and how long its
@@ -304,6 +322,7 @@ func (f *Feed) AuditWindow(now time.Time) (Window, bool) {
 		From:  time.Unix(f.round.cursor, 0).UTC(),
 		To:    time.Unix(min(f.round.cursor+page, f.round.end), 0).UTC(),
 		Audit: true,
+		shape: f.shape,
 	}, true
 }
 
@@ -318,10 +337,20 @@ func (f *Feed) Book(ctx context.Context, r *Read) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !slices.Equal(r.columns, f.columns) {
-		return errReshaped
+	if r.Window.shape != f.shape || !slices.Equal(r.columns, f.columns) {
+		return ErrReshaped
+	}
+	gap, err := f.admit(r)
+	if err != nil {
+		return fmt.Errorf("book %s: %w", f.options.Endpoint.Name, err)
+	}
+	if len(r.buckets) == 0 {
+		// It says nothing: it begins nothing, ends nothing and takes nothing away.
+		f.audited(r.Window, r.AsOf)
+		return nil
 	}
 	st := f.newStage()
+	st.gap = gap
 	if err := st.apply(r); err != nil {
 		return fmt.Errorf("book %s: %w", f.options.Endpoint.Name, err)
 	}
@@ -329,14 +358,20 @@ func (f *Feed) Book(ctx context.Context, r *Read) error {
 		return err
 	}
 	st.install()
-	if r.Window.Audit && f.round != nil {
-		if f.round.cursor = r.Window.To.Unix(); f.round.cursor >= f.round.end {
-			f.round, f.lastAudit = nil, r.AsOf
-		}
-	}
+	f.audited(r.Window, r.AsOf)
 	l.publish(f)
 	l.wakeUp()
 	return nil
+}
+
+// audited moves the round of audits on, past a page that was answered or given up.
+func (f *Feed) audited(w Window, asOf time.Time) {
+	if !w.Audit || f.round == nil {
+		return
+	}
+	if f.round.cursor = w.To.Unix(); f.round.cursor >= f.round.end {
+		f.round, f.lastAudit = nil, asOf
+	}
 }
 
 // releases returns the stage that lets go of series whose hold is over, or nil.
@@ -378,6 +413,7 @@ func (f *Feed) show() {
 		Series:       make([]*Series, 0, len(f.list)),
 		Stock:        f.stock,
 		ByMeasure:    slices.Clone(f.stats),
+		HoursGivenUp: len(f.refused.hours),
 
 		Estimates:       f.estimates(),
 		DerivedWithheld: make([]decimal.Fixed, len(f.derived)),
@@ -404,7 +440,9 @@ func (f *Feed) show() {
 			v.Days = append(v.Days, Day{Start: time.Unix(at, 0).UTC(), Rows: f.rows(f.spans[at].buckets[at])})
 		}
 	default:
-		start := f.meta.ReadThrough - int64(f.options.Width.Duration/time.Second)
+		// The width may have grown since the newest bucket was read.
+		width := int64(f.options.Width.Duration / time.Second)
+		start := f.meta.ReadThrough - mod(f.meta.ReadThrough, width) - width
 		if sp := f.spans[f.spanOf(start)]; sp != nil {
 			v.LastBucket = f.rows(sp.buckets[start])
 		}

@@ -282,5 +282,5 @@ func (l *Ledger) wakeUp() {
 	}
 }
 
-// errReshaped refuses a read that was begun before the grouping changed.
-var errReshaped = errors.New("the grouping changed while the API was being read")
+// ErrReshaped refuses a read that was begun before the grouping changed, even if it has changed back since.
+var ErrReshaped = errors.New("the grouping changed while the API was being read")

@@ -17,6 +17,8 @@ type Window struct {
 	To    time.Time
 	// Audit marks the slow path: closed hours read again.
 	Audit bool
+
+	shape int // the one of the feed that planned it
 }
 
 // A Read is what the API said about a window: whole buckets of summed rows. It is filled by one goroutine, row by row
@@ -25,6 +27,9 @@ type Read struct {
 	Window Window
 	// AsOf is the API's clock when it answered.
 	AsOf time.Time
+	// Begin is where the request really began, where that is later than the window: the API may know what it was asked
+	// for only from some date on. Zero means at the window's start.
+	Begin time.Time
 
 	columns []string
 	groups  []group
@@ -47,6 +52,22 @@ type readBucket struct {
 func NewRead(e *api.Endpoint, groupBy []string, w Window) *Read {
 	columns, groups := layout(e, groupBy)
 	return &Read{Window: w, columns: columns, groups: groups, keys: make(map[string]string)}
+}
+
+// gap is the first bucket that the answer leaves out although it was asked for. The buckets must be in order. What an
+// open window lacks at its end is no gap: the API has not come so far yet, and the next read asks for it again.
+func (r *Read) gap() (start time.Time, found bool) {
+	at, width := r.Window.From, r.Window.Width.Duration
+	if r.Begin.After(at) {
+		at = r.Begin
+	}
+	for i := range r.buckets {
+		if at.Before(r.buckets[i].start) {
+			return at, true
+		}
+		at = r.buckets[i].start.Add(width)
+	}
+	return at, at.Before(r.Window.To)
 }
 
 // Columns are the names of the dimensions of a row, in the order that Row takes their values: the grouping asked for,

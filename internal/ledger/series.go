@@ -30,6 +30,9 @@ type series struct {
 	// ended: belongs to a former shape; not shown, but it goes on from its total if the label set returns.
 	ended bool
 
+	// place is 1 if it takes a place under the limit of label sets. It is set when the series becomes part of a feed,
+	// since only the shape of that time can tell.
+	place int
 	shown *Series
 }
 

@@ -32,8 +32,12 @@ func TestTheViewSaysSinceWhenItCounts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := ledger.NewRead(e, nil, feeds[0].PollWindow(now))
+				w := feeds[0].PollWindow(now)
+				r := ledger.NewRead(e, nil, w)
 				r.AsOf = now
+				for at := w.From; at.Before(now); at = at.Add(time.Minute) {
+					r.Bucket(at)
+				}
 				if err := feeds[0].Book(t.Context(), r); err != nil {
 					t.Fatal(err)
 				}

@@ -36,7 +36,8 @@ type stage struct {
 	stockOther int
 
 	asOf     int64
-	explicit bool // counting starts at a given time
+	explicit bool  // counting starts at a given time
+	gap      int64 // the first bucket that the read lacks, or 0
 }
 
 func (f *Feed) newStage() *stage {
@@ -57,7 +58,7 @@ func (st *stage) startAfresh(groupBy []string) {
 	m.GroupBy = groupBy
 	m.Afresh = m.Afresh || m.Started
 	m.Started = false
-	m.Origin, m.CountsFrom, m.Settled, m.Final, m.Audited = 0, 0, 0, 0, 0
+	m.Origin, m.CountsFrom, m.Settled, m.Final, m.Audited, m.Fixed = 0, 0, 0, 0, 0, false
 	st.clear = true
 	for _, s := range st.f.list {
 		c := *s
@@ -89,7 +90,7 @@ func (st *stage) apply(r *Read) error {
 		}
 	}
 	if !r.Window.Audit {
-		st.meta.ReadAt = max(st.meta.ReadAt, st.asOf)
+		st.meta.ReadAt = st.asOf
 	}
 	first := !st.meta.Started
 	if first {
@@ -126,7 +127,7 @@ func (st *stage) start(r *Read, from int64) {
 	m.StartedAt = r.AsOf.Unix()
 	origin, explicit := f.start(r.AsOf)
 	st.explicit = explicit
-	m.CountsFrom = origin
+	m.CountsFrom, m.Fixed = origin, explicit
 	if !explicit {
 		m.CountsFrom = m.StartedAt
 		// What this read says is the baseline. A bucket that it does not have is one of which the API says nothing
@@ -155,12 +156,16 @@ type mode int
 const (
 	compare  mode = iota // book the difference to what is recorded
 	fresh                // nothing is recorded because there was nothing: book it all
-	baseline             // nothing is recorded and it is not to count: record only
+	baseline             // it is not to count: record only
 )
 
-// meet says how a bucket is taken that is not recorded.
-func (st *stage) meet(start int64, first bool) mode {
+// meet says how a bucket is taken.
+func (st *stage) meet(start int64, first, recorded bool) mode {
 	switch {
+	case st.meta.Fixed && start < st.meta.Origin:
+		return baseline
+	case recorded:
+		return compare
 	case first && !st.explicit, start < max(st.meta.Origin, st.meta.Final):
 		return baseline
 	}
@@ -186,10 +191,7 @@ func (st *stage) applySpan(r *Read, at, width int64, read []readBucket, first bo
 		if old != nil && unchanged(old, encoded, len(cells)) {
 			continue
 		}
-		how := compare
-		if old == nil {
-			how = st.meet(start, first)
-		}
+		how := st.meet(start, first, old != nil)
 		var before []cell
 		known := st.knows()
 		if old != nil {
@@ -269,7 +271,7 @@ func (st *stage) changeHands(r *Read, at, width int64, held *span, read []readBu
 	st.estimate(at, before, after)
 	// What a downtime left out of the span is no finding of the audit.
 	complete := int64(len(held.buckets))*held.width == f.spanSize()
-	st.book(compare, end, before, known, after, r.Window.Audit && complete)
+	st.book(st.meet(at, false, true), end, before, known, after, r.Window.Audit && complete)
 	return nil
 }
 
@@ -561,8 +563,8 @@ func (st *stage) born(gi int, key string, labels []Label, measures int, start in
 // advance moves the feed's marks forward.
 func (st *stage) advance(r *Read, from, through int64) {
 	f, m := st.f, &st.meta
-	if through == 0 {
-		return // Nothing was answered, so nothing is known of the time asked for.
+	if st.gap != 0 {
+		through = min(through, st.gap) // What is missing stays open.
 	}
 	settled := min(through, st.asOf) - int64(f.options.Lookback/time.Second)
 	switch {
@@ -570,7 +572,7 @@ func (st *stage) advance(r *Read, from, through int64) {
 		m.Audited = max(m.Audited, through)
 		// A round that was interrupted goes on later than it began: what lies between was not read again since.
 		if from <= m.Final {
-			m.Final = max(m.Final, min(through, f.spanOf(st.asOf-int64(f.options.AuditWindow/time.Second))))
+			m.Final = max(m.Final, min(through, f.spanOf(st.closed()-int64(f.options.AuditWindow/time.Second))))
 		}
 	case f.options.Endpoint.IsCosts():
 		m.Settled = settled
@@ -580,21 +582,33 @@ func (st *stage) advance(r *Read, from, through int64) {
 	}
 }
 
+// closed is the time up to which buckets are over by what was read of them. A clock that is ahead says more, for a while.
+func (st *stage) closed() int64 {
+	if st.meta.ReadThrough == 0 {
+		return st.asOf
+	}
+	return min(st.asOf, st.meta.ReadThrough)
+}
+
 // fold lets go of the spans that every window has left behind. They stay in the totals.
 func (st *stage) fold() {
 	f := st.f
 	limit := st.meta.Final
 	if f.options.AuditWindow > 0 {
 		// A window that grew reads again what is already final. It must stay on record, else it would be met anew.
-		limit = min(limit, f.spanOf(st.asOf-int64(f.options.AuditWindow/time.Second)))
+		limit = min(limit, f.spanOf(st.closed()-int64(f.options.AuditWindow/time.Second)))
 	}
-	limit = min(limit, f.keepFrom(st.asOf))
+	limit = min(limit, f.keepFrom(st.closed()))
 	drop := func(at int64, sp *span) {
 		if sp == nil || at >= limit {
 			return
 		}
-		for start := range sp.buckets {
+		for start, bucket := range sp.buckets {
 			st.buckets[bucketKey{start, sp.width}] = nil
+			// The estimate of a day is that of the hours on record, before and after a restart.
+			if cells, _, err := st.decode(bucket); err == nil && f.options.estimates() {
+				st.estimate(start, cells, nil)
+			}
 		}
 		st.spans[at] = nil
 	}
@@ -656,7 +670,7 @@ func (st *stage) current(id uint32) *series {
 // what was read and will not be read again, so that neither a downtime nor a jump of the clock looks like idleness.
 func (st *stage) retire() {
 	f := st.f
-	through := min(st.meta.Final, st.asOf-int64(f.options.AuditWindow/time.Second))
+	through := min(st.meta.Final, st.closed()-int64(f.options.AuditWindow/time.Second))
 	retention := int64(f.ledger.settings.IdleRetention / time.Second)
 	for _, s := range f.list {
 		if c, staged := st.series[s.id]; staged {
@@ -693,6 +707,7 @@ func (st *stage) install() {
 	if st.clear {
 		f.spans, f.folded, f.days = map[int64]*span{}, map[uint64]int64{}, map[int64]map[string]decimal.Fixed{}
 		f.round, f.lastAudit = nil, time.Time{}
+		f.shape++
 	}
 	f.meta = st.meta
 	f.arrange()

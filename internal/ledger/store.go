@@ -251,6 +251,10 @@ type meta struct {
 	// Origin divides the buckets that are met for the first time: from it on they count in full, before it what the
 	// API says at that moment is their baseline.
 	Origin int64 `json:"origin"`
+	// Fixed: counting starts at a given time. What lies before the origin never counts then, whenever it comes, so that
+	// everybody who starts at the same time counts the same. A state of an older version does not say so and goes on as
+	// it began.
+	Fixed bool `json:"fixed,omitempty"`
 	// Settled is the time up to which polls have read every bucket at least a lookback after its end.
 	Settled int64 `json:"settled"`
 	// Final is the time up to which every window has left the buckets behind. A bucket before it that is met again,

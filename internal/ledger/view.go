@@ -49,6 +49,8 @@ type FeedView struct {
 	Days []Day
 	// ByMeasure follows Endpoint.Measures.
 	ByMeasure []MeasureView
+	// HoursGivenUp is how many old hours the API refuses or no longer has, counted from the start of the process.
+	HoursGivenUp int
 	// DerivedWithheld follows Endpoint.Derived: see MeasureView.Withheld.
 	DerivedWithheld []decimal.Fixed
 }

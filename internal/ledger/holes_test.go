@@ -1,0 +1,227 @@
+package ledger_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// readOff answers a window with a Date that is off, and with what the API has now.
+func (g *rig) readOff(w ledger.Window, off time.Duration) *ledger.Read {
+	r := g.read(g.options.Endpoint, g.feed.GroupBy(), w)
+	r.AsOf = g.now.Add(off)
+	return r
+}
+
+// TestAHoleInACatchUpIsNotTakenForRead: what an answer leaves out in its middle is unknown, not zero.
+func TestAHoleInACatchUpIsNotTakenForRead(t *testing.T) {
+	g := newRig(t).open()
+	g.poll()
+	g.audit()
+	for range 200 {
+		g.pass(time.Hour)
+		g.use(0, a, 1)
+	}
+	g.open()
+	g.poll()
+	hole := g.now.Add(-150 * time.Hour).Truncate(time.Hour)
+	refused := 0
+	for {
+		w, due := g.feed.AuditWindow(g.now)
+		if !due {
+			break
+		}
+		whole := g.read(embeddings, g.feed.GroupBy(), w)
+		r := ledger.NewRead(embeddings, g.feed.GroupBy(), w)
+		r.AsOf = g.now
+		_ = whole.Each(func(start time.Time, row ledger.Row, _ []ledger.Label) {
+			if !start.Equal(hole) {
+				r.Bucket(start)
+				r.Row([]string{"proj_a", "m1"}, row.Values)
+			}
+		})
+		if err := g.feed.Book(context.Background(), r); err != nil {
+			refused++
+			break // It is asked for again after the next poll.
+		}
+	}
+	g.settle()
+	g.settle()
+	if refused != 1 {
+		t.Errorf("%d answers were refused, want the one with the hole", refused)
+	}
+	g.expect(counts{a: 200})
+}
+
+// TestAWrongDateForAWhileLosesNothing: for ten minutes a gateway stamps its own Date.
+func TestAWrongDateForAWhileLosesNothing(t *testing.T) {
+	for _, off := range []time.Duration{3 * time.Hour, 26 * time.Hour, 100 * time.Hour, 400 * time.Hour, -26 * time.Hour} {
+		t.Run(off.String(), func(t *testing.T) {
+			g := newRig(t).open()
+			g.poll()
+			g.audit()
+			want := int64(0)
+			live := func(minutes int, off time.Duration) {
+				for range minutes {
+					g.pass(time.Minute)
+					g.use(0, a, 3)
+					want += 3
+					if off == 0 {
+						g.poll()
+						g.audit()
+						continue
+					}
+					if err := g.feed.Book(context.Background(), g.readOff(g.feed.PollWindow(g.now.Add(off)), off)); err != nil {
+						t.Log(err) // It may be refused, but nothing may be lost.
+					}
+					for {
+						w, due := g.feed.AuditWindow(g.now.Add(off))
+						if !due {
+							break
+						}
+						if err := g.feed.Book(context.Background(), g.readOff(w, off)); err != nil {
+							t.Log(err)
+							break
+						}
+					}
+				}
+			}
+			live(300, 0)
+			live(10, off)
+			live(200, 0)
+			g.settle()
+			if got := g.shown()[a]; got != want {
+				t.Errorf("%d counted of %d", got, want)
+			}
+		})
+	}
+}
+
+func TestARestartChangesNoEstimate(t *testing.T) {
+	g := newRig(t)
+	g.options.Price = func(_ []string, _ []ledger.Label, v []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+		return v[0], decimal.Fixed{}
+	}
+	g.open()
+	g.poll()
+	g.audit()
+	for range 5 * 24 {
+		g.pass(time.Hour)
+		g.use(0, a, 1)
+		g.poll()
+		g.audit()
+	}
+	say := func() (out []string) {
+		for _, e := range g.ledger.View().Feeds[0].Estimates {
+			usd := decimal.Fixed{}
+			for _, v := range e.ByProject {
+				usd = usd.Add(v)
+			}
+			out = append(out, e.Start.Format("02")+":"+usd.String())
+		}
+		return out
+	}
+	before := say()
+	g.open()
+	if after := say(); len(before) != len(after) || before[0] != after[0] {
+		t.Errorf("estimates %v, after a restart %v", before, after)
+	}
+}
+
+func TestAWrongDateDoesNotStick(t *testing.T) {
+	g := newRig(t).open()
+	g.poll()
+	r := ledger.NewRead(embeddings, g.feed.GroupBy(), g.feed.PollWindow(g.now.AddDate(1, 0, 0)))
+	r.AsOf = g.now.AddDate(1, 0, 0)
+	if err := g.feed.Book(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	g.pass(time.Minute)
+	g.poll()
+	if at := g.ledger.View().Feeds[0].ReadAt; at.After(g.now) {
+		t.Errorf("the newest poll was answered at %s, it is %s", at, g.now)
+	}
+}
+
+// TestADimensionDroppedWhileTheStartIsCaughtUp: the first audit, not the first poll, meets the dimension that is refused.
+func TestADimensionDroppedWhileTheStartIsCaughtUp(t *testing.T) {
+	g := newRig(t)
+	g.options.GroupBy = []string{"project_id", "user_id", "model"}
+	g.options.StartText = "month"
+	g.options.Start = func(now time.Time) (time.Time, bool) {
+		return time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC), true
+	}
+	g.use(5*24*time.Hour, a, 7)
+	g.open()
+	g.poll()                                       // goes well
+	if err := g.feed.Drop("user_id"); err != nil { // the first audit, which reads older hours, is refused
+		t.Fatal(err)
+	}
+	g.poll()
+	g.audit()
+	g.settle()
+	if g.shown()[a] != 7 {
+		t.Errorf("counted %d since the start that was asked for, want 7", g.shown()[a])
+	}
+}
+
+// TestAnHourThatTheAPINoLongerHasDoesNotEndAllAudits: the API refuses what is older than forty days, or has nothing of it.
+func TestAnHourThatTheAPINoLongerHasDoesNotEndAllAudits(t *testing.T) {
+	for _, empty := range []bool{false, true} {
+		g := newRig(t)
+		g.options.Price = func([]string, []ledger.Label, []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+			return decimal.FromInt(1), decimal.Fixed{}
+		}
+		g.options.StartText = "2026-09-20"
+		g.options.Start = func(time.Time) (time.Time, bool) { return time.Date(2026, 9, 20, 0, 0, 0, 0, time.UTC), true }
+		g.open()
+		audit := func() {
+			for {
+				w, due := g.feed.AuditWindow(g.now)
+				if !due {
+					return
+				}
+				if w.From.Before(g.now.AddDate(0, 0, -40)) { // older than what the API keeps
+					if !empty { // a 400, each time
+						if gaveUp, err := g.feed.Refused(w); err != nil {
+							t.Fatal(err)
+						} else if !gaveUp {
+							return
+						}
+						continue
+					}
+					r := ledger.NewRead(embeddings, g.feed.GroupBy(), w)
+					r.AsOf = g.now
+					if err := g.feed.Book(context.Background(), r); err != nil { // {"data":[]}
+						return
+					}
+					continue
+				}
+				g.book(w)
+			}
+		}
+		for range 45 * 24 {
+			g.pass(time.Hour)
+			g.use(0, a, 1)
+			g.poll()
+			audit()
+		}
+		before := g.shown()[a]
+		g.use(5*time.Hour, a, 1000)
+		g.pass(time.Hour)
+		g.poll()
+		audit()
+		if got := g.shown()[a]; got != before+1000 {
+			t.Errorf("empty answers %t: late data is not found: %d, want %d", empty, got, before+1000)
+		}
+		if n := len(g.ledger.View().Feeds[0].Estimates); n > 5 {
+			t.Errorf("empty answers %t: %d days of buckets are held, want 4", empty, n)
+		}
+		if n := g.ledger.View().Feeds[0].HoursGivenUp; n == 0 {
+			t.Errorf("empty answers %t: nothing is said to be given up", empty)
+		}
+	}
+}

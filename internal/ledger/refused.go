@@ -1,0 +1,103 @@
+package ledger
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-kit/log/level"
+)
+
+// tries is how often something is asked for again that the API refuses or leaves out.
+const tries = 3
+
+// refused is what an endpoint has refused or left out, in this process.
+type refused struct {
+	polls, audits int            // answers in a row that had a gap, or no bucket
+	pages         map[int64]int  // how often an old page was refused, by its start
+	hours         map[int64]bool // the hours that were given up
+}
+
+// admit looks whether a read is whole. One that leaves out a bucket is refused: what is left out is unknown, not zero.
+// After some in a row what is there is taken, and gap says where the first bucket is missing. That one stays open: it
+// is neither read, nor settled, nor final. An old page without any bucket is given up like one that is refused.
+func (f *Feed) admit(r *Read) (gap int64, err error) {
+	slices.SortFunc(r.buckets, func(a, b readBucket) int { return a.start.Compare(b.start) })
+	at, found := r.gap()
+	row := &f.refused.polls
+	if r.Window.Audit {
+		row = &f.refused.audits
+	}
+	// Nothing can be expected of an audit beyond what polls have seen: a clock that is ahead plans so, for a while.
+	ahead := r.Window.Audit && at.Unix() >= f.spanOf(f.meta.ReadThrough)
+	if f.options.Endpoint.Stock || len(r.buckets) == 0 && !r.Window.Audit || !found || ahead {
+		*row = 0
+		return 0, nil
+	}
+	if *row++; *row < tries {
+		return 0, fmt.Errorf("the API left out the bucket %s of those that it was asked for: nothing of the answer is counted, and it is asked for again", at.UTC().Format(time.RFC3339))
+	}
+	*row = 0
+	level.Warn(f.logger()).Log("msg", "The API goes on leaving out a bucket: the others are counted, and it is asked for again with the next audits", "bucket", at.UTC().Format(time.RFC3339))
+	if r.Window.Audit && len(r.buckets) == 0 {
+		return 0, f.giveUp(r.Window)
+	}
+	if r.Window.Audit && at.Unix() < f.meta.ReadThrough-int64(f.options.AuditWindow/time.Second) {
+		f.note(at, at.Add(time.Hour)) // It is too old to be asked for again.
+		return 0, nil
+	}
+	return at.Unix(), nil
+}
+
+// Refused is told that the API refuses an audit's window for good, or no longer has it. After some tries the page is
+// passed over, so that newer hours go on being audited and what is older is let go of.
+func (f *Feed) Refused(w Window) (gaveUp bool, err error) {
+	l := f.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w.shape != f.shape || f.round == nil || f.round.cursor != w.From.Unix() {
+		return false, nil // The window is of a former shape or round.
+	}
+	if f.refused.pages == nil {
+		f.refused.pages = map[int64]int{}
+	}
+	at := w.From.Unix()
+	if f.refused.pages[at]++; f.refused.pages[at] < tries {
+		return false, nil
+	}
+	return true, f.giveUp(w)
+}
+
+// giveUp passes over a page of old hours.
+func (f *Feed) giveUp(w Window) error {
+	l := f.ledger
+	if f.note(w.From, w.To) {
+		level.Warn(f.logger()).Log("msg", "The API refuses old hours or no longer has them: they are given up, and what they had and was not read is not counted", "from", w.From.Format(time.RFC3339), "to", w.To.Format(time.RFC3339))
+	}
+	f.audited(w, unixOrZero(f.meta.ReadAt))
+	st := f.newStage()
+	st.asOf = f.meta.ReadAt
+	if m := &st.meta; w.From.Unix() <= m.Final {
+		m.Final = max(m.Final, min(w.To.Unix(), f.spanOf(st.closed()-int64(f.options.AuditWindow/time.Second))))
+	}
+	st.fold()
+	if err := l.commit([]*stage{st}); err != nil {
+		return err
+	}
+	st.install()
+	l.publish(f)
+	return nil
+}
+
+// note remembers the hours that were given up, and says whether any of them is new.
+func (f *Feed) note(from, to time.Time) (news bool) {
+	if f.refused.hours == nil {
+		f.refused.hours = map[int64]bool{}
+	}
+	for at := f.spanOf(from.Unix()); at < to.Unix(); at += f.spanSize() {
+		if !f.refused.hours[at] {
+			f.refused.hours[at], news = true, true
+		}
+	}
+	return news
+}
