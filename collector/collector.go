@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	_ "github.com/prometheus/client_golang/prometheus/promhttp/zstd" // Teaches promhttp to compress with zstd.
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 
@@ -210,7 +209,7 @@ const (
 	slotPatience = 8 * time.Second
 )
 
-// Handler answers scrapes as text, OpenMetrics 1.0 and 2.0 and protobuf, with gzip and zstd.
+// Handler answers scrapes as text, OpenMetrics 1.0 and 2.0 and protobuf, plain or with gzip.
 func (c *Collector) Handler() http.Handler {
 	// OpenMetrics 2.0 is only for those who ask for it. Start timestamps travel in it and in protobuf; in
 	// OpenMetrics 1.0 they would be one more series per counter.

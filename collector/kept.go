@@ -37,7 +37,7 @@ type encoded struct {
 	once   sync.Once
 	ready  atomic.Bool
 	chunks []*chunk
-	size   int
+	sum    checked // of the chunks
 	err    error
 }
 
@@ -61,7 +61,7 @@ func (k *kept) encoded(v variant) (*encoded, error) {
 		}
 		e.chunks, e.err = encodeChunks(families, v, before, k.coder)
 		for _, c := range e.chunks {
-			e.size += len(c.bytes)
+			e.sum = e.sum.and(c.checked)
 		}
 		e.ready.Store(e.err == nil)
 		k.mu.Lock()

@@ -90,7 +90,7 @@ func TestAHundredScrapersAtOnceAreAllAnswered(t *testing.T) {
 				answers <- err.Error()
 				return
 			}
-			req.Header.Set("Accept-Encoding", []string{"identity", "gzip", "zstd"}[i%3])
+			req.Header.Set("Accept-Encoding", []string{"identity", "gzip"}[i%2])
 			resp, err := r.client.Do(req)
 			if err != nil {
 				answers <- err.Error()
