@@ -155,7 +155,7 @@ func (c *Collector) keep(ahead []variant) *kept {
 		sortByName(families)
 		next := &kept{families: families, coder: &c.coder}
 		if k != nil {
-			next.before = k.kept.made(c.wanted.recent(time.Now()))
+			next.follow(k.kept, c.wanted.recent(time.Now()))
 		}
 		for _, v := range ahead {
 			_, _ = next.encoded(v) // Whoever asks for it gets the error.

@@ -38,7 +38,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer release()
-	v := variant{expfmt.NegotiateAccept(r.Header, h.formats...), coding}
+	format := expfmt.NegotiateAccept(r.Header, h.formats...)
+	v := variantOf(format, coding)
 	c := h.collector
 	c.wanted.ask(v, time.Now())
 	data, err := c.kept(v).encoded(v)
@@ -55,7 +56,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header := w.Header()
-	header.Set("Content-Type", string(v.format))
+	header.Set("Content-Type", string(format))
 	header.Add("Vary", "Accept, Accept-Encoding")
 	if v.coding != identity {
 		header.Set("Content-Encoding", string(v.coding))
