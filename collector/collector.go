@@ -127,6 +127,9 @@ func (c *Collector) own() ([]*dto.MetricFamily, error) {
 	statuses := c.options.Statuses.Status()
 	c.observed.follow(statuses)
 	registered, err := c.registry.Gather()
+	// In OpenMetrics this gauge and the counter go_memstats_alloc_bytes_total have one name, and strict parsers refuse
+	// the whole answer. The same number is in go_memstats_heap_alloc_bytes.
+	registered = slices.DeleteFunc(registered, func(f *dto.MetricFamily) bool { return f.GetName() == "go_memstats_alloc_bytes" })
 	own := slices.Concat(exposeStatus(c.table, statuses), registered)
 	sortByName(own)
 	return own, err
