@@ -27,13 +27,14 @@ func made(t *testing.T, h http.Handler, accept, coding string) bool {
 	return after.TotalAlloc-before.TotalAlloc > 2<<20
 }
 
-// The forms that differ, the least recently asked first.
+// The forms that differ, the least recently asked first. Only that one is with gzip: compressors take memory of their own,
+// whenever the pool has dropped them.
 var forms = []struct{ accept, coding string }{
-	{acceptable["protobuf"], "identity"},
+	{acceptable["OpenMetrics 1.0"], "gzip"},
 	{acceptable["OpenMetrics 1.0"], "identity"},
 	{acceptable["OpenMetrics 2.0"], "identity"},
-	{acceptable["protobuf"], "gzip"},
-	{acceptable["OpenMetrics 1.0"], "gzip"},
+	{acceptable["protobuf"], "identity"},
+	{acceptable["text"], "identity"},
 }
 
 func TestOtherSpellingsOfAWishAreAnsweredWithTheSameBytes(t *testing.T) {
