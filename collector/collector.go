@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	_ "github.com/prometheus/client_golang/prometheus/promhttp/zstd" // Teaches promhttp to compress with zstd.
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 
@@ -128,6 +127,9 @@ func (c *Collector) own() ([]*dto.MetricFamily, error) {
 	statuses := c.options.Statuses.Status()
 	c.observed.follow(statuses)
 	registered, err := c.registry.Gather()
+	// In OpenMetrics this gauge and the counter go_memstats_alloc_bytes_total have one name, and strict parsers refuse
+	// the whole answer. The same number is in go_memstats_heap_alloc_bytes.
+	registered = slices.DeleteFunc(registered, func(f *dto.MetricFamily) bool { return f.GetName() == "go_memstats_alloc_bytes" })
 	own := slices.Concat(exposeStatus(c.table, statuses), registered)
 	sortByName(own)
 	return own, err
@@ -156,7 +158,7 @@ func (c *Collector) keep(ahead []variant) *kept {
 		sortByName(families)
 		next := &kept{families: families, coder: &c.coder}
 		if k != nil {
-			next.before = k.kept.made(c.wanted.recent(time.Now()))
+			next.follow(k.kept, c.wanted.recent(time.Now()))
 		}
 		for _, v := range ahead {
 			_, _ = next.encoded(v) // Whoever asks for it gets the error.
@@ -210,7 +212,7 @@ const (
 	slotPatience = 8 * time.Second
 )
 
-// Handler answers scrapes as text, OpenMetrics 1.0 and 2.0 and protobuf, with gzip and zstd.
+// Handler answers scrapes as text, OpenMetrics 1.0 and 2.0 and protobuf, plain or with gzip.
 func (c *Collector) Handler() http.Handler {
 	// OpenMetrics 2.0 is only for those who ask for it. Start timestamps travel in it and in protobuf; in
 	// OpenMetrics 1.0 they would be one more series per counter.

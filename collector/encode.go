@@ -2,13 +2,9 @@ package collector
 
 import (
 	"bytes"
-	"io"
 	"slices"
-	"sync"
 	"weak"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -34,7 +30,7 @@ type mark struct {
 // A chunk is some pieces in one format and coding. It is what is made anew when one of them changes.
 type chunk struct {
 	marks []mark
-	bytes []byte
+	part
 }
 
 const (
@@ -54,7 +50,6 @@ func splits(f expfmt.Format) bool {
 }
 
 // encodeChunks writes families as a part that others follow. Chunks of which nothing has changed are those from before.
-// Parts of a coding may follow each other: several gzip members are one stream, and so are several zstd frames.
 func encodeChunks(families []*dto.MetricFamily, v variant, before *encoded, with *coder) ([]*chunk, error) {
 	old := make(map[mark]*chunk)
 	if before != nil {
@@ -79,27 +74,27 @@ func encodeChunks(families []*dto.MetricFamily, v variant, before *encoded, with
 				return nil, err
 			}
 		}
-		b, err := with.code(v.coding, plain.Bytes())
+		coded, err := with.code(v.coding, plain.Bytes())
 		if err != nil {
 			return nil, err
 		}
-		chunks = append(chunks, &chunk{marks, b})
+		chunks = append(chunks, &chunk{marks, coded})
 	}
 	return chunks, nil
 }
 
 // encodeEnd writes families with the format's end.
-func encodeEnd(families []*dto.MetricFamily, v variant, with *coder) ([]byte, error) {
+func encodeEnd(families []*dto.MetricFamily, v variant, with *coder) (part, error) {
 	var plain bytes.Buffer
 	e := expfmt.NewEncoder(&plain, v.format)
 	for _, f := range families {
 		if err := e.Encode(f); err != nil {
-			return nil, err
+			return part{}, err
 		}
 	}
 	if closer, ok := e.(expfmt.Closer); ok {
 		if err := closer.Close(); err != nil {
-			return nil, err
+			return part{}, err
 		}
 	}
 	return with.code(v.coding, plain.Bytes())
@@ -175,63 +170,4 @@ func (p piece) writeProto(b *bytes.Buffer) error {
 	samples, err := proto.Marshal(&dto.MetricFamily{Metric: p.family.Metric})
 	b.Write(samples)
 	return err
-}
-
-// A coding is a content coding of HTTP.
-type coding string
-
-const (
-	identity coding = "identity"
-	gzipped  coding = "gzip"
-	zstded   coding = "zstd"
-)
-
-// A coder applies codings. Its compressors are large, so they are used again.
-type coder struct{ gzips, zstds sync.Pool }
-
-// gzipLevel is the fastest that is nearly as dense as the default: metrics repeat themselves.
-const gzipLevel = 2
-
-type compressor interface {
-	io.WriteCloser
-	Reset(w io.Writer)
-}
-
-// code returns the plain bytes in a coding, as bytes of their own.
-func (c *coder) code(coding coding, plain []byte) ([]byte, error) {
-	var pool *sync.Pool
-	switch coding {
-	case gzipped:
-		pool = &c.gzips
-	case zstded:
-		pool = &c.zstds
-	default:
-		return bytes.Clone(plain), nil
-	}
-	var coded bytes.Buffer
-	w, ok := pool.Get().(compressor)
-	if !ok {
-		var err error
-		if w, err = newCompressor(coding); err != nil {
-			return nil, err
-		}
-	}
-	w.Reset(&coded)
-	if _, err := w.Write(plain); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	// The pool must not hold on to what was made.
-	w.Reset(io.Discard)
-	pool.Put(w)
-	return bytes.Clone(coded.Bytes()), nil
-}
-
-func newCompressor(coding coding) (compressor, error) {
-	if coding == zstded {
-		return zstd.NewWriter(io.Discard, zstd.WithEncoderConcurrency(1))
-	}
-	return gzip.NewWriterLevel(io.Discard, gzipLevel)
 }

@@ -89,8 +89,9 @@ func (fs *families) feed(f *ledger.FeedView, day time.Time) int {
 			n++
 		}
 	}
-	n += fs.rows(base, f.Stock, fs.byMeasure(f, func(i int) string { return stockName(&f.Endpoint.Measures[i]) }))
-	n += fs.rows(base, f.LastBucket, fs.byMeasure(f, func(i int) string { return lastBucketName(&f.Endpoint.Measures[i]) }))
+	n += fs.rows(base, f.Stock, true, fs.byMeasure(f, func(i int) string { return stockName(&f.Endpoint.Measures[i]) }))
+	// Most label sets never use most kinds of tokens, so half of what a bucket says is zeros.
+	n += fs.rows(base, f.LastBucket, false, fs.byMeasure(f, func(i int) string { return lastBucketName(&f.Endpoint.Measures[i]) }))
 	if f.Endpoint.IsCosts() {
 		today, month := Spend(f, day)
 		for name, amounts := range map[string][]Amount{costToday: today, costMonth: month} {
@@ -115,13 +116,13 @@ func (fs *families) byMeasure(f *ledger.FeedView, name func(int) string) []*dto.
 	return out
 }
 
-// rows adds gauges.
-func (fs *families) rows(base []ledger.Label, rows []ledger.Row, gauges []*dto.MetricFamily) int {
+// rows adds gauges, with or without those that are zero.
+func (fs *families) rows(base []ledger.Label, rows []ledger.Row, zeros bool, gauges []*dto.MetricFamily) int {
 	n := 0
 	for _, r := range rows {
 		labels := fs.labels(base, r.Labels)
 		for i, m := range r.Measures {
-			if gauges[m] != nil {
+			if gauges[m] != nil && (zeros || !r.Values[i].IsZero()) {
 				fs.gauge(gauges[m], labels, r.Values[i].Float64())
 				n++
 			}

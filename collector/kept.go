@@ -8,6 +8,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+	names "github.com/prometheus/common/model"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -21,6 +22,7 @@ type kept struct {
 	mu       sync.Mutex
 	variants map[variant]*encoded
 	before   map[variant]*encoded // of what was kept before, to take over what has not changed
+	order    []variant            // of either map, the one that was asked for last at the end
 
 	merge sync.Once
 	whole []*dto.MetricFamily
@@ -32,12 +34,26 @@ type variant struct {
 	coding coding
 }
 
+// variantOf returns what there is to make for a format that was negotiated: one variant for all formats of which the bytes
+// are the same. All our names are legal without escaping, so no way of escaping changes them; and versions of a text
+// format differ in nothing that we write, apart from OpenMetrics 2.0.
+func variantOf(negotiated expfmt.Format, c coding) variant {
+	f := negotiated.WithEscapingScheme(names.NoEscaping)
+	switch {
+	case f.FormatType() == expfmt.TypeTextPlain:
+		f = expfmt.FmtText
+	case f.FormatType() == expfmt.TypeOpenMetrics && f.Version() != expfmt.OpenMetricsVersion_2_0_0:
+		f = expfmt.FmtOpenMetrics_1_0_0
+	}
+	return variant{f, c}
+}
+
 // encoded is the bytes of a variant.
 type encoded struct {
 	once   sync.Once
 	ready  atomic.Bool
 	chunks []*chunk
-	size   int
+	sum    checked // of the chunks
 	err    error
 }
 
@@ -53,6 +69,12 @@ func (k *kept) encoded(v variant) (*encoded, error) {
 		e = new(encoded)
 		k.variants[v] = e
 	}
+	k.order = append(slices.DeleteFunc(k.order, func(o variant) bool { return o == v }), v)
+	if len(k.order) > mostVariants {
+		delete(k.variants, k.order[0])
+		delete(k.before, k.order[0])
+		k.order = k.order[1:]
+	}
 	k.mu.Unlock()
 	e.once.Do(func() {
 		families := k.families
@@ -61,7 +83,7 @@ func (k *kept) encoded(v variant) (*encoded, error) {
 		}
 		e.chunks, e.err = encodeChunks(families, v, before, k.coder)
 		for _, c := range e.chunks {
-			e.size += len(c.bytes)
+			e.sum = e.sum.and(c.checked)
 		}
 		e.ready.Store(e.err == nil)
 		k.mu.Lock()
@@ -71,19 +93,22 @@ func (k *kept) encoded(v variant) (*encoded, error) {
 	return e, e.err
 }
 
-// made returns what there is of variants, here or, where nobody has asked since, of what was kept before.
-func (k *kept) made(variants []variant) map[variant]*encoded {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	out := make(map[variant]*encoded, len(variants))
-	for _, v := range variants {
-		if e := k.variants[v]; e != nil && e.ready.Load() {
-			out[v] = e
-		} else if e := k.before[v]; e != nil {
-			out[v] = e
+// follow takes over what there is of variants, the latest first: of the ones before or, where nobody has asked since, of
+// what was kept before them.
+func (k *kept) follow(old *kept, variants []variant) {
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	k.before = make(map[variant]*encoded, len(variants))
+	for _, v := range slices.Backward(variants) {
+		e := old.variants[v]
+		if e == nil || !e.ready.Load() {
+			e = old.before[v]
+		}
+		if e != nil {
+			k.before[v] = e
+			k.order = append(k.order, v)
 		}
 	}
-	return out
 }
 
 // merged returns the families with one for each name.
@@ -135,8 +160,8 @@ type wanted struct {
 const (
 	// lately is longer than anybody lets pass between two scrapes.
 	lately = 5 * time.Minute
-	// aheadMost bounds the memory that odd wishes can fill: servers of one version all ask for the same.
-	aheadMost = 4
+	// mostVariants bounds the memory that odd wishes can fill: servers of one version all ask for the same.
+	mostVariants = 4
 )
 
 func (w *wanted) ask(v variant, now time.Time) {
@@ -161,5 +186,5 @@ func (w *wanted) recent(now time.Time) []variant {
 		out = append(out, v)
 	}
 	slices.SortFunc(out, func(a, b variant) int { return w.asked[b].Compare(w.asked[a]) })
-	return out[:min(len(out), aheadMost)]
+	return out[:min(len(out), mostVariants)]
 }

@@ -61,11 +61,8 @@ func newObserved(table map[string]*Metric, r prometheus.Registerer) *observed {
 }
 
 // follow makes the endpoints that are polled, and no others, have series: new ones start at zero, and those that a reload
-// took away end. No statuses at all is a scheduler that is not up yet, and ends nothing.
+// took away end. That may be all of them, where a reload leaves a shard nothing to poll.
 func (o *observed) follow(statuses []fetcher.Status) {
-	if len(statuses) == 0 {
-		return
-	}
 	polled := make(map[key]bool, len(statuses))
 	for i := range statuses {
 		k := key{statuses[i].Organization, statuses[i].Endpoint}

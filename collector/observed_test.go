@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/directory"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
 func TestAFailedPollChangesNothingButItsOwnMetrics(t *testing.T) {
@@ -66,9 +68,22 @@ func TestAnEndpointThatAReloadTookAwayLosesItsSeries(t *testing.T) {
 			t.Errorf("still exposed: %s", l)
 		}
 	}
-	s.statuses = nil // A scheduler that restarts shows nothing for a moment.
-	if got := samples(t, c, "openai_exporter_polls_total"); len(got) == 0 {
-		t.Error("all series ended with a scheduler that shows nothing")
+}
+
+func TestAReloadThatLeavesNothingToPollLeavesNoSeriesOfAnOrganization(t *testing.T) {
+	s, c := pollingOrganization(t)
+	samples(t, c, "openai_")
+	c.Poll("acme", "completions", time.Second, errors.New("HTTP 502"))
+	c.Request("acme", "completions", "502", time.Second)
+	c.Audit("acme", "completions", nil)
+	c.Bound("acme", "completions", fetcher.Bounds[0], 0.5)
+	s.statuses = nil
+	s.view.Store(&ledger.View{})
+	s.names.Store(&directory.Snapshot{})
+	for _, l := range samples(t, c, "openai_") {
+		if strings.Contains(l, `organization="acme"`) {
+			t.Errorf("still exposed: %s", l)
+		}
 	}
 }
 

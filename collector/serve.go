@@ -3,8 +3,8 @@ package collector
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +22,11 @@ type handler struct {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	coding := negotiateCoding(r.Header.Values("Accept-Encoding"))
 	if r.URL.Query().Has("name[]") {
+		// What we have understood of the client's wish is put in its place, so that both answers heed it alike.
+		r = r.Clone(r.Context())
+		r.Header.Set("Accept-Encoding", string(coding))
 		h.other.ServeHTTP(w, r)
 		return
 	}
@@ -34,7 +38,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer release()
-	v := variant{expfmt.NegotiateAccept(r.Header, h.formats...), negotiateCoding(r.Header.Values("Accept-Encoding"))}
+	format := expfmt.NegotiateAccept(r.Header, h.formats...)
+	v := variantOf(format, coding)
 	c := h.collector
 	c.wanted.ask(v, time.Now())
 	data, err := c.kept(v).encoded(v)
@@ -43,7 +48,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// One broken reading of /proc must not hide the data.
 		errorLog{c.options.Logger}.Println(gatherErr)
 	}
-	ownBytes, ownErr := encodeEnd(own, v, &c.coder)
+	end, ownErr := encodeEnd(own, v, &c.coder)
 	release()
 	if err := errors.Join(err, ownErr); err != nil {
 		errorLog{c.options.Logger}.Println(err)
@@ -51,18 +56,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header := w.Header()
-	header.Set("Content-Type", string(v.format))
+	header.Set("Content-Type", string(format))
 	header.Add("Vary", "Accept, Accept-Encoding")
 	if v.coding != identity {
 		header.Set("Content-Encoding", string(v.coding))
 	}
-	header.Set("Content-Length", strconv.Itoa(data.size+len(ownBytes)))
+	whole := data.sum.and(end.checked)
+	head, tail := v.coding.frame(whole)
+	header.Set("Content-Length", strconv.Itoa(len(head)+whole.coded+len(tail)))
+	if _, err := w.Write(head); err != nil {
+		return // The client has gone.
+	}
 	for _, chunk := range data.chunks {
 		if _, err := w.Write(chunk.bytes); err != nil {
-			return // The client has gone.
+			return
 		}
 	}
-	w.Write(ownBytes)
+	w.Write(slices.Concat(end.bytes, tail))
 }
 
 // slot waits for a slot as long as a scrape usually waits for its answer, or until its client has gone.
@@ -76,28 +86,6 @@ func (h *handler) slot(r *http.Request) (release func(), ok bool) {
 	case <-r.Context().Done():
 	}
 	return nil, false
-}
-
-// negotiateCoding chooses what the client likes best, the denser one where it does not care. Without a wish it is
-// identity.
-func negotiateCoding(accept []string) coding {
-	best, quality := identity, 0.0
-	for wish := range strings.SplitSeq(strings.Join(accept, ","), ",") {
-		name, parameters, _ := strings.Cut(wish, ";")
-		q := 1.0
-		if text, ok := strings.CutPrefix(strings.ReplaceAll(parameters, " ", ""), "q="); ok {
-			var err error
-			if q, err = strconv.ParseFloat(text, 64); err != nil {
-				continue
-			}
-		}
-		c := coding(strings.ToLower(strings.TrimSpace(name)))
-		denser := c == zstded || c == gzipped && best != zstded
-		if (c == zstded || c == gzipped || c == identity) && q > 0 && (q > quality || q == quality && denser) {
-			best, quality = c, q
-		}
-	}
-	return best
 }
 
 // same says whether two lists of families are the same one.

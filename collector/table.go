@@ -175,7 +175,7 @@ func Table() []Metric {
 					Name: counterName(e, m), Type: Counter, Section: SectionUsage, Help: m.Help + "." + polledUsage,
 				})
 				last = merge(last, e, m, Metric{
-					Name: lastBucketName(m), Type: Gauge, Section: SectionUsage, Help: "In the newest closed bucket alone: " + lower(m.Help) + "." + polledUsage,
+					Name: lastBucketName(m), Type: Gauge, Section: SectionUsage, Help: "In the newest closed bucket alone: " + lower(m.Help) + ". Absent where it is zero." + polledUsage,
 				})
 			}
 		}

@@ -2,6 +2,8 @@ package server
 
 import (
 	"net"
+	"net/http"
+	"slices"
 	"sync"
 )
 
@@ -9,32 +11,99 @@ import (
 // the polls need too. It is far above what any number of Prometheus servers and browsers keeps open.
 const maxConnections = 512
 
-// A boundedListener accepts no more than maxConnections at a time. Whoever comes then waits in the kernel's queue, in
-// the order of arrival.
+// A boundedListener hands out no more than maxConnections at a time. When one more comes, a connection without a request
+// is closed for it: health must answer although clients keep connections that they do not use. Where all have requests
+// under way, it waits, and those after it in the kernel's queue.
 type boundedListener struct {
 	net.Listener
 
 	slots  chan struct{}
 	closed chan struct{}
 	once   sync.Once
+	// spared is told when a connection has no request any more.
+	spared chan struct{}
+
+	mu sync.Mutex
+	// idle connections have had a request, silent ones have not yet. Both are in the order in which they became so.
+	idle, silent []*boundedConn
 }
 
-func bounded(l net.Listener) net.Listener {
-	return &boundedListener{Listener: l, slots: make(chan struct{}, maxConnections), closed: make(chan struct{})}
+func bounded(l net.Listener) *boundedListener {
+	return &boundedListener{
+		Listener: l, slots: make(chan struct{}, maxConnections), closed: make(chan struct{}), spared: make(chan struct{}, 1),
+	}
 }
 
 func (l *boundedListener) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
 	c, err := l.Listener.Accept()
 	if err != nil {
-		<-l.slots
 		return nil, err
 	}
-	return &boundedConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
+	for {
+		select {
+		case l.slots <- struct{}{}:
+			return &boundedConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
+		default:
+		}
+		if l.spare() {
+			continue
+		}
+		select {
+		case l.slots <- struct{}{}:
+			return &boundedConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
+		case <-l.spared:
+		case <-l.closed:
+			c.Close()
+			return nil, net.ErrClosed
+		}
+	}
+}
+
+// spare closes the connection that is least likely to be missed: one that waits for its client's next request, the
+// longest first, before one that has just been opened.
+func (l *boundedListener) spare() bool {
+	l.mu.Lock()
+	var c *boundedConn
+	switch {
+	case len(l.idle) > 0:
+		c, l.idle = l.idle[0], l.idle[1:]
+	case len(l.silent) > 0:
+		c, l.silent = l.silent[0], l.silent[1:]
+	}
+	l.mu.Unlock()
+	if c == nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
+// state is told by the HTTP server what a connection does.
+func (l *boundedListener) state(conn net.Conn, state http.ConnState) {
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
+		conn = over.NetConn()
+	}
+	c, ok := conn.(*boundedConn)
+	if !ok {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	other := func(o *boundedConn) bool { return o == c }
+	l.idle = slices.DeleteFunc(l.idle, other)
+	l.silent = slices.DeleteFunc(l.silent, other)
+	switch state {
+	case http.StateNew:
+		l.silent = append(l.silent, c)
+	case http.StateIdle:
+		l.idle = append(l.idle, c)
+	case http.StateActive, http.StateHijacked, http.StateClosed:
+		return
+	}
+	select {
+	case l.spared <- struct{}{}:
+	default:
+	}
 }
 
 func (l *boundedListener) Close() error {

@@ -90,7 +90,7 @@ func TestAHundredScrapersAtOnceAreAllAnswered(t *testing.T) {
 				answers <- err.Error()
 				return
 			}
-			req.Header.Set("Accept-Encoding", []string{"identity", "gzip", "zstd"}[i%3])
+			req.Header.Set("Accept-Encoding", []string{"identity", "gzip"}[i%2])
 			resp, err := r.client.Do(req)
 			if err != nil {
 				answers <- err.Error()
@@ -147,29 +147,6 @@ func TestConnectionsThatAskForNothingAreClosed(t *testing.T) {
 		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s: the connection is still open", name)
 		}
-	}
-}
-
-func TestMoreConnectionsThanAnybodyNeedsWait(t *testing.T) {
-	r := start(t, server.Options{Grace: 10 * time.Millisecond})
-	before := runtime.NumGoroutine()
-	var idle []net.Conn
-	for range 700 {
-		idle = append(idle, dial(t, r.addresses[0], ""))
-	}
-	waiting := dial(t, r.addresses[0], "GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	if n := runtime.NumGoroutine() - before; n > 520 {
-		t.Errorf("%d goroutines for 701 connections", n)
-	}
-	for _, c := range idle[:400] {
-		c.Close()
-	}
-	// With room again, who has waited is served.
-	if err := waiting.SetReadDeadline(time.Now().Add(8 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(waiting).ReadString('\n'); err != nil || !strings.Contains(line, "200 OK") {
-		t.Errorf("who waited got %q, %v", line, err)
 	}
 }
 

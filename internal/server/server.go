@@ -140,9 +140,10 @@ func (s *Server) Serve(ctx context.Context) error {
 	servers := make([]*http.Server, len(listeners))
 	ended := make(chan error, len(listeners))
 	addresses := make([]net.Addr, len(listeners))
+	limited := make([]*boundedListener, len(listeners))
 	for i, l := range listeners {
 		defer l.Close()
-		addresses[i] = l.Addr()
+		addresses[i], limited[i] = l.Addr(), bounded(l)
 		servers[i] = &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: readHeaderTimeout,
@@ -150,15 +151,16 @@ func (s *Server) Serve(ctx context.Context) error {
 			WriteTimeout:      writeTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
+			ConnState:         limited[i].state,
 			ErrorLog:          slog.NewLogLogger(s.options.WebLogger.Handler(), slog.LevelWarn),
 		}
 	}
 	if s.options.Listening != nil {
 		s.options.Listening(addresses)
 	}
-	for i, l := range listeners {
+	for i, l := range limited {
 		go func() {
-			ended <- web.Serve(bounded(l), servers[i], &web.FlagConfig{WebConfigFile: &s.options.WebConfigFile}, s.options.WebLogger)
+			ended <- web.Serve(l, servers[i], &web.FlagConfig{WebConfigFile: &s.options.WebConfigFile}, s.options.WebLogger)
 		}()
 	}
 

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/klauspost/compress/zstd"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -199,14 +198,6 @@ func TestEveryFormatAndEncodingSaysTheSame(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return z
-		},
-		"zstd": func(r io.Reader) io.Reader {
-			z, err := zstd.NewReader(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(z.Close)
 			return z
 		},
 	}

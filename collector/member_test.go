@@ -1,0 +1,85 @@
+package collector_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// member returns the first gzip member of an answer and how many bytes follow it.
+func member(t *testing.T, h http.Handler, target, accept string) (plain string, left int) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, target, nil)
+	r.Header.Set("Accept", accept)
+	r.Header.Set("Accept-Encoding", "gzip")
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, r)
+	if got := rec.Header().Get("Content-Encoding"); rec.Code != http.StatusOK || got != "gzip" {
+		t.Fatalf("status %d, Content-Encoding %q", rec.Code, got)
+	}
+	body := bufio.NewReader(bytes.NewReader(rec.Body.Bytes()))
+	z, err := gzip.NewReader(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z.Multistream(false)
+	b, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b), len(rest)
+}
+
+func TestAnAnswerWithGzipIsOneMember(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	feeds := manyOrganizations(t, random)
+	s := &source{now: noon}
+	c := newCollector(s)
+	h := c.Handler()
+	for round := range 6 {
+		// All is new in the first round, one feed in the others, so that most of the parts are those from before.
+		feeds = slices.Clone(feeds)
+		i := random.IntN(len(feeds))
+		feeds[i] = randomFeed(feeds[i].Organization, feeds[i].Endpoint, random)
+		s.view.Store(&ledger.View{Feeds: feeds})
+		for _, target := range []string{"/metrics", "/metrics?name[]=openai_usage_requests_total"} {
+			for format, accept := range acceptable {
+				got, left := member(t, h, target, accept)
+				if left != 0 {
+					t.Fatalf("round %d, %s, %s: %d bytes follow the first member", round, target, format, left)
+				}
+				want := ask(t, h, target, accept, "identity")
+				if d := cmp.Diff(lines(t, want, format), lines(t, got, format)); d != "" || got == "" {
+					t.Fatalf("round %d, %s, %s (-identity +gzip):\n%s", round, target, format, d)
+				}
+			}
+		}
+	}
+}
+
+func TestAnAnswerOfALargeViewIsOneMember(t *testing.T) {
+	c, change := shown(t, 20_000)
+	h := c.Handler()
+	for range 3 {
+		got, left := member(t, h, "/metrics", acceptable["text"])
+		want := ask(t, h, "/metrics", acceptable["text"], "identity")
+		if d := cmp.Diff(lines(t, want, "text"), lines(t, got, "text")); d != "" || left != 0 {
+			t.Fatalf("%d bytes follow the first member (-identity +gzip):\n%s", left, d)
+		}
+		change(false)
+	}
+}
