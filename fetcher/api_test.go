@@ -294,8 +294,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f.mu.Lock()
 	f.asked = append(f.asked, ask{r.URL.Path, q, r.URL.RawQuery, r.Header.Clone(), time.Now()})
+	w.Header().Set("X-Request-Id", fmt.Sprintf("req_%d", len(f.asked))) // Every answer of the API has its own.
 	f.mu.Unlock()
-	w.Header().Set("X-Request-Id", "req_fake") // Every answer of the API has one.
 	if f.before != nil && f.before(w, r) {
 		return
 	}

@@ -16,8 +16,9 @@ import (
 // right, or the grouping was changed meanwhile.
 const rounds = 16
 
-// trusts is how many plans may turn out to be wrong before a poll takes the API's clock as it is.
-const trusts = 2
+// trusts is how many plans may turn out to be wrong before a poll takes the API's clock as it is. A wrong local clock
+// takes two: one answer raises the doubt, a second one confirms it.
+const trusts = 3
 
 var errUnsettled = errors.New("the grouping changes all the time")
 
