@@ -30,7 +30,7 @@ const maxRetryAfter = 24 * time.Hour
 const keyPage = "Settings → Organization → Admin keys (https://platform.openai.com/settings/organization/admin-keys)"
 
 // A refusal is what an error body says, in whichever of its shapes.
-type refusal struct{ message, param string }
+type refusal struct{ message, param, code string }
 
 // parseRefusal reads {"error":{…}} and {"error":"text"}. HTML and empty bodies, as proxies send them, say nothing.
 func parseRefusal(body []byte) refusal {
@@ -52,6 +52,7 @@ func parseRefusal(body []byte) refusal {
 	var r refusal
 	_ = json.Unmarshal(fields["message"], &r.message) // What is no string stays empty.
 	_ = json.Unmarshal(fields["param"], &r.param)
+	_ = json.Unmarshal(fields["code"], &r.code)
 	return r
 }
 
@@ -108,7 +109,15 @@ func refuse(q inquiry, status int, header http.Header, body []byte, now time.Tim
 		said = ": " + said
 	}
 	scopes := missingScopes.FindStringSubmatch(r.message)
+	advice, advised := advise(q, status, r)
 	switch {
+	case advised:
+		e.Class, e.text = advice.class, advice.text
+		if status == http.StatusTooManyRequests {
+			// What is used up does not come back within seconds.
+			e.lasting = true
+			e.text += waits(e.RetryAfter)
+		}
 	case (status == http.StatusUnauthorized || status == http.StatusForbidden) && (scopes != nil || strings.Contains(r.message, "insufficient permissions")):
 		e.Class = ClassScope
 		scope := q.scope
@@ -116,10 +125,13 @@ func refuse(q inquiry, status int, header http.Header, body []byte, now time.Tim
 			scope = clean(scopes[1])
 		}
 		e.text = fmt.Sprintf("the admin key lacks the scope %s: create an admin key with it under %s", scope, keyPage)
+	case status == http.StatusUnauthorized && codeLike.MatchString(r.code):
+		// The message may echo a key, so only the code is repeated.
+		e.Class = ClassForbidden
+		e.text = fmt.Sprintf("the API denies access (401, %s): look up the code at https://platform.openai.com/docs/guides/error-codes", r.code)
 	case status == http.StatusUnauthorized:
 		// The API echoes a part of the key here, so what it says is not repeated.
-		e.Class = ClassUnauthorized
-		e.text = "the API does not accept the admin key (revoked, expired, mistyped, or no admin key): create one under " + keyPage
+		e.Class, e.text = ClassUnauthorized, advices["invalid_api_key"].text
 	case status == http.StatusForbidden:
 		e.Class = ClassForbidden
 		e.text = fmt.Sprintf("the API denies access (403)%s; check the role of the admin key's owner and the network that the requests come from", said)
@@ -128,10 +140,7 @@ func refuse(q inquiry, status int, header http.Header, body []byte, now time.Tim
 		e.text = fmt.Sprintf("the API has no %s (404): this organization may not have it, else check base_url (%s)", q.path, q.baseURL)
 	case status == http.StatusTooManyRequests:
 		e.Class = ClassThrottled
-		e.text = "the API throttles (429)" + said
-		if e.RetryAfter > 0 {
-			e.text += fmt.Sprintf("; it asks to wait %s", e.RetryAfter)
-		}
+		e.text = "the API throttles (429)" + said + waits(e.RetryAfter)
 	case status == http.StatusRequestTimeout || status >= 500:
 		e.Class = ClassServer
 		e.text = fmt.Sprintf("the API fails (%d %s)%s", status, statusText(status), said)
@@ -152,6 +161,14 @@ func refuse(q inquiry, status int, header http.Header, body []byte, now time.Tim
 		e.text = fmt.Sprintf("the API refuses the request (%d)%s%s", status, parameter, said)
 	}
 	return e
+}
+
+// waits says what Retry-After asks for.
+func waits(after time.Duration) string {
+	if after <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("; it asks to wait %s", after)
 }
 
 // statusText knows Cloudflare's statuses too.

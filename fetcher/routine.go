@@ -89,7 +89,11 @@ func (r *routine) finish(took time.Duration, err error) time.Time {
 		switch {
 		case r.awaiting != nil:
 			if r.client.trouble.over() { // Else another endpoint has said so.
-				level.Info(r.logger).Log("msg", "The admin key works now", "failures", r.status.Failures)
+				message := "The admin key works now"
+				if r.awaiting.Class == ClassForbidden {
+					message = r.mended // It was never the key.
+				}
+				level.Info(r.logger).Log("msg", message, "failures", r.status.Failures)
 			}
 		case len(r.reported) > 0:
 			level.Info(r.logger).Log("msg", r.mended, "failures", r.status.Failures)
