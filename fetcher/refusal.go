@@ -185,44 +185,44 @@ func statusText(status int) string {
 // alternatives begins the part of a message that lists what would have been right.
 var alternatives = regexp.MustCompile(`(?i)supported values|valid values|allowed values|supported dimensions|must be one of|expected one of|should be one of|available values`)
 
-// refusedDimension finds the dimension that a 400 is about, or "". The API's texts are not documented, so it goes by
-// the parameter first, then by which of the dimensions asked for the message names, and last by which of them the
-// message does not list among the right ones.
+// refusedDimension finds the dimension that a 400 seems to be about, or "". The API's texts are not documented, so it goes
+// by the parameter first, then by which of the dimensions asked for the message names, and last by which of them the
+// message does not list among the right ones. One that is listed there is never the culprit. It is a guess: the same
+// request without the dimension shows whether it is right.
 func refusedDimension(r refusal, asked []string) string {
-	if slices.Contains(asked, r.param) {
-		return r.param
-	}
-	rest, aboutGrouping := strings.CutPrefix(r.param, "group_by")
-	if aboutGrouping {
-		if i, err := strconv.Atoi(strings.Trim(rest, "[].")); err == nil && i >= 0 && i < len(asked) {
-			return asked[i]
-		}
-	}
 	fault, right := r.message, ""
 	if at := alternatives.FindStringIndex(fault); at != nil {
 		fault, right = fault[:at[0]], fault[at[1]:]
 	}
+	suspects := slices.DeleteFunc(slices.Clone(asked), func(d string) bool { return names(right, d) })
+	suspect := func(d string) string {
+		if slices.Contains(suspects, d) {
+			return d
+		}
+		return ""
+	}
+	if slices.Contains(asked, r.param) {
+		return suspect(r.param)
+	}
+	rest, aboutGrouping := strings.CutPrefix(r.param, "group_by")
+	if aboutGrouping {
+		if i, err := strconv.Atoi(strings.Trim(rest, "[].")); err == nil && i >= 0 && i < len(asked) {
+			return suspect(asked[i])
+		}
+	} else if r.param != "" {
+		return "" // It is about bucket_width, start_time, limit or the like, whatever else the message names.
+	}
 	lower := strings.ToLower(r.message)
 	aboutGrouping = aboutGrouping || strings.Contains(lower, "group_by") || strings.Contains(lower, "group by") || strings.Contains(lower, "grouping")
 	// Where two don't go together the later one is given up, because the table lists the coarser ones first.
-	for _, d := range slices.Backward(asked) {
+	for _, d := range slices.Backward(suspects) {
 		// Without a word on grouping, "model" or "size" may be just words; what has an underscore is a name.
-		if names(fault, d) && (aboutGrouping || r.param == "" && strings.Contains(d, "_")) {
+		if names(fault, d) && (aboutGrouping || strings.Contains(d, "_")) {
 			return d
 		}
 	}
-	if !aboutGrouping {
-		return ""
-	}
-	if right != "" {
-		for _, d := range slices.Backward(asked) {
-			if !names(right, d) {
-				return d
-			}
-		}
-	}
-	if len(asked) == 1 {
-		return asked[0]
+	if aboutGrouping && len(suspects) > 0 && (right != "" || len(asked) == 1) {
+		return suspects[len(suspects)-1]
 	}
 	return ""
 }
