@@ -110,7 +110,7 @@ func (l *lookup) run(ctx context.Context) {
 			return
 		}
 	}
-	begin := time.Now().Add(headStart + l.grid.offset%headStart)
+	begin := l.begin(time.Now().Add(headStart + l.grid.offset%headStart))
 	for l.wait(ctx, begin) {
 		took := time.Now()
 		err := l.look(ctx)

@@ -34,19 +34,22 @@ type poller struct {
 }
 
 func newPoller(organization string, c *Client, p PolledEndpoint, o SchedulerOptions) *poller {
-	return &poller{
+	out := &poller{
 		routine: newRoutine(organization, p.Endpoint.Name, p.Interval, c, o),
 		polled:  p,
 		audit:   map[string]bool{},
 		empty:   map[string]bool{},
 	}
+	// An endpoint that was ever read is one that the organization has, whatever it answers now.
+	out.succeeded = !p.Feed.ReadAt().IsZero()
+	return out
 }
 
 // run polls until the context ends.
 func (p *poller) run(ctx context.Context) {
 	// The first poll comes at once, but not all of them in the same moment.
 	const spread = 500 * time.Millisecond
-	begin := time.Now().Add(p.grid.offset % spread)
+	begin := p.begin(time.Now().Add(p.grid.offset % spread))
 	if p.after != nil {
 		patience := time.NewTimer(billPatience)
 		defer patience.Stop()
@@ -177,6 +180,7 @@ func (p *poller) audits(ctx context.Context, next time.Time) time.Time {
 		var e *Error
 		if errors.As(err, &e) && e.RetryAfter > time.Until(next) {
 			next = time.Now().Add(e.RetryAfter)
+			p.until, p.asked = next, next
 			p.mu.Lock()
 			p.status.NextPoll = next.UTC()
 			p.mu.Unlock()

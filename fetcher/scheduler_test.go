@@ -562,6 +562,8 @@ func (s *script) GroupBy() []string {
 	return slices.Clone(s.groupBy)
 }
 
+func (s *script) ReadAt() time.Time { return time.Time{} }
+
 func (s *script) Drop(string) error { return errors.New("disk full") }
 
 func (s *script) PollWindow(now time.Time) ledger.Window {
