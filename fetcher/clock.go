@@ -22,8 +22,15 @@ type clock struct {
 // A doubt is an offset that only one answer has shown.
 type doubt struct {
 	offset    time.Duration
+	date      time.Time
 	requestID string
+	// answers is how many in a row were on the same side of the known time, each with a later Date.
+	answers int
 }
+
+// enough is how many answers in a row prove the known time wrong although no two of them agree: a simulated API's clock
+// may run so fast that they can't.
+const enough = 3
 
 // A sighting is what the head of an answer says about the time.
 type sighting struct {
@@ -66,9 +73,14 @@ func (c *clock) observe(status int, h http.Header) sighting {
 		known.at = known.date
 		return known
 	}
+	before, next := c.doubt, &doubt{offset, date, id, 1}
 	// The same answer, given twice by a cache, agrees with nobody but itself.
-	if c.doubt == nil || c.doubt.requestID == id || (offset-c.doubt.offset).Abs() > tolerance {
-		c.doubt = &doubt{offset, id}
+	another := before != nil && before.requestID != id
+	if another && date.After(before.date) && (offset > c.offset) == (before.offset > c.offset) {
+		next.answers += before.answers
+	}
+	if !another || (offset-before.offset).Abs() > tolerance && next.answers < enough {
+		c.doubt = next
 		known.doubtful = true
 		return known
 	}

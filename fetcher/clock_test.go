@@ -87,6 +87,25 @@ func TestAnOffsetThatLastsIsFollowedHoweverLarge(t *testing.T) {
 	}
 }
 
+func TestAClockThatRunsMuchFasterIsFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const speed = 60
+		begin := time.Now()
+		shows := func() time.Time { return begin.Add(-1000*time.Hour + speed*time.Since(begin)) }
+		f := &fake{before: func(w http.ResponseWriter, r *http.Request) bool { return dated(time.Until(shows()), 200)(w, r) }}
+		c := client(t, serve(t, f), &witness{}, func(o *fetcher.ClientOptions) { o.RequestsPerMinute = 60 })
+		for range 20 {
+			if _, err := c.Read(t.Context(), embeddings(t, minutes(3))); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Second)
+		}
+		if behind := shows().Sub(c.Now()); behind.Abs() > 10*speed*time.Second {
+			t.Errorf("Now is %s behind a clock that runs %d times as fast", behind, speed)
+		}
+	})
+}
+
 func TestAReadWithOneWrongDateIsNotBooked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
