@@ -294,6 +294,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f.mu.Lock()
 	f.asked = append(f.asked, ask{r.URL.Path, q, r.URL.RawQuery, r.Header.Clone(), time.Now()})
+	w.Header().Set("X-Request-Id", fmt.Sprintf("req_%d", len(f.asked))) // Every answer of the API has its own.
 	f.mu.Unlock()
 	if f.before != nil && f.before(w, r) {
 		return
@@ -322,7 +323,7 @@ func (f *fake) page(w http.ResponseWriter, q url.Values) {
 		if n++; n > 1 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"object":"bucket","start_time":%d,"end_time":%d,"results":[{"num_model_requests":1,"input_tokens":10,"model":"m","project_id":"p"}]}`, from, from+width)
+		fmt.Fprintf(&b, `{"object":"bucket","start_time":%d,"end_time":%d,"results":[{"num_model_requests":1,"input_tokens":10,"quantity":1,"model":"m","project_id":"p"}]}`, from, from+width)
 	}
 	if from < to {
 		fmt.Fprintf(&b, `],"has_more":true,"next_page":"page_%d=="}`, from)

@@ -152,6 +152,7 @@ type answer struct {
 	body      io.Reader
 	requestID string
 	at        time.Time // the API's clock
+	doubtful  bool      // its Date does not agree with at
 }
 
 var (
@@ -229,18 +230,18 @@ func (c *Client) exchange(ctx context.Context, r request, key string, consume fu
 	}
 	header.Stop()
 	defer resp.Body.Close()
-	at, offset, changed := c.clock.observe(resp.Header)
-	if changed && offset != 0 {
-		level.Warn(c.o.Logger).Log("msg", "The local clock differs from the API's, which is used instead; check the time synchronization", "api_minus_local", offset)
-	} else if changed {
+	sight := c.clock.observe(resp.StatusCode, resp.Header)
+	if sight.changed && sight.offset != 0 {
+		level.Warn(c.o.Logger).Log("msg", "The local clock differs from the API's, which is used instead; check the time synchronization", "api_minus_local", sight.offset)
+	} else if sight.changed {
 		level.Info(c.o.Logger).Log("msg", "The local clock agrees with the API's again")
 	}
 	if resp.StatusCode != http.StatusOK {
-		e := refuse(r.inquiry, resp.StatusCode, resp.Header, readRefusal(resp.Body), at)
+		e := refuse(r.inquiry, resp.StatusCode, resp.Header, readRefusal(resp.Body), sight.date)
 		return withoutKey(e, key)
 	}
 	body := &limitedBody{r: resp.Body, left: c.maxBody}
-	a := answer{body: body, requestID: clean(resp.Header.Get("X-Request-Id")), at: at}
+	a := answer{body: body, requestID: clean(resp.Header.Get("X-Request-Id")), at: sight.at, doubtful: sight.doubtful}
 	err = consume(a)
 	var e *Error
 	if !errors.As(err, &e) || e.Class != ClassBody {

@@ -721,6 +721,12 @@ func TestADimensionThatIsRefusedIsFound(t *testing.T) {
 			{`{"error":{"message":"Invalid 'limit': too large for model","param":"limit"}}`, all, ""},
 			{`{"error":{"message":"the model_id is unknown to the grouping"}}`, []string{"model", "user_id"}, ""},
 			{``, all, ""},
+			{`{"error":{"message":"group_by must be one of: project_id, user_id, api_key_id, model","param":"group_by"}}`, []string{"model"}, ""},
+			{`{"error":{"message":"group_by must be one of: project_id, user_id, api_key_id, model","param":"group_by"}}`, all, ""},
+			{`{"error":{"message":"Invalid value. Supported values are: 'user_id', 'model'.","param":"group_by[1]"}}`, all, ""},
+			{`{"error":{"message":"Wrong. Supported values are: 'user_id', 'model'.","param":"user_id"}}`, all, ""},
+			{`{"error":{"message":"bucket_width '1m' can't be used for start_time before 2026-01-01 with group_by model","param":"bucket_width"}}`, []string{"model"}, ""},
+			{`{"error":{"message":"too early to group by api_key_id","param":"start_time"}}`, all, ""},
 		} {
 			q := embeddings(t, minutes(3))
 			q.GroupBy = tc.groupBy

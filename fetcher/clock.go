@@ -11,10 +11,35 @@ import (
 const tolerance = 30 * time.Second
 
 // A clock follows the API's clock, because windows are planned and buckets are closed by it: a local clock that is
-// wrong, or steps, must not move them.
+// wrong, or steps, must not move them. Neither must a Date that is wrong once: an offset is followed when two answers of
+// the API in a row agree on it.
 type clock struct {
 	mu     sync.Mutex
 	offset time.Duration // the API's clock minus the local one; 0 while they agree
+	doubt  *doubt        // the last answer's Date, if it does not agree with the offset
+}
+
+// A doubt is an offset that only one answer has shown.
+type doubt struct {
+	offset    time.Duration
+	date      time.Time
+	requestID string
+	// answers is how many in a row were on the same side of the known time, each with a later Date.
+	answers int
+}
+
+// enough is how many answers in a row prove the known time wrong although no two of them agree: a simulated API's clock
+// may run so fast that they can't.
+const enough = 3
+
+// A sighting is what the head of an answer says about the time.
+type sighting struct {
+	at      time.Time     // the API's time, as far as it is known
+	date    time.Time     // the answer's own Date, whoever wrote it; at where it has none
+	offset  time.Duration // how far the API's clock is ahead of the local one
+	changed bool          // the clocks have begun or ceased to disagree
+	// doubtful is an answer whose Date does not agree with the API's time, and which may be the first of many.
+	doubtful bool
 }
 
 // now is the API's time as far as it is known.
@@ -24,26 +49,47 @@ func (c *clock) now() time.Time {
 	return time.Now().Add(c.offset).UTC()
 }
 
-// observe takes the Date of an answer that has just arrived. It returns the API's time, how far ahead of the local
-// clock it is, and whether the clocks have begun or ceased to disagree.
-func (c *clock) observe(h http.Header) (at time.Time, offset time.Duration, changed bool) {
+// observe takes the Date of an answer that has just arrived.
+func (c *clock) observe(status int, h http.Header) sighting {
 	local := time.Now()
 	date, err := http.ParseTime(h.Get("Date"))
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	known := sighting{at: local.Add(c.offset).UTC(), date: date.UTC(), offset: c.offset}
 	if err != nil {
-		return local.Add(c.offset).UTC(), c.offset, false
+		known.date = known.at
+		return known
+	}
+	// An error page is often a gateway's, an answer without an x-request-id is not the API's, and one with an Age is a
+	// cache's: their Date is the clock of somebody else, or old.
+	id := h.Get("X-Request-Id")
+	if status < 200 || status > 299 || id == "" || h.Get("Age") != "" {
+		return known
 	}
 	// Wall clocks are compared: Round strips the monotonic reading.
-	offset = date.Sub(local.Round(0))
-	if (offset - c.offset).Abs() > tolerance {
-		if offset.Abs() <= tolerance {
-			offset = 0
-		}
-		changed = (offset == 0) != (c.offset == 0)
-		c.offset = offset
+	offset := date.Sub(local.Round(0))
+	if (offset - c.offset).Abs() <= tolerance {
+		c.doubt = nil
+		known.at = known.date
+		return known
 	}
-	return date.UTC(), c.offset, changed
+	before, next := c.doubt, &doubt{offset, date, id, 1}
+	// The same answer, given twice by a cache, agrees with nobody but itself.
+	another := before != nil && before.requestID != id
+	if another && date.After(before.date) && (offset > c.offset) == (before.offset > c.offset) {
+		next.answers += before.answers
+	}
+	if !another || (offset-before.offset).Abs() > tolerance && next.answers < enough {
+		c.doubt = next
+		known.doubtful = true
+		return known
+	}
+	if c.doubt = nil; offset.Abs() <= tolerance {
+		offset = 0
+	}
+	changed := (offset == 0) != (c.offset == 0)
+	c.offset = offset
+	return sighting{at: known.date, date: known.date, offset: offset, changed: changed}
 }
 
 // A plan is the time that a window was planned at. It notices when the API's clock does not agree with it.

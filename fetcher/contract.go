@@ -22,6 +22,8 @@ type Feed interface {
 	AuditWindow(now time.Time) (ledger.Window, bool)
 	// Book takes over what was read, durably, or changes nothing and returns why.
 	Book(ctx context.Context, r *ledger.Read) error
+	// ReadAt is when the API answered the newest poll that was booked, over restarts too; zero before the first.
+	ReadAt() time.Time
 }
 
 // A Directory is where the look-ups of one organization go. What it is given replaces what was given before.

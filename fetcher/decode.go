@@ -1,12 +1,10 @@
 package fetcher
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
-	"math"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -49,6 +47,7 @@ var (
 	errNoStart   = errors.New("a bucket has no start_time")
 	errNoResults = errors.New("a bucket has no results")
 	errNoText    = errors.New("a list or an object stands where a text should")
+	errTwoLists  = errors.New(`a bucket's "results" and "result" have different rows`)
 )
 
 // A currencyError is an amount that is not in US dollars, which no counter of dollars can take.
@@ -77,7 +76,8 @@ type decoder struct {
 	rows   int
 	filled []bool
 
-	places []placed
+	bucketRows rowSum // of the bucket that is being read
+	places     []placed
 
 	dec      *jsontext.Decoder
 	guard    guard
@@ -138,7 +138,7 @@ func (d *decoder) page(r io.Reader, into sink, keep func(start, end time.Time) (
 	d.dec.Reset(&d.guard, options()...)
 
 	var p page
-	object, data := "", false
+	object, data, last := "", false, false
 	if d.dec.PeekKind() != '{' {
 		// What can't be read says so; what can be read is something else than a page.
 		if err := d.dec.SkipValue(); err != nil {
@@ -155,7 +155,7 @@ func (d *decoder) page(r io.Reader, into sink, keep func(start, end time.Time) (
 		case "has_more":
 			switch kind := d.dec.PeekKind(); kind {
 			case 't', 'f', 'n':
-				p.more = kind == 't'
+				p.more, last = kind == 't', kind == 'f'
 				return d.dec.SkipValue()
 			}
 			return d.wrongType("has_more")
@@ -184,6 +184,8 @@ func (d *decoder) page(r io.Reader, into sink, keep func(start, end time.Time) (
 	if p.more && p.cursor == "" {
 		return p, errNoCursor
 	}
+	// Where nothing says that this is the last page, a cursor says that it is not.
+	p.more = p.more || p.cursor != "" && !last
 	// Reading to the end finds what was torn or appended, and lets the connection be used again.
 	if _, err := d.dec.ReadToken(); err == nil {
 		return p, errTrailing
@@ -226,200 +228,6 @@ func (d *decoder) elements(f func() error) error {
 	}
 	_, err := d.dec.ReadToken()
 	return err
-}
-
-func (d *decoder) bucket(into sink, keep func(start, end time.Time) (bool, error)) error {
-	if d.dec.PeekKind() != '{' {
-		return d.wrongType("a bucket")
-	}
-	var start, end time.Time
-	var early []byte // results that came before their start_time
-	found := false
-	open := func() (bool, error) {
-		wanted, err := keep(start, end)
-		if err == nil && wanted {
-			into.Bucket(start)
-		}
-		return wanted, err
-	}
-	err := d.members(func(name []byte) (err error) {
-		switch string(name) {
-		case "start_time":
-			start, err = d.time("start_time")
-			return err
-		case "end_time":
-			end, err = d.time("end_time")
-			return err
-		case "results", "result":
-			// Where a body says both they are the same list under its old and its new name.
-			if found {
-				return d.dec.SkipValue()
-			}
-			switch d.dec.PeekKind() {
-			case 'n', '[':
-			default:
-				return d.wrongType("results")
-			}
-			found = true
-			if start.IsZero() {
-				d.guard.limit = maxEarly
-				v, err := d.dec.ReadValue()
-				d.guard.limit = maxValue
-				early = bytes.Clone(v)
-				return err
-			}
-			wanted, err := open()
-			if err != nil {
-				return err
-			}
-			return d.results(into, wanted)
-		}
-		return d.dec.SkipValue()
-	})
-	switch {
-	case err != nil:
-		return err
-	case start.IsZero():
-		return errNoStart
-	case !found:
-		return errNoResults
-	}
-	// The end may have come only now.
-	wanted, err := keep(start, end)
-	if err != nil || early == nil {
-		return err
-	}
-	outer := d.dec
-	defer func() { d.dec = outer }()
-	d.dec = jsontext.NewDecoder(bytes.NewReader(early), options()...)
-	if wanted {
-		into.Bucket(start)
-	}
-	return d.results(into, wanted)
-}
-
-func (d *decoder) results(into sink, wanted bool) error {
-	if !wanted || d.dec.PeekKind() == 'n' {
-		return d.dec.SkipValue()
-	}
-	return d.elements(func() error {
-		if err := d.row(); err != nil {
-			return err
-		}
-		into.Row(d.labels, d.values)
-		return nil
-	})
-}
-
-// row decodes the next row into labels and values. A row is read whole, which checks its syntax, and then taken apart: it
-// is short, and the fewer calls per token save most of the time.
-func (d *decoder) row() error {
-	row, err := d.dec.ReadValue()
-	if err != nil {
-		return err
-	}
-	if row.Kind() != '{' {
-		return wrongKind("a row", row)
-	}
-	clear(d.labels)
-	clear(d.values)
-	for i := range d.ranks {
-		d.ranks[i] = math.MaxInt
-	}
-	for rest, place := between(row[1:]), 0; rest[0] != '}'; place++ {
-		p := d.place(place, rest)
-		rest = between(rest[len(p.name):])
-		if len(p.raw) > 0 && bytes.HasPrefix(rest, p.raw) {
-			// A text that the row before had, too.
-			rest = between(rest[len(p.raw):])
-			if p.known {
-				d.labels[p.field.column] = p.label
-			}
-			continue
-		}
-		value := jsontext.Value(rest[:lengthOf(rest)])
-		rest = between(rest[len(value):])
-		if err := d.member(p, value); err != nil {
-			return err
-		}
-	}
-	d.rows++
-	for i, l := range d.labels {
-		d.filled[i] = d.filled[i] || l != ""
-	}
-	return nil
-}
-
-// bounded cuts a label value that is too long, between two characters.
-func bounded(label []byte) []byte {
-	if len(label) <= maxLabel {
-		return label
-	}
-	n := maxLabel
-	for n > 0 && label[n]&0xc0 == 0x80 {
-		n--
-	}
-	return label[:n]
-}
-
-// mostPlaces bounds what is remembered of the members of a row.
-const mostPlaces = 64
-
-// A placed field is what stood at a place of the last row: the API writes the members of all rows in one order, and many
-// of them with the same texts.
-type placed struct {
-	name  string // as it is quoted
-	field field
-	known bool
-	raw   []byte // the text as it is quoted, where it is a label or unknown
-	label string
-}
-
-// place says what becomes of the member at a place of a row, which b begins with.
-func (d *decoder) place(n int, b []byte) *placed {
-	if n < len(d.places) && bytes.HasPrefix(b, []byte(d.places[n].name)) {
-		return &d.places[n]
-	}
-	quoted := b[:lengthOf(b)]
-	p := placed{name: string(quoted)}
-	p.field, p.known = d.fields[string(d.unquote(quoted))]
-	switch {
-	case n < len(d.places):
-		d.places[n] = p
-		return &d.places[n]
-	case n < mostPlaces:
-		d.places = append(d.places, p)
-		return &d.places[n]
-	}
-	return &p
-}
-
-// member takes the value of a member of a row.
-func (d *decoder) member(p *placed, value jsontext.Value) error {
-	const longest = 128 // What is longer is hardly the same twice.
-	p.raw = p.raw[:0]
-	switch f := p.field; {
-	case !p.known:
-		if value[0] == '"' && len(value) <= longest {
-			p.raw = append(p.raw, value...)
-		}
-	case f.column >= 0:
-		if kind := value[0]; kind == '{' || kind == '[' {
-			return wrongKind(string(d.unquote([]byte(p.name))), value)
-		}
-		p.label = d.strings.get(bounded(d.text(value)))
-		d.labels[f.column] = p.label
-		if value[0] == '"' && len(value) <= longest {
-			p.raw = append(p.raw, value...)
-		}
-	case value[0] != 'n' && f.rank <= d.ranks[f.measure]:
-		v, err := d.number(value)
-		if err != nil {
-			return err
-		}
-		d.values[f.measure], d.ranks[f.measure] = v, f.rank
-	}
-	return nil
 }
 
 // number reads a number, one spelled as a string, or an amount of money; null is 0.

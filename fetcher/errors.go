@@ -16,7 +16,7 @@ const (
 	ClassKey          Class = "key"          // the admin key can't be read
 	ClassUnauthorized Class = "unauthorized" // the API does not accept the key
 	ClassScope        Class = "scope"        // the key lacks a permission
-	ClassForbidden    Class = "forbidden"    // 403 for another reason
+	ClassForbidden    Class = "forbidden"    // access is denied for a reason that is not the key itself
 	ClassRequest      Class = "request"      // the API refuses the request as such
 	ClassNotFound     Class = "not_found"
 	ClassThrottled    Class = "throttled"
@@ -60,7 +60,7 @@ func (e *Error) Permanent() bool {
 	return false
 }
 
-// keyed says whether another key may end the trouble.
+// keyed says whether another key may end the trouble, be it the key's own or its account's.
 func (e *Error) keyed() bool {
 	switch e.Class {
 	case ClassKey, ClassUnauthorized, ClassScope, ClassForbidden:

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"net/url"
 	"sync"
@@ -110,7 +109,7 @@ func (l *lookup) run(ctx context.Context) {
 			return
 		}
 	}
-	begin := time.Now().Add(headStart + l.grid.offset%headStart)
+	begin := l.begin(time.Now().Add(headStart + l.grid.offset%headStart))
 	for l.wait(ctx, begin) {
 		took := time.Now()
 		err := l.look(ctx)
@@ -126,15 +125,14 @@ func (l *lookup) run(ctx context.Context) {
 }
 
 func (l *lookup) projects(ctx context.Context) error {
-	type object struct{ ID, Name, Status string }
+	type object struct{ ID, Name, Status, Residency string }
 	objects, err := list[object](ctx, l, "organization/projects", "include_archived", "true")
 	if err != nil {
 		return err
 	}
 	projects := make([]directory.Project, 0, len(objects))
 	for _, o := range objects {
-		o.Name, o.Status = cut(o.Name), cut(o.Status)
-		projects = append(projects, directory.Project(o))
+		projects = append(projects, directory.Project{ID: o.ID, Name: cut(o.Name), Status: cut(o.Status), Residency: cut(o.Residency)})
 	}
 	l.options.Directory.SetProjects(projects)
 	l.listed.complete()
@@ -155,8 +153,7 @@ func (l *lookup) users(ctx context.Context) error {
 		if !l.options.UserEmails {
 			o.Email = ""
 		}
-		o.Name, o.Email, o.Role = cut(o.Name), cut(o.Email), cut(o.Role)
-		users = append(users, directory.User(o))
+		users = append(users, directory.User{ID: o.ID, Name: cut(o.Name), Email: cut(o.Email), Role: cut(o.Role)})
 	}
 	l.options.Directory.SetUsers(users)
 	return nil
@@ -171,8 +168,9 @@ type keyObject struct {
 	Owner    struct {
 		Type           string
 		ID             string
-		User           struct{ ID string }
-		ServiceAccount struct{ ID string } `json:"service_account"`
+		Name           string
+		User           struct{ ID, Name string }
+		ServiceAccount struct{ ID, Name string } `json:"service_account"`
 	}
 }
 
@@ -180,14 +178,14 @@ func keysOf(projectID string, objects []keyObject) []directory.Key {
 	keys := make([]directory.Key, 0, len(objects))
 	for i := range objects {
 		o := &objects[i]
-		owner := o.Owner.ID
+		owner, name := o.Owner.ID, o.Owner.Name
 		switch o.Owner.Type {
 		case "user":
-			owner = max(owner, o.Owner.User.ID) // One of them is empty.
+			owner, name = max(owner, o.Owner.User.ID), max(name, o.Owner.User.Name) // One of them is empty.
 		case "service_account":
-			owner = max(owner, o.Owner.ServiceAccount.ID)
+			owner, name = max(owner, o.Owner.ServiceAccount.ID), max(name, o.Owner.ServiceAccount.Name)
 		}
-		keys = append(keys, directory.Key{ID: o.ID, Name: cut(o.Name), ProjectID: projectID, OwnerType: o.Owner.Type, OwnerID: owner, LastUsed: o.LastUsed, Expires: o.Expires})
+		keys = append(keys, directory.Key{ID: o.ID, Name: cut(o.Name), ProjectID: projectID, OwnerType: o.Owner.Type, OwnerID: owner, OwnerName: cut(name), LastUsed: o.LastUsed, Expires: o.Expires})
 	}
 	return keys
 }
@@ -215,75 +213,6 @@ func (l *lookup) keys(ctx context.Context) error {
 		l.options.Directory.SetKeys("", keysOf("", objects))
 	}
 	return err
-}
-
-// unlimited is what the API says where there is no rate limit.
-const unlimited = math.MaxInt32
-
-func (l *lookup) rateLimits(ctx context.Context) error {
-	type object struct {
-		Model    string
-		Tokens   int64 `json:"max_tokens_per_1_minute"`
-		Requests int64 `json:"max_requests_per_1_minute"`
-	}
-	bounded := func(n int64) int64 {
-		if n < 0 || n >= unlimited {
-			return 0
-		}
-		return n
-	}
-	return l.eachProject(ctx, false, func(p directory.Project) error {
-		objects, err := list[object](ctx, l, "organization/projects/"+p.ID+"/rate_limits")
-		if err != nil {
-			return err
-		}
-		limits := make([]directory.RateLimit, 0, len(objects))
-		models := make(map[string]bool)
-		for _, o := range objects {
-			limit := directory.RateLimit{ProjectID: p.ID, Model: o.Model, TokensPerMinute: bounded(o.Tokens), RequestsPerMinute: bounded(o.Requests)}
-			if o.Model == "" || models[o.Model] || limit.TokensPerMinute+limit.RequestsPerMinute == 0 {
-				continue
-			}
-			models[o.Model] = true
-			limits = append(limits, limit)
-		}
-		l.options.Directory.SetRateLimits(p.ID, limits)
-		return nil
-	})
-}
-
-func (l *lookup) spendLimits(ctx context.Context) error {
-	if err := l.spendLimit(ctx, "organization/spend_limit", ""); err != nil {
-		return err
-	}
-	return l.eachProject(ctx, false, func(p directory.Project) error {
-		return l.spendLimit(ctx, "organization/projects/"+p.ID+"/spend_limit", p.ID)
-	})
-}
-
-// spendLimit looks up one limit. The API answers 404 where none is set.
-func (l *lookup) spendLimit(ctx context.Context, path, projectID string) error {
-	var limit struct {
-		Cents    *float64 `json:"threshold_amount"`
-		Currency string   `json:"currency"`
-		Interval string   `json:"interval"`
-	}
-	err := l.ask(ctx, path, nil, &limit)
-	var e *Error
-	switch {
-	case errors.As(err, &e) && e.Class == ClassNotFound, err == nil && limit.Cents == nil:
-		l.options.Directory.SetSpendLimit(projectID, 0, false)
-		return nil
-	case err != nil:
-		return err
-	case !isUSD(limit.Currency):
-		return &Error{Class: ClassCurrency, Status: http.StatusOK, text: clean(fmt.Sprintf("the spend limit of %s is in the currency %q, not in usd", path, limit.Currency))}
-	case limit.Interval != "month":
-		return listError(path, "", fmt.Errorf("the interval is %q, not a month", limit.Interval))
-	}
-	const centsPerDollar = 100
-	l.options.Directory.SetSpendLimit(projectID, *limit.Cents/centsPerDollar, true)
-	return nil
 }
 
 // eachProject looks at one project after the other. One that fails keeps what is known of it; the first error is

@@ -48,13 +48,17 @@ func TestNamesOfProjectsUsersAndKeysAreLookedUp(t *testing.T) {
 				}
 				want.Users = append(want.Users, directory.User{ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role})
 			}
+			users := map[string]string{}
+			for _, u := range sim.Users() {
+				users[u.ID] = u.Name
+			}
 			for _, k := range sim.Keys() {
 				if k.Deleted {
 					continue
 				}
-				key := directory.Key{ID: k.ID, Name: k.Name, ProjectID: k.ProjectID, OwnerType: "user", OwnerID: k.UserID}
+				key := directory.Key{ID: k.ID, Name: k.Name, ProjectID: k.ProjectID, OwnerType: "user", OwnerID: k.UserID, OwnerName: users[k.UserID]}
 				if k.ServiceAccountID != "" {
-					key.OwnerType, key.OwnerID = "service_account", k.ServiceAccountID
+					key.OwnerType, key.OwnerID, key.OwnerName = "service_account", k.ServiceAccountID, k.ServiceAccountName
 				}
 				want.Keys = append(want.Keys, key)
 			}

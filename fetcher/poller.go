@@ -16,8 +16,9 @@ import (
 // right, or the grouping was changed meanwhile.
 const rounds = 16
 
-// trusts is how many plans may turn out to be wrong before a poll takes the API's clock as it is.
-const trusts = 2
+// trusts is how many plans may turn out to be wrong before a poll takes the API's clock as it is. A wrong local clock
+// takes two: one answer raises the doubt, a second one confirms it.
+const trusts = 3
 
 var errUnsettled = errors.New("the grouping changes all the time")
 
@@ -33,19 +34,22 @@ type poller struct {
 }
 
 func newPoller(organization string, c *Client, p PolledEndpoint, o SchedulerOptions) *poller {
-	return &poller{
+	out := &poller{
 		routine: newRoutine(organization, p.Endpoint.Name, p.Interval, c, o),
 		polled:  p,
 		audit:   map[string]bool{},
 		empty:   map[string]bool{},
 	}
+	// An endpoint that was ever read is one that the organization has, whatever it answers now.
+	out.succeeded = !p.Feed.ReadAt().IsZero()
+	return out
 }
 
 // run polls until the context ends.
 func (p *poller) run(ctx context.Context) {
 	// The first poll comes at once, but not all of them in the same moment.
 	const spread = 500 * time.Millisecond
-	begin := time.Now().Add(p.grid.offset % spread)
+	begin := p.begin(time.Now().Add(p.grid.offset % spread))
 	if p.after != nil {
 		patience := time.NewTimer(billPatience)
 		defer patience.Stop()
@@ -80,6 +84,7 @@ func (p *poller) run(ctx context.Context) {
 // take reads one window and has it booked. It returns false when no window is due.
 func (p *poller) take(ctx context.Context, pr priority, window func(now time.Time) (ledger.Window, bool)) (bool, error) {
 	feed, wrong := p.polled.Feed, 0
+	var t trial
 	for range rounds {
 		plan := p.client.clock.plan()
 		plan.trusting = wrong >= trusts
@@ -88,22 +93,24 @@ func (p *poller) take(ctx context.Context, pr priority, window func(now time.Tim
 			return false, nil
 		}
 		groupBy := feed.GroupBy()
-		read, empty, err := p.client.read(ctx, Query{p.polled.Endpoint, groupBy, w}, plan, pr)
-		var e *Error
+		read, empty, err := p.client.read(ctx, Query{p.polled.Endpoint, t.of(groupBy), w}, plan, pr)
 		switch {
 		case errors.Is(err, errClock):
 			wrong++
 			continue
-		case errors.As(err, &e) && slices.Contains(groupBy, e.Dimension):
-			if err := feed.Drop(e.Dimension); err != nil {
-				return true, fmt.Errorf("give up the refused dimension %s: %w", e.Dimension, err)
-			}
-			level.Warn(p.logger).Log("msg", "The API refuses to group by a dimension, going on without it", "dimension", e.Dimension, "request_id", e.RequestID, "err", err)
+		case t.refused(err):
 			continue
+		case err != nil && ctx.Err() == nil:
+			return true, t.explain(err)
 		case err != nil:
 			return true, err
 		case ctx.Err() != nil:
 			return true, ctx.Err()
+		case t.first != nil:
+			if err := p.drop(&t); err != nil {
+				return true, err
+			}
+			continue
 		}
 		p.report(empty)
 		// What has begun to be booked is booked to its end.
@@ -116,7 +123,22 @@ func (p *poller) take(ctx context.Context, pr priority, window func(now time.Tim
 		}
 		// The configuration has changed meanwhile, so this read fits no more.
 	}
+	if t.first != nil {
+		return true, t.first
+	}
 	return true, errUnsettled
+}
+
+// drop gives up the dimension without which the trial has succeeded.
+func (p *poller) drop(t *trial) error {
+	dimension, first := t.without[len(t.without)-1], t.first
+	if err := p.polled.Feed.Drop(dimension); err != nil {
+		return fmt.Errorf("give up the refused dimension %s: %w", dimension, err)
+	}
+	// Others that were left out are tried once more: they may have been taken for this one.
+	*t = trial{}
+	level.Warn(p.logger).Log("msg", "The API refuses to group by a dimension, going on without it", "dimension", dimension, "request_id", first.RequestID, "err", first)
+	return nil
 }
 
 // report warns once of dimensions that the API leaves empty.
@@ -133,7 +155,11 @@ func (p *poller) report(empty []string) {
 // audit may have been told to leave the endpoint alone for longer.
 func (p *poller) audits(ctx context.Context, next time.Time) time.Time {
 	for time.Until(next) > 0 {
-		due, err := p.take(ctx, priorityAudit, p.polled.Feed.AuditWindow)
+		var window ledger.Window
+		due, err := p.take(ctx, priorityAudit, func(now time.Time) (w ledger.Window, due bool) {
+			window, due = p.polled.Feed.AuditWindow(now)
+			return window, due
+		})
 		if ctx.Err() != nil || !due {
 			return next
 		}
@@ -147,10 +173,14 @@ func (p *poller) audits(ctx context.Context, next time.Time) time.Time {
 			}
 			continue
 		}
+		if p.refused(window, err) {
+			continue
+		}
 		p.complain(p.audit, "An audit fails, it is tried again after the next poll", StateFailing, err, time.Time{})
 		var e *Error
 		if errors.As(err, &e) && e.RetryAfter > time.Until(next) {
 			next = time.Now().Add(e.RetryAfter)
+			p.until, p.asked = next, next
 			p.mu.Lock()
 			p.status.NextPoll = next.UTC()
 			p.mu.Unlock()
@@ -158,4 +188,29 @@ func (p *poller) audits(ctx context.Context, next time.Time) time.Time {
 		return next
 	}
 	return next
+}
+
+// refused tells the feed of an audit window that the API refuses, or no longer has, and says whether the feed has gone on
+// to another one: else one old hour would end all audits.
+func (p *poller) refused(w ledger.Window, err error) bool {
+	var e *Error
+	if !errors.As(err, &e) || !e.refusesWindow() {
+		return false
+	}
+	f, ok := p.polled.Feed.(interface {
+		// Refused says whether the window's hours are given up, so that the next AuditWindow is another one.
+		Refused(w ledger.Window) (bool, error)
+	})
+	if !ok {
+		return false
+	}
+	gone, err := f.Refused(w)
+	if err != nil {
+		level.Warn(p.logger).Log("msg", "What the API refuses can't be given up", "err", err)
+		return false
+	}
+	if gone {
+		level.Warn(p.logger).Log("msg", "The API refuses old hours, auditing goes on without them", "from", w.From.Format(time.RFC3339), "to", w.To.Format(time.RFC3339), "request_id", e.RequestID, "err", e)
+	}
+	return gone
 }

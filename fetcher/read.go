@@ -23,7 +23,8 @@ type Query struct {
 	Window   ledger.Window
 }
 
-// errClock says that a window was planned by a clock that the API's does not agree with.
+// errClock says that a window was planned by a clock that the API's does not agree with, or that an answer's Date does
+// not agree with the API's clock as it is known: the next answer shows which of them is wrong.
 var errClock = errors.New("the window was planned by a wrong clock")
 
 // Read reads a window, page by page, whole or not at all. Transient faults are retried; what remains is an *Error or
@@ -109,7 +110,7 @@ func (c *Client) readOnce(ctx context.Context, q Query, p plan, pr priority) (*l
 			if read.AsOf.IsZero() {
 				// The first page's now is frozen in the cursor, so it is the whole read's.
 				read.AsOf = a.at
-				if misplanned = p.wrong(a.at); misplanned {
+				if misplanned = p.wrong(a.at) || a.doubtful && !p.trusting; misplanned {
 					return nil
 				}
 			}

@@ -30,7 +30,7 @@ const maxRetryAfter = 24 * time.Hour
 const keyPage = "Settings → Organization → Admin keys (https://platform.openai.com/settings/organization/admin-keys)"
 
 // A refusal is what an error body says, in whichever of its shapes.
-type refusal struct{ message, param string }
+type refusal struct{ message, param, code string }
 
 // parseRefusal reads {"error":{…}} and {"error":"text"}. HTML and empty bodies, as proxies send them, say nothing.
 func parseRefusal(body []byte) refusal {
@@ -52,6 +52,7 @@ func parseRefusal(body []byte) refusal {
 	var r refusal
 	_ = json.Unmarshal(fields["message"], &r.message) // What is no string stays empty.
 	_ = json.Unmarshal(fields["param"], &r.param)
+	_ = json.Unmarshal(fields["code"], &r.code)
 	return r
 }
 
@@ -108,7 +109,15 @@ func refuse(q inquiry, status int, header http.Header, body []byte, now time.Tim
 		said = ": " + said
 	}
 	scopes := missingScopes.FindStringSubmatch(r.message)
+	advice, advised := advise(q, status, r)
 	switch {
+	case advised:
+		e.Class, e.text = advice.class, advice.text
+		if status == http.StatusTooManyRequests {
+			// What is used up does not come back within seconds.
+			e.lasting = true
+			e.text += waits(e.RetryAfter)
+		}
 	case (status == http.StatusUnauthorized || status == http.StatusForbidden) && (scopes != nil || strings.Contains(r.message, "insufficient permissions")):
 		e.Class = ClassScope
 		scope := q.scope
@@ -116,10 +125,13 @@ func refuse(q inquiry, status int, header http.Header, body []byte, now time.Tim
 			scope = clean(scopes[1])
 		}
 		e.text = fmt.Sprintf("the admin key lacks the scope %s: create an admin key with it under %s", scope, keyPage)
+	case status == http.StatusUnauthorized && codeLike.MatchString(r.code):
+		// The message may echo a key, so only the code is repeated.
+		e.Class = ClassForbidden
+		e.text = fmt.Sprintf("the API denies access (401, %s): look up the code at https://platform.openai.com/docs/guides/error-codes", r.code)
 	case status == http.StatusUnauthorized:
 		// The API echoes a part of the key here, so what it says is not repeated.
-		e.Class = ClassUnauthorized
-		e.text = "the API does not accept the admin key (revoked, expired, mistyped, or no admin key): create one under " + keyPage
+		e.Class, e.text = ClassUnauthorized, advices["invalid_api_key"].text
 	case status == http.StatusForbidden:
 		e.Class = ClassForbidden
 		e.text = fmt.Sprintf("the API denies access (403)%s; check the role of the admin key's owner and the network that the requests come from", said)
@@ -128,10 +140,7 @@ func refuse(q inquiry, status int, header http.Header, body []byte, now time.Tim
 		e.text = fmt.Sprintf("the API has no %s (404): this organization may not have it, else check base_url (%s)", q.path, q.baseURL)
 	case status == http.StatusTooManyRequests:
 		e.Class = ClassThrottled
-		e.text = "the API throttles (429)" + said
-		if e.RetryAfter > 0 {
-			e.text += fmt.Sprintf("; it asks to wait %s", e.RetryAfter)
-		}
+		e.text = "the API throttles (429)" + said + waits(e.RetryAfter)
 	case status == http.StatusRequestTimeout || status >= 500:
 		e.Class = ClassServer
 		e.text = fmt.Sprintf("the API fails (%d %s)%s", status, statusText(status), said)
@@ -154,6 +163,14 @@ func refuse(q inquiry, status int, header http.Header, body []byte, now time.Tim
 	return e
 }
 
+// waits says what Retry-After asks for.
+func waits(after time.Duration) string {
+	if after <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("; it asks to wait %s", after)
+}
+
 // statusText knows Cloudflare's statuses too.
 func statusText(status int) string {
 	if t := http.StatusText(status); t != "" {
@@ -168,44 +185,44 @@ func statusText(status int) string {
 // alternatives begins the part of a message that lists what would have been right.
 var alternatives = regexp.MustCompile(`(?i)supported values|valid values|allowed values|supported dimensions|must be one of|expected one of|should be one of|available values`)
 
-// refusedDimension finds the dimension that a 400 is about, or "". The API's texts are not documented, so it goes by
-// the parameter first, then by which of the dimensions asked for the message names, and last by which of them the
-// message does not list among the right ones.
+// refusedDimension finds the dimension that a 400 seems to be about, or "". The API's texts are not documented, so it goes
+// by the parameter first, then by which of the dimensions asked for the message names, and last by which of them the
+// message does not list among the right ones. One that is listed there is never the culprit. It is a guess: the same
+// request without the dimension shows whether it is right.
 func refusedDimension(r refusal, asked []string) string {
-	if slices.Contains(asked, r.param) {
-		return r.param
-	}
-	rest, aboutGrouping := strings.CutPrefix(r.param, "group_by")
-	if aboutGrouping {
-		if i, err := strconv.Atoi(strings.Trim(rest, "[].")); err == nil && i >= 0 && i < len(asked) {
-			return asked[i]
-		}
-	}
 	fault, right := r.message, ""
 	if at := alternatives.FindStringIndex(fault); at != nil {
 		fault, right = fault[:at[0]], fault[at[1]:]
 	}
+	suspects := slices.DeleteFunc(slices.Clone(asked), func(d string) bool { return names(right, d) })
+	suspect := func(d string) string {
+		if slices.Contains(suspects, d) {
+			return d
+		}
+		return ""
+	}
+	if slices.Contains(asked, r.param) {
+		return suspect(r.param)
+	}
+	rest, aboutGrouping := strings.CutPrefix(r.param, "group_by")
+	if aboutGrouping {
+		if i, err := strconv.Atoi(strings.Trim(rest, "[].")); err == nil && i >= 0 && i < len(asked) {
+			return suspect(asked[i])
+		}
+	} else if r.param != "" {
+		return "" // It is about bucket_width, start_time, limit or the like, whatever else the message names.
+	}
 	lower := strings.ToLower(r.message)
 	aboutGrouping = aboutGrouping || strings.Contains(lower, "group_by") || strings.Contains(lower, "group by") || strings.Contains(lower, "grouping")
 	// Where two don't go together the later one is given up, because the table lists the coarser ones first.
-	for _, d := range slices.Backward(asked) {
+	for _, d := range slices.Backward(suspects) {
 		// Without a word on grouping, "model" or "size" may be just words; what has an underscore is a name.
-		if names(fault, d) && (aboutGrouping || r.param == "" && strings.Contains(d, "_")) {
+		if names(fault, d) && (aboutGrouping || strings.Contains(d, "_")) {
 			return d
 		}
 	}
-	if !aboutGrouping {
-		return ""
-	}
-	if right != "" {
-		for _, d := range slices.Backward(asked) {
-			if !names(right, d) {
-				return d
-			}
-		}
-	}
-	if len(asked) == 1 {
-		return asked[0]
+	if aboutGrouping && len(suspects) > 0 && (right != "" || len(asked) == 1) {
+		return suspects[len(suspects)-1]
 	}
 	return ""
 }

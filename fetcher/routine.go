@@ -25,12 +25,9 @@ type routine struct {
 	mended       string // and when it works again
 	optional     bool   // whether all the rest goes on without it
 
-	last      time.Time       // the tick that was used last
-	succeeded bool            // ever
-	streak    int             // failures in a row of the same permanence
-	permanent bool            // what the streak is of
-	reported  map[string]bool // the kinds of trouble that the log already knows of
-	awaiting  *Error          // the trouble that another key may end, if any
+	pace
+	held     bool            // whether the pace is that of before a reload
+	reported map[string]bool // the kinds of trouble that the log already knows of
 
 	mu     sync.Mutex
 	status Status
@@ -89,7 +86,11 @@ func (r *routine) finish(took time.Duration, err error) time.Time {
 		switch {
 		case r.awaiting != nil:
 			if r.client.trouble.over() { // Else another endpoint has said so.
-				level.Info(r.logger).Log("msg", "The admin key works now", "failures", r.status.Failures)
+				message := "The admin key works now"
+				if r.awaiting.Class == ClassForbidden {
+					message = r.mended // It was never the key.
+				}
+				level.Info(r.logger).Log("msg", message, "failures", r.status.Failures)
 			}
 		case len(r.reported) > 0:
 			level.Info(r.logger).Log("msg", r.mended, "failures", r.status.Failures)
@@ -113,10 +114,16 @@ func (r *routine) finish(took time.Duration, err error) time.Time {
 		wait = pause(r.interval, r.permanent, r.streak)
 	}
 	next := r.grid.next(now, r.last, wait)
-	if e != nil && e.RetryAfter > next.Sub(now) {
-		next = r.grid.after(now.Add(e.RetryAfter - 1))
+	r.asked = time.Time{}
+	if e != nil && e.RetryAfter > 0 {
+		r.asked = now.Add(e.RetryAfter)
+		if e.RetryAfter > next.Sub(now) {
+			next = r.grid.after(now.Add(e.RetryAfter - 1))
+		}
 	}
 	r.last = next
+	// The wait goes by the monotonic clock.
+	r.until = now.Add(next.Sub(now.Round(0)))
 
 	r.mu.Lock()
 	r.status.LastPoll, r.status.NextPoll = now.UTC(), next
@@ -138,8 +145,7 @@ func (r *routine) finish(took time.Duration, err error) time.Time {
 	if r.observer != nil {
 		r.observer.Poll(r.organization, r.name, took, err)
 	}
-	// The wait goes by the monotonic clock.
-	return now.Add(next.Sub(now.Round(0)))
+	return r.until
 }
 
 // complain logs trouble of a kind that the log does not know of yet; what goes on is counted, not logged.

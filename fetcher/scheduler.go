@@ -46,6 +46,7 @@ type Scheduler struct {
 
 	// applying is held while pollers are stopped and started, mu only while the list is looked at.
 	applying sync.Mutex
+	pasts    map[endpointOf]past // belongs to who is applying
 	mu       sync.Mutex
 	running  []*running
 	closed   bool
@@ -65,12 +66,13 @@ func NewScheduler(o SchedulerOptions) *Scheduler {
 	if o.Logger == nil {
 		o.Logger = log.NewNopLogger()
 	}
-	return &Scheduler{o: o}
+	return &Scheduler{o: o, pasts: make(map[endpointOf]past)}
 }
 
 // Apply makes these the organizations that are polled. One that is polled already with the same client and the same
 // endpoints goes on undisturbed; others are stopped, after what they are booking, and their clients' idle connections
-// closed. Every endpoint that is new is polled at once.
+// closed. Every endpoint that is new is polled at once, unless it is to be left alone: a reload ends neither what
+// Retry-After asked for nor, with the same key, base_url and http settings, the slow probing of a permanent error.
 func (s *Scheduler) Apply(organizations []Organization) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
@@ -94,6 +96,9 @@ func (s *Scheduler) Apply(organizations []Organization) {
 		stopped = append(stopped, r)
 	}
 	stop(stopped, organizations)
+	for _, r := range stopped {
+		s.keep(r)
+	}
 
 	var started []*running
 	for i, o := range organizations {
@@ -128,9 +133,13 @@ func (s *Scheduler) start(o Organization) *running {
 		default:
 			p.after = billed
 		}
+		s.resume(&p.routine)
 		r.pollers = append(r.pollers, p)
 	}
 	r.lookups = newLookups(o, s.o)
+	for _, l := range r.lookups {
+		s.resume(&l.routine)
+	}
 	return r
 }
 

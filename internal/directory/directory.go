@@ -16,6 +16,8 @@ type Project struct {
 	ID     string `json:"id"`
 	Name   string `json:"name,omitempty"`
 	Status string `json:"status,omitempty"` // active or archived
+	// Residency is where the project's data are kept and processed, in the API's words; empty where it does not say.
+	Residency string `json:"residency,omitempty"`
 }
 
 // Archived says whether the project is out of use; its usage remains.
@@ -36,6 +38,7 @@ type Key struct {
 	ProjectID string `json:"project_id,omitempty"`
 	OwnerType string `json:"owner_type,omitempty"`
 	OwnerID   string `json:"owner_id,omitempty"`
+	OwnerName string `json:"owner_name,omitempty"` // of a user or a service account
 	LastUsed  int64  `json:"last_used_at,omitempty"`
 	Expires   int64  `json:"expires_at,omitempty"`
 }
@@ -52,6 +55,11 @@ type RateLimit struct {
 	Model             string
 	TokensPerMinute   int64
 	RequestsPerMinute int64
+	// The rest is set for some models only.
+	RequestsPerDay          int64
+	ImagesPerMinute         int64
+	AudioMegabytesPerMinute int64
+	BatchInputTokensPerDay  int64
 }
 
 // An Organization is what is known of one organization. It is immutable. Everything is in the order of the API.
