@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 )
@@ -15,7 +16,7 @@ import (
 // it: secrets may be mounted later than the configuration is checked.
 func (v *Valid) Warnings() []string {
 	var out []string
-	for _, o := range v.config.Organizations {
+	for i, o := range v.config.Organizations {
 		warn := func(format string, args ...any) {
 			out = append(out, fmt.Sprintf("organization %q: ", o.Name)+fmt.Sprintf(format, args...))
 		}
@@ -25,8 +26,19 @@ func (v *Valid) Warnings() []string {
 		if u, err := url.Parse(o.BaseURL); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
 			warn("base_url %s is not encrypted: whoever is in between can read the admin key; use https", o.BaseURL)
 		}
+		if u, err := url.Parse(o.BaseURL); err == nil && openAI(u.Hostname()) && strings.Trim(u.Path, "/") == "" {
+			out = append(out, v.warnAt(fmt.Sprintf("organizations[%d].base_url", i),
+				"organization %q: base_url %s has no version, so OpenAI answers 404: write %s", o.Name, o.BaseURL, strings.TrimRight(o.BaseURL, "/")+"/v1"))
+		}
 		if o.HTTP.at().TLSConfig.InsecureSkipVerify {
 			warn("http.tls_config.insecure_skip_verify accepts any certificate: whoever is in between can read the admin key; use ca_file")
+		}
+	}
+	out = append(out, v.sharedKeys()...)
+	if !v.config.Costs.Enabled {
+		for i, b := range v.config.Budgets {
+			out = append(out, v.warnAt(fmt.Sprintf("budgets[%d]", i),
+				"budget %q: costs.enabled is false, so the budget sees no spending and never alerts: enable the costs or remove the budget", b.Name))
 		}
 	}
 	if file := v.config.Pricing.File; file != "" {
@@ -35,6 +47,63 @@ func (v *Valid) Warnings() []string {
 		}
 	}
 	return out
+}
+
+// warnAt names the file and the line of a path in front of a warning.
+func (v *Valid) warnAt(path, format string, args ...any) string {
+	s := v.config.source
+	return Problem{File: s.file, Line: s.line(path), Message: fmt.Sprintf(format, args...)}.String()
+}
+
+// sharedKeys finds organizations that have the key of an earlier one: both would count the same usage.
+func (v *Valid) sharedKeys() []string {
+	var out []string
+	organizations := v.config.Organizations
+	keys := make([]Secret, len(organizations))
+	for i, o := range organizations {
+		keys[i] = o.Key.peek()
+		for j, earlier := range organizations[:i] {
+			samePlace := o.Key.Env == earlier.Key.Env && cleanPath(o.Key.File) == cleanPath(earlier.Key.File)
+			if !samePlace && (keys[i].IsZero() || !keys[i].Equal(keys[j])) {
+				continue
+			}
+			setting := "api_key_env"
+			if o.Key.File != "" {
+				setting = "api_key_file"
+			}
+			out = append(out, v.warnAt(fmt.Sprintf("organizations[%d].%s", i, setting),
+				"organization %q: has the key of organization %q, so the same usage and costs are counted twice: give each its own key", o.Name, earlier.Name))
+			break
+		}
+	}
+	return out
+}
+
+// peek reads the key to compare it. It is empty where there is none yet; a pipe is not opened, since that could block.
+func (s KeySource) peek() Secret {
+	if s.File != "" {
+		if info, err := os.Stat(s.File); err != nil || !info.Mode().IsRegular() {
+			return Secret{}
+		}
+	}
+	key, err := s.Read()
+	if err != nil {
+		return Secret{}
+	}
+	return key
+}
+
+func cleanPath(path string) string {
+	if path == "" {
+		return ""
+	}
+	return filepath.Clean(path)
+}
+
+// openAI says whether a host is OpenAI's own API, of any region.
+func openAI(host string) bool {
+	host = strings.ToLower(host)
+	return host == "api.openai.com" || strings.HasSuffix(host, ".api.openai.com")
 }
 
 // warning says what is wrong with the place of a key without reading it.

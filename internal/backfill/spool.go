@@ -2,6 +2,7 @@ package backfill
 
 import (
 	"bufio"
+	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -250,30 +251,36 @@ func (s *spool) records(task, measure int, yield func(record)) error {
 	return nil
 }
 
-// replace writes a file beside the old one, down to the disk, and puts it into its place.
+// replace writes a file beside the old one, down to the disk, and puts it into its place. The new file has a name of its
+// own, so that no file of the user is overwritten. After an error it is removed.
 func replace(path string, fill func(*bufio.Writer) error) error {
-	next := path + ".next"
-	f, err := os.Create(next)
-	if err != nil {
-		return err
-	}
-	const buffer = 1 << 18
-	w := bufio.NewWriterSize(f, buffer)
-	if err := fill(w); err != nil {
-		f.Close()
-		return err
-	}
-	if err := errors.Join(w.Flush(), f.Sync()); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(next, path); err != nil {
+	if err := rewrite(path, fill); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// rewrite is replace without the sync of the directory.
+func rewrite(path string, fill func(*bufio.Writer) error) (err error) {
+	next := path + ".openai_exporter-backfill-" + rand.Text()
+	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(next))
+		}
+	}()
+	const buffer = 1 << 18
+	w := bufio.NewWriterSize(f, buffer)
+	if err = fill(w); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err = errors.Join(w.Flush(), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(next, path)
 }
 
 // syncDir makes a rename last. Where a directory can't be synced, the system does it in its own time.
