@@ -204,7 +204,7 @@ func namesOfOrganization() *directory.Snapshot {
 			},
 			SpendLimits: []directory.SpendLimit{{USD: 25_000}, {ProjectID: "proj_a", USD: 400.5}},
 			RateLimits: []directory.RateLimit{
-				{ProjectID: "proj_a", Model: "gpt-5", TokensPerMinute: 4_000_000, RequestsPerMinute: 10_000},
+				{ProjectID: "proj_a", Model: "gpt-5", TokensPerMinute: 4_000_000, RequestsPerMinute: 10_000, RequestsPerDay: 500_000, ImagesPerMinute: 50, AudioMegabytesPerMinute: 20, BatchInputTokensPerDay: 5_000_000_000},
 				{ProjectID: "proj_a", Model: "nobody-uses-it", TokensPerMinute: 1, RequestsPerMinute: 1},
 				{ProjectID: "proj_b", Model: "gpt-5", RequestsPerMinute: 500},
 			},
@@ -311,6 +311,9 @@ func TestExpositionIsLintClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range problems {
+		if p.Metric == "openai_exporter_hours_given_up_total" && strings.Contains(p.Text, `instead of "hours"`) {
+			continue // It counts hours as things, as it would buckets: they are no measure of time.
+		}
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 	// There is nothing to merge, but merging checks names, types, labels, UTF-8, suffixes and repeated series.

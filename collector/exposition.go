@@ -138,6 +138,9 @@ func (fs *families) changes(f *ledger.FeedView, created *timestamppb.Timestamp) 
 		return
 	}
 	base := []ledger.Label{{Name: organization, Value: f.Organization}, {Name: endpoint, Value: f.Endpoint.Name}}
+	if !f.Endpoint.IsCosts() {
+		fs.counter(fs.family(hoursGivenUp), fs.labels(base, nil), float64(f.HoursGivenUp), created)
+	}
 	for i := range f.ByMeasure {
 		m := &f.ByMeasure[i]
 		of := ledger.Label{Name: measure, Value: f.Endpoint.Measures[i].Name}

@@ -51,11 +51,16 @@ func exposeLimits(table map[string]*Metric, s *directory.Snapshot, v *ledger.Vie
 				continue
 			}
 			labels := fs.labels(base, filled(projectID, l.ProjectID, model, l.Model))
-			if l.TokensPerMinute > 0 {
-				fs.gauge(fs.family(rateTokens), labels, float64(l.TokensPerMinute))
-			}
-			if l.RequestsPerMinute > 0 {
-				fs.gauge(fs.family(rateRequests), labels, float64(l.RequestsPerMinute))
+			for _, limit := range []struct {
+				name string
+				n    int64
+			}{
+				{rateTokens, l.TokensPerMinute}, {rateRequests, l.RequestsPerMinute}, {rateDaily, l.RequestsPerDay},
+				{rateImages, l.ImagesPerMinute}, {rateAudio, l.AudioMegabytesPerMinute}, {rateBatch, l.BatchInputTokensPerDay},
+			} {
+				if limit.n > 0 {
+					fs.gauge(fs.family(limit.name), labels, float64(limit.n))
+				}
 			}
 		}
 	}

@@ -58,6 +58,10 @@ const (
 	spendLimit      = "openai_spend_limit_usd"
 	rateTokens      = "openai_rate_limit_tokens_per_minute"
 	rateRequests    = "openai_rate_limit_requests_per_minute"
+	rateDaily       = "openai_rate_limit_requests_per_day"
+	rateImages      = "openai_rate_limit_images_per_minute"
+	rateAudio       = "openai_rate_limit_audio_megabytes_per_minute"
+	rateBatch       = "openai_rate_limit_batch_input_tokens_per_day"
 	effectivePrice  = "openai_effective_price_usd"
 	estimateRatio   = "openai_estimated_to_billed_ratio"
 	priceInfo       = "openai_exporter_price_info"
@@ -80,6 +84,7 @@ const (
 	withheld        = "openai_exporter_withheld"
 	auditDifference = "openai_exporter_audit_difference_total"
 	audits          = "openai_exporter_audits_total"
+	hoursGivenUp    = "openai_exporter_hours_given_up_total"
 	labelSets       = "openai_exporter_label_sets"
 	labelSetsLimit  = "openai_exporter_label_sets_limit"
 	overflow        = "openai_exporter_overflow_label_sets"
@@ -335,6 +340,22 @@ var limitMetrics = []Metric{
 		Name: rateRequests, Type: Gauge, Section: SectionLimits, Labels: []string{organization, projectID, model},
 		Help: "Requests per minute that a project may make to a model, for models that its usage was counted for; absent where there is no limit." + polledLimits,
 	},
+	{
+		Name: rateDaily, Type: Gauge, Section: SectionLimits, Labels: []string{organization, projectID, model},
+		Help: "Requests per day that a project may make to a model, for models that its usage was counted for; absent where there is no limit." + polledLimits,
+	},
+	{
+		Name: rateImages, Type: Gauge, Section: SectionLimits, Labels: []string{organization, projectID, model},
+		Help: "Images per minute that a project may make with a model, for models that its usage was counted for; absent where there is no limit." + polledLimits,
+	},
+	{
+		Name: rateAudio, Type: Gauge, Section: SectionLimits, Labels: []string{organization, projectID, model},
+		Help: "Megabytes of audio per minute that a project may send to a model, for models that its usage was counted for; absent where there is no limit." + polledLimits,
+	},
+	{
+		Name: rateBatch, Type: Gauge, Section: SectionLimits, Labels: []string{organization, projectID, model},
+		Help: "Input tokens per day that a project may use of a model in batches, for models that its usage was counted for; absent where there is no limit." + polledLimits,
+	},
 }
 
 // exporterMetrics are the metrics that no measure of the API makes.
@@ -382,6 +403,10 @@ var exporterMetrics = []Metric{
 	{
 		Name: auditDifference, Type: Counter, Section: SectionAccuracy, Labels: []string{organization, endpoint, measure, direction},
 		Help: "Amounts that only the audit of closed hours found and booked, in the measure's own unit, since the exporter started.",
+	},
+	{
+		Name: hoursGivenUp, Type: Counter, Section: SectionAccuracy, Labels: []string{organization, endpoint},
+		Help: "Old hours that the API refuses or no longer has and that are not audited any more, since the exporter started.",
 	},
 	{
 		Name: audits, Type: Counter, Section: SectionAccuracy, Labels: []string{organization, endpoint, outcome},

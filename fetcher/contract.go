@@ -20,6 +20,9 @@ type Feed interface {
 	// AuditWindow is the next stretch of closed hours that is due to be read again, or to be caught up with after a
 	// downtime. It is at most one page long; there may be another one after it is booked.
 	AuditWindow(now time.Time) (ledger.Window, bool)
+	// Refused is told that the API refuses an audit's window, or no longer has it. It says whether the window's hours
+	// are given up, so that the next AuditWindow is another one.
+	Refused(w ledger.Window) (gaveUp bool, err error)
 	// Book takes over what was read, durably, or changes nothing and returns why.
 	Book(ctx context.Context, r *ledger.Read) error
 	// ReadAt is when the API answered the newest poll that was booked, over restarts too; zero before the first.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -118,7 +117,7 @@ func (p *poller) take(ctx context.Context, pr priority, window func(now time.Tim
 		if err == nil {
 			return true, nil
 		}
-		if slices.Equal(feed.GroupBy(), groupBy) {
+		if !errors.Is(err, ledger.ErrReshaped) {
 			return true, fmt.Errorf("book what was read: %w", err)
 		}
 		// The configuration has changed meanwhile, so this read fits no more.
@@ -197,20 +196,10 @@ func (p *poller) refused(w ledger.Window, err error) bool {
 	if !errors.As(err, &e) || !e.refusesWindow() {
 		return false
 	}
-	f, ok := p.polled.Feed.(interface {
-		// Refused says whether the window's hours are given up, so that the next AuditWindow is another one.
-		Refused(w ledger.Window) (bool, error)
-	})
-	if !ok {
-		return false
-	}
-	gone, err := f.Refused(w)
+	gone, err := p.polled.Feed.Refused(w)
 	if err != nil {
 		level.Warn(p.logger).Log("msg", "What the API refuses can't be given up", "err", err)
 		return false
-	}
-	if gone {
-		level.Warn(p.logger).Log("msg", "The API refuses old hours, auditing goes on without them", "from", w.From.Format(time.RFC3339), "to", w.To.Format(time.RFC3339), "request_id", e.RequestID, "err", e)
 	}
 	return gone
 }

@@ -564,6 +564,8 @@ func (s *script) GroupBy() []string {
 
 func (s *script) ReadAt() time.Time { return time.Time{} }
 
+func (s *script) Refused(ledger.Window) (bool, error) { return false, nil }
+
 func (s *script) Drop(string) error { return errors.New("disk full") }
 
 func (s *script) PollWindow(now time.Time) ledger.Window {
@@ -702,7 +704,7 @@ func TestAGroupingThatChangesDuringAPollIsAskedForAnew(t *testing.T) {
 		feed.book = func(r *ledger.Read) error {
 			if len(r.Columns()) != 1 {
 				feed.groupBy = []string{"model"}
-				return errors.New("the grouping has changed")
+				return ledger.ErrReshaped
 			}
 			return nil
 		}

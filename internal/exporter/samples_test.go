@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -57,6 +58,7 @@ func TestPublishedResponsesAreBookedExactly(t *testing.T) {
 			body = []byte(strings.ReplaceAll(string(body), "1736616660", "1736553600"))
 			e, _ := api.Find(tc.endpoint)
 			want, first, last := plainSums(t, body, e, tc.groupBy)
+			body = filled(t, body, tc.width)
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Date", last.Add(time.Hour).Format(http.TimeFormat))
 				_, _ = w.Write(body)
@@ -110,6 +112,41 @@ func TestPublishedResponsesAreBookedExactly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// filled puts an empty bucket where a published page, of which only some buckets were published, leaves one out: the API
+// itself returns them.
+func filled(t *testing.T, body []byte, width api.Width) []byte {
+	t.Helper()
+	var page map[string]json.RawMessage
+	var data []json.RawMessage
+	if err := errors.Join(json.Unmarshal(body, &page), json.Unmarshal(page["data"], &data)); err != nil {
+		t.Fatal(err)
+	}
+	seconds := int64(width.Duration / time.Second)
+	var out []json.RawMessage
+	next := int64(0)
+	for _, raw := range data {
+		var bucket struct {
+			Start int64 `json:"start_time"`
+		}
+		if err := json.Unmarshal(raw, &bucket); err != nil {
+			t.Fatal(err)
+		}
+		for ; next != 0 && next < bucket.Start; next += seconds {
+			out = append(out, fmt.Appendf(nil, `{"object":"bucket","start_time":%d,"end_time":%d,"results":[]}`, next, next+seconds))
+		}
+		out = append(out, raw)
+		next = bucket.Start + seconds
+	}
+	var err error
+	if page["data"], err = json.Marshal(out); err != nil {
+		t.Fatal(err)
+	}
+	if body, err = json.Marshal(page); err != nil {
+		t.Fatal(err)
+	}
+	return body
 }
 
 // places is what the sums are compared to. Real amounts have more than the 18 that the ledger keeps of each row.

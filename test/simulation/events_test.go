@@ -114,7 +114,7 @@ var events = []event{
 	}},
 	{"hole", func(w *world) {
 		o := w.organization()
-		o.api.change(func() { o.api.holes[w.endpoint()] = 1 + w.rng.IntN(5) })
+		o.api.change(func() { o.api.holes[w.endpoint()] = 1 + w.rng.IntN(2) // After three in a row the rest is taken. })
 	}},
 	{"empty", func(w *world) {
 		o, until := w.organization(), time.Now().Add(w.between(time.Minute, 3*time.Hour))
