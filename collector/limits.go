@@ -55,8 +55,12 @@ func exposeLimits(table map[string]*Metric, s *directory.Snapshot, v *ledger.Vie
 				name string
 				n    int64
 			}{
-				{rateTokens, l.TokensPerMinute}, {rateRequests, l.RequestsPerMinute}, {rateDaily, l.RequestsPerDay},
-				{rateImages, l.ImagesPerMinute}, {rateAudio, l.AudioMegabytesPerMinute}, {rateBatch, l.BatchInputTokensPerDay},
+				{rateTokens, l.TokensPerMinute},
+				{rateRequests, l.RequestsPerMinute},
+				{rateDaily, l.RequestsPerDay},
+				{rateImages, l.ImagesPerMinute},
+				{rateAudio, l.AudioMegabytesPerMinute},
+				{rateBatch, l.BatchInputTokensPerDay},
 			} {
 				if limit.n > 0 {
 					fs.gauge(fs.family(limit.name), labels, float64(limit.n))

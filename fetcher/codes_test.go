@@ -28,7 +28,8 @@ func TestTheCodeSaysWhatIsWrongAndTheKeyIsBlamedOnlyWhereItIsTheKey(t *testing.T
 			{"key", 401, coded("invalid_api_key", "Incorrect API key provided: abcd****wxyz."), fetcher.ClassUnauthorized, true, blame, []string{"wxyz"}},
 			{
 				"host", 401, coded("incorrect_hostname", "Attempted to access resource with incorrect regional hostname. Please make your request to us.api.openai.com"),
-				fetcher.ClassForbidden, true, "set base_url to https://us.api.openai.com/v1", []string{blame},
+				fetcher.ClassForbidden, true, "set base_url to https://us.api.openai.com/v1",
+				[]string{blame},
 			},
 			{"host at the end of a sentence", 401, coded("incorrect_hostname", "Please use https://eu.api.openai.com."), fetcher.ClassForbidden, true, "set base_url to https://eu.api.openai.com/v1", []string{blame}},
 			{"another's host", 401, coded("incorrect_hostname", "Use us.api.openai.com.evil.test, or notopenai.com"), fetcher.ClassForbidden, true, "set base_url", []string{blame, "evil", "notopenai"}},

@@ -27,14 +27,16 @@ func TestADimensionIsGivenUpOnlyWhereTheRequestWithoutItIsAnswered(t *testing.T)
 			"refused with it only", func(w http.ResponseWriter, r *http.Request) bool {
 				return grouped(r, "user_id") && says(400, refusal)(w, r)
 			},
-			[]string{"project_id", "model"}, true,
+			[]string{"project_id", "model"},
+			true,
 		},
 		{"refused with and without it", says(400, refusal), []string{"project_id", "user_id", "model"}, false},
 		{
 			"an outage without it", func(w http.ResponseWriter, r *http.Request) bool {
 				return grouped(r, "user_id") && says(400, refusal)(w, r) || says(500, "")(w, r)
 			},
-			[]string{"project_id", "user_id", "model"}, false,
+			[]string{"project_id", "user_id", "model"},
+			false,
 		},
 		{
 			"another one is the culprit", func(w http.ResponseWriter, r *http.Request) bool {
@@ -46,7 +48,8 @@ func TestADimensionIsGivenUpOnlyWhereTheRequestWithoutItIsAnswered(t *testing.T)
 				}
 				return says(400, `{"error":{"message":"Invalid value: 'model'","param":"group_by"}}`)(w, r)
 			},
-			[]string{"project_id", "user_id"}, true,
+			[]string{"project_id", "user_id"},
+			true,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -277,7 +277,7 @@ func rewrite(path string, fill func(*bufio.Writer) error) (err error) {
 	if err = fill(w); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	if err = errors.Join(w.Flush(), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(w.Flush(), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(next, path)

@@ -53,7 +53,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 			return &boundedConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
 		case <-l.spared:
 		case <-l.closed:
-			c.Close()
+			_ = c.Close() // What cannot be closed is gone.
 			return nil, net.ErrClosed
 		}
 	}
@@ -74,7 +74,7 @@ func (l *boundedListener) spare() bool {
 	if c == nil {
 		return false
 	}
-	c.Close()
+	_ = c.Close() // What cannot be closed is gone.
 	return true
 }
 

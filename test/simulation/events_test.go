@@ -114,7 +114,8 @@ var events = []event{
 	}},
 	{"hole", func(w *world) {
 		o := w.organization()
-		o.api.change(func() { o.api.holes[w.endpoint()] = 1 + w.rng.IntN(2) // After three in a row the rest is taken. })
+		// After three in a row the rest is taken, and what is old and missing is given up.
+		o.api.change(func() { o.api.holes[w.endpoint()] = 1 + w.rng.IntN(2) })
 	}},
 	{"empty", func(w *world) {
 		o, until := w.organization(), time.Now().Add(w.between(time.Minute, 3*time.Hour))

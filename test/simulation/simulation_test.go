@@ -47,7 +47,7 @@ func TestASeedOfEverythingEndsExact(t *testing.T) {
 				occurred = append(occurred, name+"="+strconv.Itoa(w.occurred[name]))
 			}
 			t.Logf("seed %d: %.1f days in %s, %d scrapes, %d events (%s), trace %s", seed,
-				(w.end.Add(settling).Sub(w.begin)).Hours()/24, time.Since(began).Round(time.Millisecond), w.scrapes, w.events, strings.Join(occurred, " "), w.sum())
+				w.end.Add(settling).Sub(w.begin).Hours()/24, time.Since(began).Round(time.Millisecond), w.scrapes, w.events, strings.Join(occurred, " "), w.sum())
 		})
 	}
 }

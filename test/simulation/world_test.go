@@ -73,10 +73,8 @@ type settings struct {
 	costs                                                    bool
 }
 
-func (s settings) String() string { return fmt.Sprintf("%+v", struct{ settings }{s}.settings.plain()) }
-
-func (s settings) plain() []any {
-	return []any{s.interval, s.lookback, s.auditInterval, s.auditWindow, s.zeroHold, s.width, s.groupBy, s.costsGroupBy, s.labelSets, s.costs}
+func (s settings) String() string {
+	return fmt.Sprint(s.interval, s.lookback, s.auditInterval, s.auditWindow, s.zeroHold, s.width, s.groupBy, s.costsGroupBy, s.labelSets, s.costs)
 }
 
 // yaml is the configuration file.

@@ -81,10 +81,10 @@ func run(n int, seed uint64, only string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	rng := rand.New(rand.NewPCG(seed, 0))
 	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	fmt.Printf("%d places to change, seed %d\n", len(all), seed)
+	_, _ = fmt.Fprintf(os.Stdout, "%d places to change, seed %d\n", len(all), seed)
 	tried, noticed := 0, 0
 	var survivors []string
 	for _, p := range all {
@@ -104,11 +104,11 @@ func run(n int, seed uint64, only string) error {
 		} else {
 			survivors = append(survivors, p.String())
 		}
-		fmt.Printf("%3d %-8s %s\n", tried, verdict, p)
+		_, _ = fmt.Fprintf(os.Stdout, "%3d %-8s %s\n", tried, verdict, p)
 	}
-	fmt.Printf("\nnoticed %d of %d (%.0f %%)\n", noticed, tried, 100*float64(noticed)/float64(max(tried, 1)))
+	_, _ = fmt.Fprintf(os.Stdout, "\nnoticed %d of %d (%.0f %%)\n", noticed, tried, 100*float64(noticed)/float64(max(tried, 1)))
 	for _, s := range survivors {
-		fmt.Println("survived:", s)
+		_, _ = fmt.Fprintln(os.Stdout, "survived:", s)
 	}
 	return nil
 }

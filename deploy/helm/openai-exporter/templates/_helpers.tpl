@@ -12,16 +12,21 @@
 {{- end }}
 {{- end }}
 
+{{- /* The service that gives each replica a name of its own. */}}
+{{- define "openai-exporter.headless" -}}
+{{- printf "%s-headless" (include "openai-exporter.fullname" .) }}
+{{- end }}
+
 {{- define "openai-exporter.selector" -}}
-app.kubernetes.io/name: {{ include "openai-exporter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "openai-exporter.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "openai-exporter.labels" -}}
 {{ include "openai-exporter.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
@@ -74,7 +79,7 @@ exec:
     - --timeout={{ .root.Values.probes.timeoutSeconds }}s
 {{- else -}}
 httpGet:
-  path: {{ .path }}
+  path: {{ .path | quote }}
   port: http
 {{- end }}
 periodSeconds: {{ .root.Values.probes.periodSeconds }}

@@ -1,0 +1,81 @@
+//go:build manifests
+
+package deploy_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestChartInstallsUnderAnyReleaseName: what looks like a number, a truth value or nothing in YAML is a name all the same.
+func TestChartInstallsUnderAnyReleaseName(t *testing.T) {
+	for _, release := range []string{"123", "1e3", "true", "null", "0755", "1234567e8", "9f86d081884c7d65"} {
+		text, err := tool(t, "HELM", "", "template", release, chart, "--namespace=monitoring", "--set=existingSecret=openai-admin-key,serviceMonitor.enabled=true")
+		if err != nil {
+			t.Errorf("release %s: %v\n%s", release, err, text)
+			continue
+		}
+		if out, err := validate(t, text); err != nil {
+			t.Errorf("release %s: %v\n%s", release, err, out)
+		}
+		for _, want := range []string{`name: "` + release + `-openai-exporter"`, `app.kubernetes.io/instance: "` + release + `"`} {
+			if !strings.Contains(text, want) {
+				t.Errorf("release %s: there is no %s", release, want)
+			}
+		}
+	}
+}
+
+// TestTheHeadlessServiceGovernsAndIsNotScraped: it cannot be changed after a release, and each pod is scraped once.
+func TestTheHeadlessServiceGovernsAndIsNotScraped(t *testing.T) {
+	long := strings.Repeat("a", 52)
+	chart, err := tool(t, "HELM", "", "template", long, chart, "--namespace=monitoring", "--set=existingSecret=openai-admin-key,serviceMonitor.enabled=true")
+	if err != nil {
+		t.Fatalf("helm template: %v\n%s", err, chart)
+	}
+	for name, text := range map[string]string{"chart": chart, "manifests": build(t, "deploy/kubernetes")} {
+		for _, want := range []string{"podManagementPolicy: Parallel", "clusterIP: None", "publishNotReadyAddresses: true", "app.kubernetes.io/component: headless"} {
+			if strings.Count(text, want) != 1 {
+				t.Errorf("%s: %d times %q, want it once", name, strings.Count(text, want), want)
+			}
+		}
+		if name == "chart" && !strings.Contains(text, "operator: NotIn, values: [headless]") {
+			t.Errorf("the ServiceMonitor of the chart takes both services")
+		}
+	}
+	if !strings.Contains(chart, `serviceName: "`+long+`-headless"`) {
+		t.Errorf("a long release name leaves no room for the headless service")
+	}
+}
+
+// TestNotesSayWhatToScrape: of several shards each one, never an address that answers with another one each time.
+func TestNotesSayWhatToScrape(t *testing.T) {
+	for _, c := range []struct {
+		set       string
+		want, not []string
+	}{
+		{"shards=1", []string{"openai-openai-exporter.monitoring:10095"}, []string{"-headless"}},
+		{"shards=2", []string{"openai-openai-exporter-0.openai-openai-exporter-headless.monitoring:10095", "openai-openai-exporter-1.openai-openai-exporter-headless.monitoring:10095", "Do not scrape"}, []string{"exporter-2."}},
+		{"shards=2,serviceMonitor.enabled=true", nil, []string{"let your Prometheus scrape", "Do not scrape"}},
+		{"shards=2,web.existingSecret=web,web.tls=true", []string{"by https", "web.existingSecret asks"}, nil},
+	} {
+		text, err := tool(t, "HELM", "", "install", "openai", chart, "--namespace=monitoring", "--dry-run=client", "--set=existingSecret=openai-admin-key,"+c.set)
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", c.set, err, text)
+		}
+		_, notes, found := strings.Cut(text, "NOTES:")
+		if !found {
+			t.Fatalf("%s: there are no notes in\n%s", c.set, text)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(notes, want) {
+				t.Errorf("%s: the notes do not say %q:\n%s", c.set, want, notes)
+			}
+		}
+		for _, not := range c.not {
+			if strings.Contains(notes, not) {
+				t.Errorf("%s: the notes say %q:\n%s", c.set, not, notes)
+			}
+		}
+	}
+}
