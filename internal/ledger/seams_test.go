@@ -245,3 +245,28 @@ func TestTheNewestClosedBucketIsShownAfterTheWidthHasGrown(t *testing.T) {
 		t.Errorf("the newest closed hour is shown as %v, want 60 requests", rows)
 	}
 }
+
+// TestALevelKeepsItsPlacesWhenNothingIsRead: a change of the configuration that reads nothing counts its label sets as
+// before.
+func TestALevelKeepsItsPlacesWhenNothingIsRead(t *testing.T) {
+	g := newRig(t)
+	stores, _ := api.Find("vector_stores")
+	g.options = ledger.FeedOptions{Organization: "acme", Endpoint: stores, GroupBy: []string{"project_id"}, Width: api.Hour, Lookback: 24 * time.Hour}
+	g.open()
+	if err := g.feed.Drop("project_id"); err != nil {
+		t.Fatal(err)
+	}
+	r := ledger.NewRead(stores, g.feed.GroupBy(), g.feed.PollWindow(g.now))
+	r.AsOf = g.now
+	r.Bucket(g.now.Truncate(time.Hour))
+	r.Row(nil, []decimal.Fixed{decimal.FromInt(50)})
+	if err := g.feed.Book(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	before := g.ledger.View().Organizations[0].LabelSets
+	g.options.GroupBy = nil // What was refused is not asked for any more.
+	g.configure()
+	if n := g.ledger.View().Organizations[0].LabelSets; n != before || n != 1 {
+		t.Errorf("%d label sets after the change, %d before, want 1", n, before)
+	}
+}

@@ -41,8 +41,13 @@ type stage struct {
 }
 
 func (f *Feed) newStage() *stage {
+	own := 0
+	if f.options.Endpoint.Stock {
+		own = f.own // A level's label sets are not series: they are counted whole with every read.
+	}
 	return &stage{
-		f: f, meta: f.meta,
+		own: own,
+		f:   f, meta: f.meta,
 		spans: map[int64]*span{}, buckets: map[bucketKey][]byte{}, series: map[uint32]*series{}, places: map[string]place{},
 		folded: map[uint64]int64{}, deltas: map[uint32][]decimal.Fixed{}, seen: map[uint32]int64{},
 		days:  map[int64]map[string]decimal.Fixed{},
