@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 )
 
 // maxConnections bounds the connections to one address, and with them goroutines, memory and file descriptors, which
@@ -28,6 +29,10 @@ type boundedListener struct {
 	idle, silent []*boundedConn
 }
 
+// silence is how long a new connection may take to send a request before another one may take its place. The request of
+// most is on its way while they are accepted.
+const silence = time.Second
+
 func bounded(l net.Listener) *boundedListener {
 	return &boundedListener{
 		Listener: l, slots: make(chan struct{}, maxConnections), closed: make(chan struct{}), spared: make(chan struct{}, 1),
@@ -42,7 +47,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 	for {
 		select {
 		case l.slots <- struct{}{}:
-			return &boundedConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
+			return &boundedConn{Conn: c, accepted: time.Now(), release: sync.OnceFunc(func() { <-l.slots })}, nil
 		default:
 		}
 		if l.spare() {
@@ -50,8 +55,9 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		}
 		select {
 		case l.slots <- struct{}{}:
-			return &boundedConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
+			return &boundedConn{Conn: c, accepted: time.Now(), release: sync.OnceFunc(func() { <-l.slots })}, nil
 		case <-l.spared:
+		case <-time.After(silence): // Perhaps one has been silent for long enough now.
 		case <-l.closed:
 			_ = c.Close() // What cannot be closed is gone.
 			return nil, net.ErrClosed
@@ -67,7 +73,7 @@ func (l *boundedListener) spare() bool {
 	switch {
 	case len(l.idle) > 0:
 		c, l.idle = l.idle[0], l.idle[1:]
-	case len(l.silent) > 0:
+	case len(l.silent) > 0 && time.Since(l.silent[0].accepted) >= silence:
 		c, l.silent = l.silent[0], l.silent[1:]
 	}
 	l.mu.Unlock()
@@ -115,7 +121,8 @@ func (l *boundedListener) Close() error {
 type boundedConn struct {
 	net.Conn
 
-	release func()
+	accepted time.Time
+	release  func()
 }
 
 func (c *boundedConn) Close() error {
