@@ -3,14 +3,18 @@
 package deploy_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
 
+// serviceName is a name that every Kubernetes accepts for a service: it begins with a letter and has no dot.
+var serviceName = regexp.MustCompile(`(?m)^  name: "([a-z](?:[-a-z0-9]*[a-z0-9])?)"$`)
+
 // TestChartInstallsUnderAnyReleaseName: what looks like a number, a truth value or nothing in YAML is a name all the same.
 func TestChartInstallsUnderAnyReleaseName(t *testing.T) {
-	for _, release := range []string{"123", "1e3", "true", "null", "0755", "1234567e8", "9f86d081884c7d65"} {
-		text, err := tool(t, "HELM", "", "template", release, chart, "--namespace=monitoring", "--set=existingSecret=openai-admin-key,serviceMonitor.enabled=true")
+	for _, release := range []string{"123", "1e3", "true", "null", "0755", "1234567e8", "9f86d081884c7d65", "a.b", strings.Repeat("9", 53)} {
+		text, err := tool(t, "HELM", "", "template", release, chart, "--namespace=monitoring", "--set=existingSecret=openai-admin-key,serviceMonitor.enabled=true", `--set=commonLabels.app\.kubernetes\.io/component=metrics`)
 		if err != nil {
 			t.Errorf("release %s: %v\n%s", release, err, text)
 			continue
@@ -18,10 +22,24 @@ func TestChartInstallsUnderAnyReleaseName(t *testing.T) {
 		if out, err := validate(t, text); err != nil {
 			t.Errorf("release %s: %v\n%s", release, err, out)
 		}
-		for _, want := range []string{`name: "` + release + `-openai-exporter"`, `app.kubernetes.io/instance: "` + release + `"`} {
+		for _, want := range []string{`app.kubernetes.io/instance: "` + release + `"`} {
 			if !strings.Contains(text, want) {
 				t.Errorf("release %s: there is no %s", release, want)
 			}
+		}
+		services := 0
+		for manifest := range strings.SplitSeq(text, "\n---\n") {
+			if !strings.Contains(manifest, "\nkind: Service\n") {
+				continue
+			}
+			services++
+			name := serviceName.FindStringSubmatch(manifest)
+			if name == nil || len(name[1]) > 63 {
+				t.Errorf("release %s: Kubernetes refuses the name of the service\n%s", release, manifest)
+			}
+		}
+		if services != 2 {
+			t.Errorf("release %s: %d services, want 2", release, services)
 		}
 	}
 }

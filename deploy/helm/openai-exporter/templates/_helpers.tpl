@@ -12,9 +12,15 @@
 {{- end }}
 {{- end }}
 
+{{- /* A service's name is a label of DNS: it begins with a letter and has no dot, which a release's name need not. */}}
+{{- define "openai-exporter.service" -}}
+{{- $name := include "openai-exporter.fullname" . | replace "." "-" }}
+{{- if regexMatch "^[a-z]" $name }}{{ $name }}{{ else }}{{ printf "s-%s" $name }}{{ end }}
+{{- end }}
+
 {{- /* The service that gives each replica a name of its own. */}}
 {{- define "openai-exporter.headless" -}}
-{{- printf "%s-headless" (include "openai-exporter.fullname" .) }}
+{{- printf "%s-headless" (include "openai-exporter.service" .) }}
 {{- end }}
 
 {{- define "openai-exporter.selector" -}}
