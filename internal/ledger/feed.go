@@ -207,8 +207,10 @@ func (f *Feed) Drop(dimension string) error {
 	st.startAfresh(without(f.meta.GroupBy, st.meta.Dropped))
 	if again {
 		st.meta.Afresh = false
-		for id := range st.series {
-			st.series[id] = nil
+		for id, s := range st.series {
+			c := *s
+			c.total = make([]decimal.Fixed, len(s.total)) // It shows what it has shown, until it has been counted again.
+			st.series[id] = &c
 		}
 	}
 	if err := l.commit([]*stage{st}); err != nil {

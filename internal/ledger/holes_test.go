@@ -155,17 +155,22 @@ func TestADimensionDroppedWhileTheStartIsCaughtUp(t *testing.T) {
 		return time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC), true
 	}
 	g.use(5*24*time.Hour, a, 7)
+	g.use(10*time.Minute, a, 4)
 	g.open()
 	g.poll()                                       // goes well
 	if err := g.feed.Drop("user_id"); err != nil { // the first audit, which reads older hours, is refused
 		t.Fatal(err)
 	}
 	g.poll()
+	if g.shown()[a] != 4 {
+		t.Errorf("after the drop %d are shown, want the 4 of before", g.shown()[a])
+	}
 	g.audit()
 	g.settle()
-	if g.shown()[a] != 7 {
-		t.Errorf("counted %d since the start that was asked for, want 7", g.shown()[a])
+	if g.shown()[a] != 11 {
+		t.Errorf("counted %d since the start that was asked for, want 11", g.shown()[a])
 	}
+	g.expectAmount("withheld", g.measure().Withheld, 0)
 }
 
 // TestAnHourThatTheAPINoLongerHasDoesNotEndAllAudits: the API refuses what is older than forty days, or has nothing of it.
