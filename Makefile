@@ -193,7 +193,7 @@ crash: ## Kill the real binary a hundred times, and cut the power and damage the
 	$(GO) test -count=1 -timeout 20m -v -run 'PowerCut|Damaged|Fails' ./internal/ledger -crashes 40 -damages 1000
 
 # What `make simulation` and `make mutation` try.
-SEEDS ?= 6
+SEEDS ?= 4
 SEED  ?= 1
 DAYS  ?= 6
 N     ?= 50
