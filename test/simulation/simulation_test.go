@@ -1,3 +1,5 @@
+//go:build !race
+
 // Package simulation_test lives through weeks of the whole program in seconds: configuration, plan, scheduler, client,
 // ledger on a real file, and exposition, against simulated organizations whose truth is known to the last digit. A seed
 // decides everything that happens.
