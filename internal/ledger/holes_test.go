@@ -230,3 +230,65 @@ func TestAnHourThatTheAPINoLongerHasDoesNotEndAllAudits(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsMissingForLongStaysOpenAndIsCountedOnce: after three answers with the same hole the rest is taken. The hole is
+// neither zero nor read: when the API has it again, it counts, once.
+func TestWhatIsMissingForLongStaysOpenAndIsCountedOnce(t *testing.T) {
+	for _, audit := range []bool{false, true} {
+		g := newRig(t).open()
+		g.poll()
+		g.audit()
+		for range 3 * 60 {
+			g.pass(time.Minute)
+			g.use(0, a, 1)
+			if !audit {
+				g.poll()
+			}
+		}
+		plan := func() ledger.Window {
+			w, due := g.feed.PollWindow(g.now), true
+			if audit {
+				w, due = g.feed.AuditWindow(g.now)
+			}
+			if !due {
+				t.Fatal("no audit is due")
+			}
+			return w
+		}
+		if audit {
+			g.poll() // What the downtime left out is the audit's.
+		}
+		hole := g.now.Add(-40 * time.Minute).Truncate(time.Minute)
+		if audit {
+			hole = g.now.Add(-3 * time.Hour).Truncate(time.Hour) // Not the last hour of the window.
+		}
+		g.use(g.now.Sub(hole), a, 100) // It is there, and the API leaves it out.
+		for try := range 3 {
+			w := plan()
+			whole := g.read(embeddings, g.feed.GroupBy(), w)
+			r := ledger.NewRead(embeddings, g.feed.GroupBy(), w)
+			r.AsOf = g.now
+			had := map[time.Time][]decimal.Fixed{}
+			if err := whole.Each(func(at time.Time, row ledger.Row, _ []ledger.Label) { had[at.UTC()] = row.Values }); err != nil {
+				t.Fatal(err)
+			}
+			for at := w.From; at.Before(g.now) && (w.To.IsZero() || at.Before(w.To)); at = at.Add(w.Width.Duration) {
+				if at.Equal(hole) {
+					continue
+				}
+				r.Bucket(at)
+				if values := had[at.UTC()]; values != nil {
+					r.Row([]string{"proj_a", "m1"}, values)
+				}
+			}
+			if err := g.feed.Book(context.Background(), r); (err == nil) != (try == 2) {
+				t.Fatalf("audit %t, answer %d with a hole: %v", audit, try, err)
+			}
+		}
+		if at := g.ledger.View().Feeds[0].Audited; audit && at.After(hole) {
+			t.Errorf("audited up to %s, though %s is missing", at, hole)
+		}
+		g.settle()
+		g.expect(counts{a: 280})
+	}
+}
