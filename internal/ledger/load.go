@@ -1,0 +1,109 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// contents is all that is stored of a feed.
+type contents struct {
+	meta    meta
+	series  map[uint32][]byte
+	buckets map[bucketKey][]byte
+	folded  map[uint64]int64
+}
+
+// load reads a feed; found is false if there is nothing of it yet.
+func (s *store) load(name string) (c *contents, found bool, err error) {
+	if s.broken != nil {
+		return nil, false, s.broken
+	}
+	err = s.guarded(func() error {
+		c, found, err = s.read(name)
+		return err
+	})
+	var told *StateError
+	if err != nil && !errors.As(err, &told) {
+		err = &StateError{s.path, fmt.Errorf("damaged: %w", err), doRestore}
+	}
+	return c, found, err
+}
+
+func (s *store) read(name string) (c *contents, found bool, err error) {
+	c = &contents{series: map[uint32][]byte{}, buckets: map[bucketKey][]byte{}, folded: map[uint64]int64{}}
+	err = s.db.View(func(tx *bolt.Tx) error {
+		names, err := listed(tx)
+		if err != nil {
+			return err
+		}
+		feed := tx.Bucket(bucketFeeds).Bucket([]byte(name))
+		if feed == nil {
+			if slices.Contains(names, name) {
+				return errMissing
+			}
+			return nil
+		}
+		found = true
+		v, err := unseal(keyMeta, feed.Get(keyMeta))
+		if err != nil {
+			return fmt.Errorf("meta of a feed: %w", err)
+		}
+		if err := json.Unmarshal(v, &c.meta); err != nil {
+			return fmt.Errorf("meta of a feed: %w", err)
+		}
+		if err := each(feed, subSeries, 4, func(k, v []byte) error {
+			c.series[binary.BigEndian.Uint32(k)] = v
+			return nil
+		}); err != nil {
+			return err
+		}
+		if err := each(feed, subBuckets, 12, func(k, v []byte) error {
+			c.buckets[bucketKey{int64(binary.BigEndian.Uint64(k)), int64(binary.BigEndian.Uint32(k[8:]))}] = v
+			return nil
+		}); err != nil {
+			return err
+		}
+		if err := each(feed, subFolded, 8, func(k, v []byte) error {
+			seen, n := binary.Varint(v)
+			if n <= 0 {
+				return errChecksum
+			}
+			c.folded[binary.BigEndian.Uint64(k)] = seen
+			return nil
+		}); err != nil {
+			return err
+		}
+		want, kept, err := tallied(feed)
+		if err != nil || !kept {
+			return err
+		}
+		got, err := count(feed)
+		if err == nil && got != want {
+			err = errMissing
+		}
+		return err
+	})
+	return c, found, err
+}
+
+func each(feed *bolt.Bucket, sub []byte, keySize int, yield func(k, v []byte) error) error {
+	b := feed.Bucket(sub)
+	if b == nil {
+		return nil
+	}
+	return b.ForEach(func(k, sealed []byte) error {
+		if len(k) != keySize {
+			return fmt.Errorf("key in %s: %w", sub, errChecksum)
+		}
+		v, err := unseal(k, sealed)
+		if err != nil {
+			return fmt.Errorf("value in %s: %w", sub, err)
+		}
+		return yield(k, v)
+	})
+}

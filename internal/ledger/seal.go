@@ -1,0 +1,112 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// seal adds the checksum.
+func seal(key, value []byte) []byte {
+	sealed := make([]byte, 0, len(value)+crc32.Size)
+	sealed = append(sealed, value...)
+	return binary.BigEndian.AppendUint32(sealed, checksum(key, value))
+}
+
+func checksum(key, value []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+}
+
+// unseal returns a copy of a stored value, because the database's own memory ends with the transaction.
+func unseal(key, sealed []byte) ([]byte, error) {
+	n := len(sealed) - crc32.Size
+	if n < 0 || checksum(key, sealed[:n]) != binary.BigEndian.Uint32(sealed[n:]) {
+		return nil, errChecksum
+	}
+	return bytes.Clone(sealed[:n]), nil
+}
+
+// A tally is of the entries of a feed.
+type tally struct {
+	Entries int    `json:"entries"`
+	Sum     uint64 `json:"sum"` // of their checksums
+}
+
+func (t *tally) add(sealed []byte) {
+	if len(sealed) >= crc32.Size {
+		t.Entries++
+		t.Sum += uint64(binary.BigEndian.Uint32(sealed[len(sealed)-crc32.Size:]))
+	}
+}
+
+func (t *tally) remove(sealed []byte) {
+	if len(sealed) >= crc32.Size {
+		t.Entries--
+		t.Sum -= uint64(binary.BigEndian.Uint32(sealed[len(sealed)-crc32.Size:]))
+	}
+}
+
+// count makes the tally of what there is.
+func count(feed *bolt.Bucket) (t tally, err error) {
+	t.add(feed.Get(keyMeta))
+	for _, sub := range [][]byte{subSeries, subBuckets, subFolded} {
+		if b := feed.Bucket(sub); b != nil {
+			if err := b.ForEach(func(_, sealed []byte) error {
+				t.add(sealed)
+				return nil
+			}); err != nil {
+				return t, err
+			}
+		}
+	}
+	return t, nil
+}
+
+// tallied is the tally that was kept. A feed that was written before there were any has none.
+func tallied(feed *bolt.Bucket) (t tally, kept bool, err error) {
+	sealed := feed.Get(keyTally)
+	if sealed == nil {
+		return t, false, nil
+	}
+	v, err := unseal(keyTally, sealed)
+	if err == nil {
+		err = json.Unmarshal(v, &t)
+	}
+	if err != nil {
+		return t, true, fmt.Errorf("tally of a feed: %w", err)
+	}
+	return t, true, nil
+}
+
+// enlist adds a feed to the names of those that there are.
+func enlist(tx *bolt.Tx, name string) error {
+	names, err := listed(tx)
+	if err != nil || slices.Contains(names, name) {
+		return err
+	}
+	v, err := json.Marshal(append(names, name))
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(bucketMeta).Put(keyFeeds, seal(keyFeeds, v))
+}
+
+func listed(tx *bolt.Tx) (names []string, err error) {
+	sealed := tx.Bucket(bucketMeta).Get(keyFeeds)
+	if sealed == nil {
+		return nil, nil
+	}
+	v, err := unseal(keyFeeds, sealed)
+	if err == nil {
+		err = json.Unmarshal(v, &names)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("names of the feeds: %w", err)
+	}
+	return names, nil
+}

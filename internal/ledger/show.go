@@ -1,0 +1,108 @@
+package ledger
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/go-kit/log/level"
+
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+)
+
+// show makes the feed's view.
+func (f *Feed) show() {
+	v := &FeedView{
+		Organization: f.options.Organization,
+		Endpoint:     f.options.Endpoint,
+		GroupBy:      f.meta.GroupBy,
+		Dropped:      f.meta.Dropped,
+		ReadThrough:  unixOrZero(f.meta.ReadThrough),
+		ReadAt:       unixOrZero(f.meta.ReadAt),
+		Audited:      unixOrZero(f.meta.Audited),
+		Started:      unixOrZero(f.meta.StartedAt),
+		CountsFrom:   unixOrZero(f.meta.CountsFrom),
+		Series:       make([]*Series, 0, len(f.list)),
+		Stock:        f.stock,
+		ByMeasure:    slices.Clone(f.stats),
+		HoursGivenUp: len(f.refused.hours),
+
+		Estimates:       f.estimates(),
+		DerivedWithheld: make([]decimal.Fixed, len(f.derived)),
+	}
+	for _, s := range f.list {
+		if s.ended {
+			continue
+		}
+		if s.derived() {
+			v.Derived = append(v.Derived, s.shown)
+			m := s.group - derivedGroups
+			v.DerivedWithheld[m] = v.DerivedWithheld[m].Add(s.withheld(0))
+			continue
+		}
+		v.Series = append(v.Series, s.shown)
+		for i, m := range f.groups[s.group].measures {
+			v.ByMeasure[m].Withheld = v.ByMeasure[m].Withheld.Add(s.withheld(i))
+		}
+	}
+	switch {
+	case f.options.Endpoint.Stock:
+	case f.options.Endpoint.IsCosts():
+		for _, at := range slices.Sorted(maps.Keys(f.spans)) {
+			v.Days = append(v.Days, Day{Start: time.Unix(at, 0).UTC(), Rows: f.rows(f.spans[at].buckets[at])})
+		}
+	default:
+		// The width may have grown since the newest bucket was read.
+		width := int64(f.options.Width.Duration / time.Second)
+		start := f.meta.ReadThrough - mod(f.meta.ReadThrough, width) - width
+		if sp := f.spans[f.spanOf(start)]; sp != nil {
+			v.LastBucket = f.rows(sp.buckets[start])
+		}
+	}
+	f.shown = v
+}
+
+// rows decodes a bucket for the view.
+func (f *Feed) rows(bucket []byte) []Row {
+	if bucket == nil {
+		return nil
+	}
+	cells, _, _, err := f.layouts.decodeCells(bucket)
+	rows := make([]Row, 0, len(cells))
+	for i := range cells {
+		at, ok := f.at[cells[i].id]
+		if !ok {
+			continue
+		}
+		s := f.list[at]
+		g := f.group(s.group)
+		row := Row{Labels: s.labels, Measures: g.measures, Values: make([]decimal.Fixed, 0, len(g.measures))}
+		for _, m := range g.measures {
+			row.Values = append(row.Values, cells[i].values[m])
+		}
+		rows = append(rows, row)
+	}
+	if err != nil {
+		// The bytes were made by this process or checked when they were loaded.
+		level.Error(f.ledger.logger).Log("msg", "A bucket in memory can't be decoded", "endpoint", f.options.Endpoint.Name, "err", err)
+	}
+	return rows
+}
+
+// overflow is how many label sets are folded at present.
+func (f *Feed) overflow() int { return len(f.folded) + f.stockOther }
+
+// ReadAt is when the API answered the newest poll that was booked, before the last restart perhaps; zero before the
+// first.
+func (f *Feed) ReadAt() time.Time {
+	f.ledger.mu.Lock()
+	defer f.ledger.mu.Unlock()
+	return unixOrZero(f.meta.ReadAt)
+}
+
+func unixOrZero(t int64) time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return time.Unix(t, 0).UTC()
+}
