@@ -10,8 +10,9 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/prometheus/common/model"
 
 	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/fetcher"
@@ -195,43 +196,36 @@ func (o Options) recorded(ctx context.Context, organization string, e Endpoint, 
 	}
 	selector := o.Prometheus.selector(slices.Sorted(maps.Keys(measures)), organization, name)
 	last := map[string]float64{} // by series
-	err := o.Prometheus.before(ctx, selector, o.From, func(s stream) { last[seriesKey(s.Metric)] = s.Value.value })
+	err := o.Prometheus.before(ctx, selector, o.From, func(s *model.Sample) { last[s.Metric.String()] = float64(s.Value) })
 	if err != nil {
 		return err
 	}
 	for day := o.From; day.Before(o.To); day = day.Add(oneDay) {
-		err := o.Prometheus.each(ctx, selector, day, day.Add(oneDay), func(s stream) {
+		err := o.Prometheus.each(ctx, selector, day, day.Add(oneDay), func(s *model.SampleStream) {
 			if len(s.Values) == 0 {
 				return
 			}
-			key := seriesKey(s.Metric)
+			key := s.Metric.String()
 			before, known := last[key]
 			if !known {
 				// Nobody knows what a counter that appears with a value has counted, and when. Ours begin with zero.
-				before = s.Values[0].value
+				before = float64(s.Values[0].Value)
 			}
 			grown := 0.0
 			for _, v := range s.Values {
-				if v.value < before {
+				value := float64(v.Value)
+				if value < before {
 					before = 0
 				}
-				grown += v.value - before
-				before = v.value
+				grown += value - before
+				before = value
 			}
 			last[key] = before
-			at(day, s.Metric[projectID], measures[s.Metric["__name__"]]).Recorded += grown
+			at(day, string(s.Metric[projectID]), measures[string(s.Metric[model.MetricNameLabel])]).Recorded += grown
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func seriesKey(labels map[string]string) string {
-	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		fmt.Fprintf(&b, "%s=%q,", name, labels[name])
-	}
-	return b.String()
 }

@@ -58,16 +58,20 @@ var (
 )
 
 func (d *database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query().Get("query")
+	q := r.FormValue("query")
 	d.asked = append(d.asked, q)
-	at, _ := strconv.ParseInt(r.URL.Query().Get("time"), 10, 64)
+	at, _ := strconv.ParseInt(r.FormValue("time"), 10, 64)
 	seconds, _ := strconv.ParseInt(window.FindStringSubmatch(q)[1], 10, 64)
 	type result struct {
 		Metric map[string]string `json:"metric"`
 		Values [][2]any          `json:"values,omitempty"`
 		Value  *[2]any           `json:"value,omitempty"`
 	}
-	var out []result
+	kind := "matrix"
+	if strings.HasPrefix(q, "last_over_time") {
+		kind = "vector"
+	}
+	out := []result{}
 	n := 0
 	for _, s := range d.series {
 		fits := true
@@ -90,7 +94,7 @@ func (d *database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if len(res.Values) == 0 {
 			continue
 		}
-		if strings.HasPrefix(q, "last_over_time") {
+		if kind == "vector" {
 			res.Value, res.Values = &res.Values[len(res.Values)-1], nil
 		}
 		n += len(res.Values)
@@ -101,7 +105,7 @@ func (d *database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory in query execution"}`)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": "x", "result": out}})
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": map[string]any{"resultType": kind, "result": out}})
 }
 
 type world struct {
@@ -323,7 +327,7 @@ func TestATroubleWithPrometheusIsNamed(t *testing.T) {
 	defer broken.Close()
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	for url, want := range map[string]string{broken.URL: "refuses: 401 Unauthorized", gone.URL: "can't be reached: dial tcp"} {
+	for url, want := range map[string]string{broken.URL: "refuses: client_error: client error: 401", gone.URL: "can't be reached: dial tcp"} {
 		var err error
 		if w.options.Prometheus, err = verify.NewPrometheus(url, promconfig.DefaultHTTPClientConfig, ""); err != nil {
 			t.Fatal(err)
