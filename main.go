@@ -23,6 +23,8 @@ func main() {
 	if version.Version == "" {
 		version.Version = strings.TrimSpace(released)
 	}
+	// A reader of our output that has gone is an error like any other, after which a command clears up.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := command.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -5,6 +5,7 @@ package backfill
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,8 +13,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-kit/log"
@@ -66,6 +69,27 @@ type Options struct {
 
 var errInterrupted = errors.New("interrupted")
 
+// errAhead is a range that ends after the API's clock.
+type errAhead struct{ end, now time.Time }
+
+func (e *errAhead) Error() string {
+	return fmt.Sprintf("the range ends at %s, but the API's clock shows %s: choose an earlier --end", e.end.Format(time.RFC3339), e.now.Format(time.RFC3339))
+}
+
+// advise says what becomes of what was read, in agreement with what the error says to do.
+func advise(err error, dir string) error {
+	var ahead *errAhead
+	switch {
+	case errors.Is(err, errSpool), errors.Is(err, errOtherRun):
+		return err // The same command would fail again.
+	case errors.As(err, &ahead):
+		return fmt.Errorf("%w and remove %s, which holds what was read, or run the same command again after %s", err, dir, ahead.end.Format(time.RFC3339))
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w; what was read is kept in %s: free some space and run the same command again to go on", err, dir)
+	}
+	return fmt.Errorf("%w; what was read is kept in %s: run the same command again to go on", err, dir)
+}
+
 // A Result is what was written.
 type Result struct {
 	Series, Samples int64
@@ -113,7 +137,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 			err = errInterrupted
 		}
 		if o.Output != Stdout {
-			err = fmt.Errorf("%w; what was read is kept in %s: run the same command again to go on", err, dir)
+			err = advise(err, dir)
 		}
 		return Result{}, err
 	}
@@ -127,11 +151,11 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	if o.Output == Stdout {
 		b := bufio.NewWriter(o.Stdout)
-		if err := errors.Join(fill(b), b.Flush()); err != nil {
+		if err := cmp.Or(fill(b), b.Flush()); err != nil {
 			return Result{}, fmt.Errorf("write output: %w", err)
 		}
 	} else {
-		if err := replace(o.Output, fill); err != nil {
+		if err := replace(o.Output, filepath.Join(dir, nextOutput), fill); err != nil {
 			return kept(fmt.Errorf("write output: %w", err))
 		}
 		if err := os.RemoveAll(dir); err != nil {
@@ -234,7 +258,7 @@ func (r *run) task(ctx context.Context, i int, source Source) error {
 		case err != nil:
 			return err
 		case read.AsOf.Before(s.to):
-			return fmt.Errorf("the range ends at %s, but the API's clock shows %s: choose an earlier --end", s.to.Format(time.RFC3339), read.AsOf.UTC().Format(time.RFC3339))
+			return &errAhead{end: s.to, now: read.AsOf.UTC()}
 		}
 		cells, err := r.book(i, s, n, read)
 		if err != nil {

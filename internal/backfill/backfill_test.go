@@ -402,6 +402,24 @@ func TestWhatWasBegunWithOtherParametersIsRefused(t *testing.T) {
 	}
 }
 
+func TestADirectoryOfTheUserIsLeftAlone(t *testing.T) {
+	w := newWorld(t, simulator.Options{Seed: 5})
+	o := only(w.options(t, now.Add(-8*24*time.Hour), now.Add(-5*24*time.Hour)), "embeddings")
+	precious := filepath.Join(backfill.Partial(o.Output), "precious")
+	if err := os.Mkdir(backfill.Partial(o.Output), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(precious, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backfill.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "holds something else") {
+		t.Errorf("a directory of the user gives %v", err)
+	}
+	if read(t, precious) != "precious" {
+		t.Error("it was overwritten")
+	}
+}
+
 func TestAnOutputThatExistsIsLeftAlone(t *testing.T) {
 	w := newWorld(t, simulator.Options{Seed: 5})
 	o := w.options(t, now.Add(-8*24*time.Hour), now.Add(-5*24*time.Hour))
@@ -559,7 +577,7 @@ func TestTroubleThatPassesIsWaitedOutAndOtherTroubleIsNot(t *testing.T) {
 func TestARangeThatEndsAfterTheAPIsNowIsRefused(t *testing.T) {
 	w := newWorld(t, simulator.Options{Seed: 5})
 	o := only(w.options(t, now.Add(-2*time.Hour), now.Add(time.Hour)), "embeddings")
-	if _, err := backfill.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "earlier --end") {
+	if _, err := backfill.Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "earlier --end and remove "+backfill.Partial(o.Output)) {
 		t.Errorf("a range into the future gives %v", err)
 	}
 }

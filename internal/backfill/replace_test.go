@@ -12,14 +12,14 @@ import (
 func TestReplaceKeepsFilesOfTheUserAndLeavesNothingBehind(t *testing.T) {
 	for name, fail := range map[string]error{"written": nil, "disk full": syscall.ENOSPC, "broken pipe": syscall.EPIPE} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir, spool := t.TempDir(), t.TempDir()
 			path := filepath.Join(dir, "FILE")
 			for file, text := range map[string]string{path: "old", path + ".next": "the user's"} {
 				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
-			err := replace(path, func(w *bufio.Writer) error {
+			err := replace(path, filepath.Join(spool, nextOutput), func(w *bufio.Writer) error {
 				_, err := w.WriteString("new")
 				return errors.Join(err, fail)
 			})
@@ -29,6 +29,9 @@ func TestReplaceKeepsFilesOfTheUserAndLeavesNothingBehind(t *testing.T) {
 			want := map[string]string{"FILE": "new", "FILE.next": "the user's"}
 			if fail != nil {
 				want["FILE"] = "old"
+			}
+			if left, err := os.ReadDir(spool); err != nil || len(left) > 0 {
+				t.Errorf("the spool holds %v (%v)", left, err)
 			}
 			entries, err := os.ReadDir(dir)
 			if err != nil {

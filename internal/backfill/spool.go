@@ -2,7 +2,7 @@ package backfill
 
 import (
 	"bufio"
-	"crypto/rand"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -77,8 +77,16 @@ const recordSize = 4 + 8 + 17
 
 var (
 	errElsewhere = errors.New("belongs to a backfill with other parameters: finish that one with the flags it was begun with, or remove the directory")
-	errOtherRun  = errors.New("another backfill writes to the same output")
+	errOtherRun  = errors.New("another backfill writes to the same output: let it finish, or name another file with --output")
 	errSpool     = errors.New("damaged: remove the directory to start again")
+	errForeign   = errors.New("exists and holds something else: move it away, or name another file with --output")
+)
+
+// The files of a spool that are not records. What ends in next was not finished and is overwritten.
+const (
+	stateFile  = "state.json"
+	nextState  = stateFile + ".next"
+	nextOutput = "output.next"
 )
 
 // openSpool opens the spool of a backfill that was interrupted, or makes one.
@@ -91,6 +99,9 @@ func openSpool(dir, of string, tasks []*task) (*spool, error) {
 	old, err := s.load()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if err := unused(dir); err != nil {
+			return nil, err
+		}
 		s.state = state{Version: stateVersion, Of: of, Tasks: tasks}
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", dir, err)
@@ -120,6 +131,20 @@ func openSpool(dir, of string, tasks []*task) (*spool, error) {
 	return s, s.write()
 }
 
+// unused makes sure that a directory without a state holds nothing of the user, because in the end it is removed.
+func unused(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != nextState {
+			return fmt.Errorf("%s %w", dir, errForeign)
+		}
+	}
+	return nil
+}
+
 func (s *spool) path(task, measure int) string {
 	t := s.state.Tasks[task]
 	return filepath.Join(s.dir, fmt.Sprintf("%03d-%s-%s", task, t.Endpoint, t.endpoint.Measures[measure].Name))
@@ -141,7 +166,7 @@ func (s *spool) trim(task, measure int) error {
 }
 
 func (s *spool) load() (*state, error) {
-	b, err := os.ReadFile(filepath.Join(s.dir, "state.json"))
+	b, err := os.ReadFile(filepath.Join(s.dir, stateFile))
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +203,7 @@ func (s *spool) write() error {
 	if err != nil {
 		return err
 	}
-	return replace(filepath.Join(s.dir, "state.json"), func(w *bufio.Writer) error {
+	return replace(filepath.Join(s.dir, stateFile), filepath.Join(s.dir, nextState), func(w *bufio.Writer) error {
 		_, err := w.Write(b)
 		return err
 	})
@@ -217,7 +242,7 @@ func appendRecords(path string, rs []record) error {
 			return err
 		}
 	}
-	if err := errors.Join(w.Flush(), f.Sync()); err != nil {
+	if err := cmp.Or(w.Flush(), f.Sync()); err != nil {
 		f.Close()
 		return err
 	}
@@ -251,33 +276,32 @@ func (s *spool) records(task, measure int, yield func(record)) error {
 	return nil
 }
 
-// replace writes a file beside the old one, down to the disk, and puts it into its place. The new file has a name of its
-// own, so that no file of the user is overwritten. After an error it is removed.
-func replace(path string, fill func(*bufio.Writer) error) error {
-	if err := rewrite(path, fill); err != nil {
+// replace writes the file next, down to the disk, and puts it into the place of path. Next is a file of the spool, so a
+// killed process leaves nothing outside it, and no file of the user is overwritten. After an error it is removed.
+func replace(path, next string, fill func(*bufio.Writer) error) error {
+	if err := rewrite(path, next, fill); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
 }
 
 // rewrite is replace without the sync of the directory.
-func rewrite(path string, fill func(*bufio.Writer) error) (err error) {
-	next := path + ".openai_exporter-backfill-" + rand.Text()
-	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+func rewrite(path, next string, fill func(*bufio.Writer) error) (err error) {
+	f, err := os.Create(next)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(next))
+			_ = os.Remove(next) // The first error is the one to tell.
 		}
 	}()
 	const buffer = 1 << 18
 	w := bufio.NewWriterSize(f, buffer)
 	if err = fill(w); err != nil {
-		return errors.Join(err, f.Close())
+		return cmp.Or(err, f.Close())
 	}
-	if err := errors.Join(w.Flush(), f.Sync(), f.Close()); err != nil {
+	if err := cmp.Or(w.Flush(), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(next, path)

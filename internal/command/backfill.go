@@ -163,7 +163,7 @@ func (c *backfillCommand) until(valid *config.Valid, logger log.Logger) (usage, 
 	counted, billed, _ := start.Origin(time.Now())
 	if c.end == "" {
 		if fixed != nil {
-			return usage, costs, fmt.Errorf("--end is missing: counters.start is %q, so the configuration does not say where the live counters begin; the status page does (counting since)", start)
+			return usage, costs, fmt.Errorf("--end is missing: counters.start is %q, so the configuration does not say where the live counters begin; give the time that the status page shows (counting since)", start)
 		}
 		return counted, billed, nil
 	}

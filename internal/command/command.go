@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/version"
@@ -59,6 +61,12 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	logger, slogger, err := logging.New(stderr, logLevel, logFormat)
 	if err != nil {
 		return fail(stderr, err)
+	}
+	if command != serve.name {
+		// To serve, a hangup means to reload. Any other command ends with its terminal, and clears up.
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
 	}
 	switch command {
 	case backfill.name:

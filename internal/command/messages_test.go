@@ -95,13 +95,16 @@ two.yml:1: organizations[1]: names no key: with several organizations each needs
 		{"a relative telemetry path", goodKey, listen + " --web.telemetry-path=metrics", `telemetry path "metrics" is no plain absolute path: set --web.telemetry-path to one like /metrics`},
 		{"a telemetry path that is taken", goodKey, listen + " --web.telemetry-path=/-/healthy", `telemetry path /-/healthy is taken: choose another --web.telemetry-path`},
 
+		{"a check of half a web configuration", goodKey, "--config.check --web.config.file=web.yml", `read web configuration web.yml: missing one of key or key_file`},
+		{"a check of a telemetry path that is taken", goodKey, "--config.check --web.telemetry-path=/-/healthy", `telemetry path /-/healthy is taken: choose another --web.telemetry-path`},
+
 		// The simulator.
 		{"a time that is none", "", "simulate --start=yesterday", `--start "yesterday" is neither a date such as 2026-11-01, which is midnight UTC, nor a time such as 2026-11-01T15:00:00Z`},
 		{"an unknown lateness", "", "simulate --lateness=never", `--lateness: must be one of instant,minutes,hours, got 'never'; try --help`},
 
 		// The past.
 		{"a backfill without anything", "", "backfill", `required flag(s) '--output', '--start' not provided; try --help`},
-		{"a backfill without an end", goodKey, "backfill --start=2026-02-01 --output=o", `--end is missing: counters.start is "now", so the configuration does not say where the live counters begin; the status page does (counting since)`},
+		{"a backfill without an end", goodKey, "backfill --start=2026-02-01 --output=o", `--end is missing: counters.start is "now", so the configuration does not say where the live counters begin; give the time that the status page shows (counting since)`},
 		{"a backfill that ends before it starts", goodKey, "backfill --start=2026-02-01 --end=2026-01-01 --output=o", `--start 2026-02-01T00:00:00Z is not before the end 2026-01-01T00:00:00Z`},
 		{"a day that does not exist", goodKey, "backfill --start=2026-02-30 --end=2026-03-01 --output=o", `--start "2026-02-30" is neither a date such as 2026-11-01, which is midnight UTC, nor a time such as 2026-11-01T15:00:00Z`},
 		{"a width that the API does not have", goodKey, "backfill --start=2026-02-01 --end=2026-02-02 --output=o --bucket-width=5m", `--bucket-width: must be one of 1m,1h,1d, got '5m'; try --help`},

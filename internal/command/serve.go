@@ -17,6 +17,7 @@ import (
 
 // serveCommand is the main job, and the default command.
 type serveCommand struct {
+	name    string
 	options exporter.Options
 	// storageGiven says whether the command line names the directory, be it the default one.
 	storageGiven bool
@@ -24,8 +25,8 @@ type serveCommand struct {
 }
 
 func newServeCommand(app *kingpin.Application) *serveCommand {
-	c := &serveCommand{}
-	cmd := app.Command("serve", "Poll the API and serve metrics. This is the default command.").Default()
+	c := &serveCommand{name: "serve"}
+	cmd := app.Command(c.name, "Poll the API and serve metrics. This is the default command.").Default()
 	cmd.Flag("config.file", "Configuration file. Without one the admin key is taken from $"+config.DefaultKeyEnv+".").PlaceHolder("FILE").StringVar(&c.options.ConfigFile)
 	cmd.Flag("config.check", "Check the configuration and exit.").BoolVar(&c.check)
 	cmd.Flag("storage.path", "Directory of the state, which keeps counters exact over restarts.").Default("data").IsSetByUser(&c.storageGiven).StringVar(&c.options.StoragePath)

@@ -69,6 +69,9 @@ func Check(ctx context.Context, o Options) error {
 	if _, err := moneySettings(valid); err != nil {
 		return err
 	}
+	if err := server.Check(server.Options{WebConfigFile: o.WebConfigFile, TelemetryPath: o.TelemetryPath}); err != nil {
+		return err
+	}
 	warn(o.Logger, valid)
 	return nil
 }

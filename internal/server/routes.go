@@ -17,16 +17,21 @@ const (
 	reloadPath  = "/-/reload"
 )
 
-// handler routes what the server answers. The only error is a telemetry path that can't be served.
-func (s *Server) handler() (http.Handler, error) {
-	telemetry := s.options.TelemetryPath
+// checkTelemetryPath refuses a path that metrics can't be served under.
+func checkTelemetryPath(telemetry string) error {
 	switch telemetry {
 	case statusPath, healthyPath, readyPath, reloadPath:
-		return nil, fmt.Errorf("telemetry path %s is taken: choose another --web.telemetry-path", telemetry)
+		return fmt.Errorf("telemetry path %s is taken: choose another --web.telemetry-path", telemetry)
 	}
 	if !strings.HasPrefix(telemetry, "/") || telemetry != path.Clean(telemetry) || strings.ContainsAny(telemetry, "{}?# \t") {
-		return nil, fmt.Errorf("telemetry path %q is no plain absolute path: set --web.telemetry-path to one like /metrics", telemetry)
+		return fmt.Errorf("telemetry path %q is no plain absolute path: set --web.telemetry-path to one like /metrics", telemetry)
 	}
+	return nil
+}
+
+// handler routes what the server answers.
+func (s *Server) handler() http.Handler {
+	telemetry := s.options.TelemetryPath
 	mux := http.NewServeMux()
 	if telemetry == pagePath {
 		// Metrics at the root leave no room for the page; its JSON stays.
@@ -40,7 +45,7 @@ func (s *Server) handler() (http.Handler, error) {
 	mux.HandleFunc("GET "+readyPath, s.ready)
 	// A page elsewhere must not make a visitor's browser reload the exporter.
 	mux.Handle("POST "+reloadPath, http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.reload)))
-	return secure(mux), nil
+	return secure(mux)
 }
 
 // secure sets headers that keep a browser from doing anything with an answer but showing it.

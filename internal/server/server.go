@@ -122,16 +122,24 @@ func New(o Options) *Server {
 	return &Server{options: o}
 }
 
+// Check says what would keep a server with these options from serving, apart from its addresses.
+func Check(o Options) error {
+	if err := checkTelemetryPath(o.TelemetryPath); err != nil {
+		return err
+	}
+	if err := web.Validate(o.WebConfigFile); err != nil {
+		return fmt.Errorf("read web configuration %s: %w", o.WebConfigFile, err)
+	}
+	return nil
+}
+
 // Serve listens and answers until ctx is done, lets requests under way finish, and returns nil; or it returns why it
 // could not.
 func (s *Server) Serve(ctx context.Context) error {
-	handler, err := s.handler()
-	if err != nil {
+	if err := Check(s.options); err != nil {
 		return err
 	}
-	if err := web.Validate(s.options.WebConfigFile); err != nil {
-		return fmt.Errorf("read web configuration %s: %w", s.options.WebConfigFile, err)
-	}
+	handler := s.handler()
 	listeners, err := listen(ctx, s.options.Addresses)
 	if err != nil {
 		return err
