@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -54,6 +55,9 @@ type ClientOptions struct {
 	// MaxBody bounds a body, in bytes; MaxPages and MaxRows bound a read.
 	MaxBody           int64
 	MaxPages, MaxRows int
+	// Jitter draws a pause below the limit, so that those who fail together don't return together. A simulation brings
+	// one of its own, to be repeatable.
+	Jitter func(limit time.Duration) time.Duration
 }
 
 // A Client asks the API on behalf of one organization. It may be used by several goroutines.
@@ -119,6 +123,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 		lookups: newBudget(o.RequestsPerMinute / 2),
 		agent:   "openai_exporter/" + o.Version,
 		maxBody: o.MaxBody,
+	}
+	if c.o.Jitter == nil {
+		c.o.Jitter = rand.N[time.Duration]
 	}
 	if c.maxBody <= 0 {
 		c.maxBody = DefaultMaxBody

@@ -321,7 +321,7 @@ func (l *lookup) ask(ctx context.Context, path string, query url.Values, into an
 		if !errors.As(err, &e) || !e.spoiled() || !e.transient() || restarted == restarts {
 			return err
 		}
-		if err := sleep(ctx, backoff(restarted+1)); err != nil {
+		if err := sleep(ctx, l.client.backoff(restarted+1)); err != nil {
 			return err
 		}
 	}

@@ -53,7 +53,7 @@ func (c *Client) read(ctx context.Context, q Query, p plan, pr priority) (r *led
 			return r, empty, err
 		}
 		// A page that was torn in its middle has left rows behind, so the read is begun anew: simple, and exact.
-		pause := backoff(restarted + 1)
+		pause := c.backoff(restarted + 1)
 		level.Debug(c.o.Logger).Log("msg", "Reading anew", "endpoint", q.Endpoint.Name, "err", err, "in", pause)
 		if err := sleep(ctx, pause); err != nil {
 			return nil, nil, err
@@ -155,7 +155,7 @@ func (c *Client) retry(ctx context.Context, r request, consume func(answer) erro
 		if !errors.As(err, &e) || e.spoiled() {
 			return err
 		}
-		pause, ok := retriable(e, failed)
+		pause, ok := c.retriable(e, failed)
 		if !ok {
 			return err
 		}

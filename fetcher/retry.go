@@ -2,7 +2,6 @@ package fetcher
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 )
 
@@ -20,12 +19,12 @@ const (
 
 // backoff is the pause after so many failed attempts: exponential with full jitter, so that the endpoints of many
 // exporters don't return at the same moment.
-func backoff(failed int) time.Duration {
+func (c *Client) backoff(failed int) time.Duration {
 	limit := backoffMax
 	if failed < 10 {
 		limit = min(limit, backoffBase<<(failed-1))
 	}
-	return rand.N(limit)
+	return c.o.Jitter(limit)
 }
 
 // sleep waits, or returns why it could not.
@@ -41,7 +40,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // retriable says whether and after which pause a failed attempt may be followed by another one within the poll.
-func retriable(e *Error, failed int) (pause time.Duration, ok bool) {
+func (c *Client) retriable(e *Error, failed int) (pause time.Duration, ok bool) {
 	switch {
 	case !e.transient() || failed >= attempts:
 		return 0, false
@@ -49,7 +48,7 @@ func retriable(e *Error, failed int) (pause time.Duration, ok bool) {
 		return 0, false
 	case e.RetryAfter > 0:
 		// A little more, because others were told the same moment.
-		return e.RetryAfter + rand.N(e.RetryAfter/4+time.Millisecond), true
+		return e.RetryAfter + c.o.Jitter(e.RetryAfter/4+time.Millisecond), true
 	}
-	return backoff(failed), true
+	return c.backoff(failed), true
 }

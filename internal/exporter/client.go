@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/go-kit/log"
 	"github.com/prometheus/common/version"
@@ -15,11 +16,17 @@ import (
 
 // NewClient makes the client of an organization, for the exporter and for the commands that read the past.
 func NewClient(o config.Organization, observer fetcher.Observer, logger log.Logger) (*fetcher.Client, error) {
-	return newClient(o, observer, logger, nil)
+	return newClient(o, observer, logger, seams{})
 }
 
-// newClient makes a client whose requests the transport answers, if there is one.
-func newClient(o config.Organization, observer fetcher.Observer, logger log.Logger, transport http.RoundTripper) (*fetcher.Client, error) {
+// seams are where a simulation takes the place of chance and of the network. All of them may be nil.
+type seams struct {
+	transport func(organization string) http.RoundTripper
+	jitter    func(organization string, limit time.Duration) time.Duration
+	feed      func(organization, endpoint string, f fetcher.Feed) fetcher.Feed
+}
+
+func newClient(o config.Organization, observer fetcher.Observer, logger log.Logger, s seams) (*fetcher.Client, error) {
 	// An environment variable never changes, so a key that is missing there is no use waiting for; a file may come.
 	if o.Key.Env != "" {
 		if strings.TrimSpace(os.Getenv(o.Key.Env)) == "" {
@@ -29,7 +36,7 @@ func newClient(o config.Organization, observer fetcher.Observer, logger log.Logg
 			return nil, fmt.Errorf("no admin key: %w", err)
 		}
 	}
-	return fetcher.NewClient(fetcher.ClientOptions{
+	options := fetcher.ClientOptions{
 		Organization:      o.Name,
 		BaseURL:           o.BaseURL,
 		Key:               key{o.Key.Open()},
@@ -38,8 +45,14 @@ func newClient(o config.Organization, observer fetcher.Observer, logger log.Logg
 		Version:           version.Version,
 		Logger:            log.With(logger, "organization", o.Name),
 		Observer:          observer,
-		Transport:         transport,
-	})
+	}
+	if s.transport != nil {
+		options.Transport = s.transport(o.Name)
+	}
+	if s.jitter != nil {
+		options.Jitter = func(limit time.Duration) time.Duration { return s.jitter(o.Name, limit) }
+	}
+	return fetcher.NewClient(options)
 }
 
 // key reveals the admin key to the client alone.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,8 +93,7 @@ type exporter struct {
 	directory *directory.Directory
 	books     *spend.Books
 	scheduler *fetcher.Scheduler
-	// transport answers an organization's requests in place of HTTP, if it is there.
-	transport func(organization string) http.RoundTripper
+	seams     seams
 
 	current atomic.Pointer[plan]
 	// reloading admits one reload at a time. It is a channel so that who waits for it can give up.

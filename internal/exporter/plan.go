@@ -2,7 +2,6 @@ package exporter
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -65,7 +64,11 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 		}
 		p.organizations[i].BillFirst = !billed(e.ledger.View(), p.organizations[i].Name)
 		for _, s := range a.endpoints {
-			p.organizations[i].Endpoints = append(p.organizations[i].Endpoints, fetcher.PolledEndpoint{Endpoint: s.Endpoint, Interval: s.Interval, Feed: booked[0]})
+			var feed fetcher.Feed = booked[0]
+			if e.seams.feed != nil {
+				feed = e.seams.feed(a.organization.Name, s.Endpoint.Name, feed)
+			}
+			p.organizations[i].Endpoints = append(p.organizations[i].Endpoints, fetcher.PolledEndpoint{Endpoint: s.Endpoint, Interval: s.Interval, Feed: feed})
 			booked = booked[1:]
 		}
 	}
@@ -125,11 +128,7 @@ func (e *exporter) client(running *plan, o config.Organization) (*fetcher.Client
 			}
 		}
 	}
-	var transport http.RoundTripper
-	if e.transport != nil {
-		transport = e.transport(o.Name)
-	}
-	return newClient(o, e.watch, e.logger, transport)
+	return newClient(o, e.watch, e.logger, e.seams)
 }
 
 func feedOptions(organization string, s config.EndpointSettings, start config.Start) ledger.FeedOptions {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/go-kit/log"
 
 	"github.com/openai-exporter/openai_exporter/config"
+	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/shard"
 )
 
@@ -17,7 +20,12 @@ type UnservedOptions struct {
 	StoragePath string
 	// Transport answers the requests of an organization in place of HTTP.
 	Transport func(organization string) http.RoundTripper
-	Logger    log.Logger
+	// Jitter draws a pause below the limit in place of chance. It may be nil.
+	Jitter func(organization string, limit time.Duration) time.Duration
+	// Feed stands between what is read and the ledger, and sees what is booked. What it returns for a feed must be the
+	// same each time. It may be nil.
+	Feed   func(organization, endpoint string, f fetcher.Feed) fetcher.Feed
+	Logger log.Logger
 }
 
 // An Unserved is the running whole without a server and without signals, for a simulation that brings a clock and an
@@ -30,7 +38,7 @@ type Unserved struct {
 
 // StartUnserved opens the state, loads the configuration and starts to poll.
 func StartUnserved(o UnservedOptions) (*Unserved, error) {
-	e := &exporter{load: o.Load, logger: o.Logger, shard: shard.Shard{Count: 1}, transport: o.Transport, reloading: make(chan struct{}, 1)}
+	e := &exporter{load: o.Load, logger: o.Logger, shard: shard.Shard{Count: 1}, seams: seams{o.Transport, o.Jitter, o.Feed}, reloading: make(chan struct{}, 1)}
 	valid, err := e.load()
 	if err != nil {
 		return nil, err
@@ -55,6 +63,9 @@ func (u *Unserved) Reload(ctx context.Context) error { return u.e.reload(ctx) }
 
 // Metrics is the exposition.
 func (u *Unserved) Metrics() http.Handler { return u.e.collector.Handler() }
+
+// View is what the ledger shows.
+func (u *Unserved) View() *ledger.View { return u.e.View() }
 
 // Stop ends everything and closes the state.
 func (u *Unserved) Stop() error {

@@ -146,6 +146,7 @@ func (v *view) drawBill(day, asOf, lag int64) []billed {
 			sums[it.src] = v.billable(it.src, day, asOf, lag)
 		}
 	}
+	times := v.priced(day)
 	restated, until := chance(v.o.Restate.Costs), int64(v.o.Restate.costsUntil()/time.Second)
 	var out []billed
 	for i := range v.s.org.items {
@@ -167,16 +168,27 @@ func (v *view) drawBill(day, asOf, lag int64) []billed {
 		if it.stock {
 			// raw is byte-hours in KiB.
 			hours := raw * micro >> 20
-			out = append(out, billed{item: i, micro: hours, amount: hours * it.price / micro})
+			out = append(out, billed{item: i, micro: hours, amount: hours * (it.price * times / 1000) / micro})
 			continue
 		}
 		free := raw * it.free / 1024
 		if free > 0 {
 			out = append(out, billed{item: i, free: true, micro: free * micro})
 		}
-		out = append(out, billed{item: i, micro: (raw - free) * micro, amount: (raw - free) * it.price})
+		out = append(out, billed{item: i, micro: (raw - free) * micro, amount: (raw - free) * (it.price * times / 1000)})
 	}
 	return out
+}
+
+// priced is what has become of all prices on a day, in thousandths.
+func (v *view) priced(day int64) int64 {
+	times := int64(1000)
+	for _, c := range v.o.Prices {
+		if c.From.Unix() <= day*86400 {
+			times = c.Factor
+		}
+	}
+	return times
 }
 
 // billable is the usage of a day that has reached the bill.

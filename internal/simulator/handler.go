@@ -23,6 +23,9 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 	v := s.view()
 	now := v.o.Clock()
 	n := s.counter.Add(1)
+	if v.o.ByContent {
+		n = hashOf(uint64(now.UnixNano()), r.URL.Path, r.URL.RawQuery)
+	}
 	path := strings.TrimPrefix(r.URL.Path, "/v1/")
 	entry := Request{Time: now, Endpoint: endpointName(path), Path: r.URL.Path, Query: r.URL.Query()}
 

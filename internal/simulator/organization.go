@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,7 +81,7 @@ const (
 	noProject = -1
 )
 
-func newOrganization(seed uint64, name string, projects, labelSets int, every int64) *organization {
+func newOrganization(seed uint64, name string, streams map[string]int, projects, labelSets int, every int64) *organization {
 	o := &organization{seed: seed, id: "org-" + identifier(hashOf(seed, "organization"), 24), name: name, sources: map[string]*source{}}
 	for i, p := range []Project{
 		{Name: "Support Copilot", SpendLimitCents: 4_000_00},
@@ -126,6 +127,7 @@ func newOrganization(seed uint64, name string, projects, labelSets int, every in
 		o.sources[e.Name] = &source{endpoint: e}
 	}
 	o.populate()
+	o.thin(streams)
 	o.fineTune(labelSets, every)
 	o.items = o.bill()
 	o.grow(projects)
@@ -268,6 +270,22 @@ func (o *organization) populate() {
 			src := o.sources[j.endpoint]
 			src.dense = append(src.dense, st)
 		}
+	}
+}
+
+// thin leaves so many streams of an endpoint, which ones is up to the seed.
+func (o *organization) thin(streams map[string]int) {
+	for name, n := range streams {
+		src := o.sources[name]
+		if src == nil || len(src.dense) <= n {
+			continue
+		}
+		ids := make([]uint64, len(src.dense))
+		for i, st := range src.dense {
+			ids[i] = st.id
+		}
+		slices.Sort(ids)
+		src.dense = slices.DeleteFunc(src.dense, func(st *stream) bool { return !slices.Contains(ids[:n], st.id) })
 	}
 }
 

@@ -30,6 +30,11 @@ type Options struct {
 	KeysWithoutManagement []string
 	// Scale multiplies the traffic; 0 means 1. Beyond 1000 a day's bill no longer fits the integers that it is made of.
 	Scale float64
+	// Streams is how many streams of traffic an endpoint has at most, by its name; one that is not named has all.
+	Streams map[string]int
+	// ByContent has faults befall a request by what it asks for and when, not by how many came before it. Whoever asks
+	// from several goroutines needs that to be repeatable.
+	ByContent bool
 	// Begin and End bound the usage: there is none outside [Begin,End). Zero means no bound.
 	Begin, End time.Time
 	// Spikes multiply the traffic of a project for a while.
@@ -44,6 +49,8 @@ type Options struct {
 	Missing []string
 	// StringAmounts spells amounts as strings of up to 39 decimals instead of numbers.
 	StringAmounts bool
+	// Prices change on these days of the bill. A change takes the place of the one before it.
+	Prices []PriceChange
 	// Credits adds a row with a negative amount, without line item and project, to every day of the bill. A counter
 	// can't follow it, so it is off unless asked for.
 	Credits bool
@@ -62,6 +69,12 @@ type Options struct {
 	Renamed map[string]string
 	// Organization is the organization's name; empty means Example Org.
 	Organization string
+}
+
+// A PriceChange is what becomes of all prices, in thousandths of those at first, from a UTC day on.
+type PriceChange struct {
+	From   time.Time
+	Factor int64
 }
 
 // A Simulator is one organization behind one API. It starts no goroutine and reads no clock but Options.Clock, save
@@ -97,7 +110,7 @@ func New(o Options) *Simulator {
 		o.Organization = "Example Org"
 	}
 	return &Simulator{
-		org:   newOrganization(o.Seed, o.Organization, o.Projects, o.LabelSets, max(int64(o.LabelSetEvery/time.Hour), 1)),
+		org:   newOrganization(o.Seed, o.Organization, o.Streams, o.Projects, o.LabelSets, max(int64(o.LabelSetEvery/time.Hour), 1)),
 		scale: max(int64(o.Scale*1000+0.5), 0),
 		o:     o,
 		cache: newCache(),
