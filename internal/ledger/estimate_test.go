@@ -13,7 +13,7 @@ import (
 // A priceList has dollars per request by model. A model that is not on it has no price.
 type priceList map[string]int64
 
-func (p priceList) price(_ []string, ls []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+func (p priceList) price(_ time.Time, _ []string, ls []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 	price, ok := p[labelsOf(ls).model]
 	if !ok {
 		return decimal.Fixed{}, values[1]
@@ -199,7 +199,7 @@ func TestTheEstimateIsKeptByProjectAndModelWhateverTheGrouping(t *testing.T) {
 	for _, groupBy := range [][]string{{"project_id", "user_id", "model", "batch"}, {"model"}, {"project_id"}, nil} {
 		g := newRig(t)
 		g.options.Endpoint, g.options.GroupBy = completions, groupBy
-		g.options.Price = func(_ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+		g.options.Price = func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 			return values[0], values[1]
 		}
 		g.open().poll()
@@ -237,6 +237,23 @@ func TestTheEstimateGoesOnWhenTheGroupingChanges(t *testing.T) {
 	g.expectCost(counts{a: 22})
 	g.open().settle()
 	g.expectCost(counts{a: 22})
+}
+
+func TestARowIsPricedByTheTimeOfItsBucket(t *testing.T) {
+	g := newRig(t)
+	dearer := g.now.Truncate(time.Hour)
+	g.options.Price = func(start time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+		if start.Before(dearer) {
+			return values[0], decimal.Fixed{}
+		}
+		return values[0].Mul(decimal.FromInt(100)), decimal.Fixed{}
+	}
+	g.open().poll()
+	g.use(g.now.Sub(dearer)+time.Minute, a, 1) // Late, of the hour before.
+	g.use(0, b, 2)
+	g.pass(time.Minute)
+	g.poll()
+	g.expectCost(counts{a: 1, b: 200})
 }
 
 func TestFoldedLabelSetsKeepTheirPrices(t *testing.T) {

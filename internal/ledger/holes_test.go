@@ -102,7 +102,7 @@ func TestAWrongDateForAWhileLosesNothing(t *testing.T) {
 
 func TestARestartChangesNoEstimate(t *testing.T) {
 	g := newRig(t)
-	g.options.Price = func(_ []string, _ []ledger.Label, v []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+	g.options.Price = func(_ time.Time, _ []string, _ []ledger.Label, v []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 		return v[0], decimal.Fixed{}
 	}
 	g.open()
@@ -177,7 +177,7 @@ func TestADimensionDroppedWhileTheStartIsCaughtUp(t *testing.T) {
 func TestAnHourThatTheAPINoLongerHasDoesNotEndAllAudits(t *testing.T) {
 	for _, empty := range []bool{false, true} {
 		g := newRig(t)
-		g.options.Price = func([]string, []ledger.Label, []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+		g.options.Price = func(time.Time, []string, []ledger.Label, []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 			return decimal.FromInt(1), decimal.Fixed{}
 		}
 		g.options.StartText = "2026-09-20"

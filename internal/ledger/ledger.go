@@ -53,9 +53,9 @@ type FeedOptions struct {
 	// StartText is how the configuration spells Start.
 	StartText string
 	// Price says what a row is estimated to cost, in US dollars, and how much of it has no price, when it is booked.
-	// The labels are those that have a value of what the row is grouped by; values follow the endpoint's measures.
+	// Start is that of its bucket, since prices change with time. The labels are those that have a value of what the row is grouped by; values follow the endpoint's measures.
 	// Without it nothing is estimated.
-	Price func(groupBy []string, labels []Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed)
+	Price func(start time.Time, groupBy []string, labels []Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed)
 }
 
 // estimates says whether something is derived of the feed's rows.

@@ -95,6 +95,9 @@ type dayOf struct {
 }
 
 func (d *dayOf) add(c Charge) {
+	if !c.Free.IsZero() {
+		d.free[c.Unit] = d.free[c.Unit].Add(c.Free)
+	}
 	switch {
 	case c.Quantity.IsZero():
 		d.apart = d.apart.Add(c.USD)

@@ -84,6 +84,8 @@ func TestWhatIsFreeOrTinyTeachesNoPrice(t *testing.T) {
 		charge(t, ago(1), "gpt-9, input", "tokens", "0", "19287"),
 		charge(t, ago(1), "gpt-9, input", "tokens", "0.016", "8000"),
 	}, "2", 0)
+	learnedMillion(t, []pricing.Charge{{Day: ago(1), LineItem: "gpt-9, input", Unit: "tokens", USD: fixed(t, "0.016"), Quantity: fixed(t, "8000"), Free: fixed(t, "19287")}}, "2", 0)
+	learnedMillion(t, []pricing.Charge{{Day: ago(1), LineItem: "gpt-9, input", Unit: "tokens", Free: fixed(t, "19287")}}, "0", million)
 	// Of an amount below a millionth of a dollar the rounding may be the larger part.
 	learnedMillion(t, []pricing.Charge{charge(t, ago(1), "gpt-9, input", "tokens", "0.0000009", "1")}, "0", million)
 }

@@ -8,14 +8,17 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 )
 
-// A Charge is what a closed day of the bill says of a line item. Charges of the same item and day add up, and the amount
-// and the quantity may come in different ones, since the one can be had by project and the other can't.
+// A Charge is what a closed day of the bill says of a line item in a unit. Charges of the same item, day and unit add up.
 type Charge struct {
 	Day      time.Time // the UTC day's start
 	LineItem string
-	Unit     string // quantity_unit of the quantity, "" for null
+	Unit     string // quantity_unit of the quantities, "" for null
+	// USD was charged for Quantity: both are of rows that have an amount above 0. Credits are not among them. Where amounts
+	// and quantities are only known apart, they come in charges of their own.
 	USD      decimal.Fixed
 	Quantity decimal.Fixed
+	// Free is the quantity of rows that have no amount.
+	Free decimal.Fixed
 }
 
 // An EffectivePrice is what a line item really cost, per unit of the bill.
@@ -85,7 +88,7 @@ func Learn(charges []Charge) *Learned {
 		if items[c.LineItem] == nil {
 			items[c.LineItem] = map[int64]*dayOf{}
 		}
-		if c.USD.Sign() < 0 || c.Quantity.Sign() < 0 {
+		if c.USD.Sign() < 0 || c.Quantity.Sign() < 0 || c.Free.Sign() < 0 {
 			continue
 		}
 		d := items[c.LineItem][c.Day.Unix()]

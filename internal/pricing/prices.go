@@ -22,7 +22,8 @@ const (
 type Options struct {
 	Learned *Learned
 	File    *List
-	// At is when the prices of lists that change with time are to hold; zero means whenever they are asked for.
+	// At is when the prices of lists that change with time are to hold for usage that does not say when it was; zero
+	// means whenever they are asked for.
 	At time.Time
 }
 
@@ -31,44 +32,64 @@ type Options struct {
 type Prices struct {
 	o       Options
 	builtin builtin
-	moment  atomic.Pointer[moment]
+	moments atomic.Pointer[[]*moment] // those that were asked for lately, the newest one first
 }
 
 // A moment is a time during which no price of a list changes, and what was resolved in it.
 type moment struct {
-	from time.Time
+	from time.Time // zero for since ever
 	to   time.Time // exclusive, zero for never
 
 	resolved sync.Map // of what to *resolution
 	held     atomic.Int64
 }
 
-// maxResolved bounds what is remembered. Resolving anew is slower, and no more.
-const maxResolved = 20_000
+// maxResolved bounds what is remembered of a moment, and maxMoments how many moments are: usage comes from some days back, on
+// which lists may have prices by the time of day. Resolving anew is slower, and no more.
+const (
+	maxResolved = 20_000
+	maxMoments  = 32
+)
 
 // New returns the prices of these sources.
 func New(o Options) *Prices {
 	return &Prices{o: o, builtin: builtinLists()}
 }
 
-// now is the moment that prices are asked for.
-func (p *Prices) now() *moment {
-	at := p.o.At
+// at is the moment that a time lies in; zero is when prices are asked for.
+func (p *Prices) at(at time.Time) *moment {
+	if at.IsZero() {
+		at = p.o.At
+	}
 	if at.IsZero() {
 		at = time.Now()
 	}
-	m := p.moment.Load()
-	if m != nil && !at.Before(m.from) && (m.to.IsZero() || at.Before(m.to)) {
-		return m
+	var known []*moment
+	if all := p.moments.Load(); all != nil {
+		known = *all
 	}
-	m = &moment{from: at}
+	for _, m := range known {
+		if m.has(at) {
+			return m
+		}
+	}
+	m := &moment{}
 	for _, l := range []*List{p.o.File, p.builtin.list, p.builtin.more} {
-		if to := l.changes(at); !to.IsZero() && (m.to.IsZero() || to.Before(m.to)) {
+		from, to := l.span(at)
+		if from.After(m.from) {
+			m.from = from
+		}
+		if !to.IsZero() && (m.to.IsZero() || to.Before(m.to)) {
 			m.to = to
 		}
 	}
-	p.moment.Store(m)
+	next := append([]*moment{m}, known[:min(len(known), maxMoments-1)]...)
+	p.moments.Store(&next) // Of two at once one is forgotten, and made again.
 	return m
+}
+
+func (m *moment) has(at time.Time) bool {
+	return !at.Before(m.from) && (m.to.IsZero() || at.Before(m.to))
 }
 
 // Labels are what a row of usage says of its price.
@@ -81,6 +102,8 @@ type Labels struct {
 	// TierKnown says that usage is grouped by batch and service_tier, so that a row that names neither is served in
 	// the standard tier. Else it is priced by the blend of tiers that the bill shows.
 	TierKnown bool
+	// At is when the usage was, for prices that change with time. Zero is now.
+	At time.Time
 	// ModelUnknown says that usage is not grouped by model, so that an empty Model is any of them. What is priced by
 	// model has no price then.
 	ModelUnknown bool
@@ -131,7 +154,7 @@ type resolution struct {
 // Row says what a row of usage costs, and how many of its units have no price. Values are in the order of the
 // endpoint's measures. Levels, such as the size of vector stores, and costs have no price and no units without one.
 func (p *Prices) Row(e *api.Endpoint, l Labels, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
-	r := p.resolve(what{e, l.Model, l.ModelUnknown && l.Model == "", l.tier()})
+	r := p.resolve(what{e, l.Model, l.ModelUnknown && l.Model == "", l.tier()}, l.At)
 	switch {
 	case r.free || r.unit == "":
 		return usd, unpriced
@@ -158,7 +181,7 @@ func (q quote) of(n decimal.Fixed) (usd, unpriced decimal.Fixed) {
 // worse one of input and output, of the modality that has the better one: other kinds may have no price for want of such
 // traffic, and if there is some, the units without a price tell.
 func (p *Prices) Sources(e *api.Endpoint, model string) string {
-	r := p.resolve(what{e, model, false, anyTier})
+	r := p.resolve(what{e, model, false, anyTier}, time.Time{})
 	switch {
 	case r.unit == "":
 		return SourceNone
@@ -210,11 +233,11 @@ func (p *Prices) Time(source string) time.Time {
 // Learned is what was learned from the bill.
 func (p *Prices) Learned() *Learned { return p.o.Learned }
 
-func (p *Prices) resolve(w what) *resolution {
+func (p *Prices) resolve(w what, at time.Time) *resolution {
 	if !w.endpoint.Supports("batch") {
 		w.tier = anyTier // Nobody can say how it was served.
 	}
-	m := p.now()
+	m := p.at(at)
 	if r, ok := m.resolved.Load(w); ok {
 		return r.(*resolution)
 	}

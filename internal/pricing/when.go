@@ -85,18 +85,26 @@ func (c *conditional) holds(t time.Time) bool {
 		return true
 	}
 	day := t.Sub(t.Truncate(24 * time.Hour))
+	if c.to <= c.from { // It goes over midnight.
+		return day >= c.from || day < c.to
+	}
 	return c.from <= day && day < c.to
 }
 
-// changes returns the next time after t at which a price of the list may be another one, zero if there is none.
-func (l *List) changes(t time.Time) time.Time {
+// span is the time around t in which no price of the list changes: from is zero where none changed before, to where none
+// will.
+func (l *List) span(t time.Time) (from, to time.Time) {
 	if l == nil {
-		return time.Time{}
+		return from, to
 	}
-	var next time.Time
 	add := func(at time.Time) {
-		if at.After(t) && (next.IsZero() || at.Before(next)) {
-			next = at
+		switch {
+		case at.After(t):
+			if to.IsZero() || at.Before(to) {
+				to = at
+			}
+		case at.After(from):
+			from = at
 		}
 	}
 	midnight := t.UTC().Truncate(24 * time.Hour)
@@ -107,10 +115,11 @@ func (l *List) changes(t time.Time) time.Time {
 				continue
 			}
 			for _, edge := range []time.Duration{c.from, c.to} {
-				add(midnight.Add(edge))
-				add(midnight.Add(24*time.Hour + edge))
+				for day := -1; day <= 1; day++ {
+					add(midnight.Add(time.Duration(day)*24*time.Hour + edge))
+				}
 			}
 		}
 	}
-	return next
+	return from, to
 }

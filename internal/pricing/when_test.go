@@ -46,3 +46,43 @@ func TestPricesThatChangeWithTimeDoSoWithoutBeingMadeAnew(t *testing.T) {
 		}
 	})
 }
+
+// TestUsageIsPricedByItsOwnTime prices usage that is read days later, as a catch-up and an audit do.
+func TestUsageIsPricedByItsOwnTime(t *testing.T) {
+	list := parseList(t, models(
+		`{"id": "daily", "match": {"equals": "daily"}, "prices": [
+			{"prices": {"input_mtok": 10}},
+			{"constraint": {"start_date": "2026-11-20"}, "prices": {"input_mtok": 8}},
+			{"constraint": {"start_time": "16:30:00Z", "end_time": "20:30:00Z"}, "prices": {"input_mtok": 5}}]}`,
+		`{"id": "nightly", "match": {"equals": "nightly"}, "prices": [
+			{"prices": {"input_mtok": 10}},
+			{"constraint": {"start_time": "22:00:00Z", "end_time": "06:00:00Z"}, "prices": {"input_mtok": 1}}]}`,
+	))
+	p := pricing.New(pricing.Options{File: list, At: now})
+	for range 2 { // The second time from what is remembered.
+		for _, c := range []struct{ at, daily, nightly string }{
+			{"2026-11-19T16:29:00Z", "10", "10"},
+			{"2026-11-19T16:30:00Z", "5", "10"},
+			{"2026-11-19T20:30:00Z", "10", "10"},
+			{"2026-11-19T22:00:00Z", "10", "1"},
+			{"2026-11-19T23:59:00Z", "10", "1"},
+			{"2026-11-20T00:00:00Z", "8", "1"},
+			{"2026-11-20T05:59:00Z", "8", "1"},
+			{"2026-11-20T06:00:00Z", "8", "10"},
+			{"2026-11-24T17:00:00Z", "5", "10"},
+			{"2019-01-01T12:00:00Z", "10", "10"},
+		} {
+			at, err := time.Parse(time.RFC3339, c.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := used{"input_tokens": million}
+			sale{"completions", pricing.Labels{Model: "daily", At: at}, in, c.daily, 0, ""}.check(t, p)
+			sale{"completions", pricing.Labels{Model: "nightly", At: at}, in, c.nightly, 0, ""}.check(t, p)
+		}
+		for day := range 60 { // More moments than are remembered.
+			at := now.AddDate(0, 0, -day).Truncate(24 * time.Hour).Add(17 * time.Hour)
+			sale{"completions", pricing.Labels{Model: "daily", At: at}, used{"input_tokens": million}, "5", 0, ""}.check(t, p)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package spend_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
@@ -26,7 +27,7 @@ func TestADayOfWhichLabelSetsAreFoldedTeachesNoPrice(t *testing.T) {
 				books := spend.New(organization(t, c.days))
 				books.Configure(spend.Settings{Learn: true})
 				row := []decimal.Fixed{{}, decimal.FromInt(1_000_000)}
-				usd, _ := books.Pricer("acme", find(t, "embeddings"))([]string{"model"}, labels("model", "gpt-4o-2024-08-06"), row)
+				usd, _ := books.Pricer("acme", find(t, "embeddings"))(time.Now(), []string{"model"}, labels("model", "gpt-4o-2024-08-06"), row)
 				if usd.String() != c.want {
 					t.Errorf("a million tokens cost %s, want %s", usd, c.want)
 				}

@@ -217,7 +217,7 @@ func TestPricesAreLearnedFromClosedDaysAndUnambiguousItems(t *testing.T) {
 	price := func(s spend.Settings) string {
 		books := spend.New(p)
 		books.Configure(s)
-		usd, _ := books.Pricer("acme", completions)([]string{"model"}, labels("model", "gpt-4o-2024-08-06"), row)
+		usd, _ := books.Pricer("acme", completions)(time.Now(), []string{"model"}, labels("model", "gpt-4o-2024-08-06"), row)
 		return usd.String()
 	}
 	if got := price(spend.Settings{Learn: true}); got != "2" {
@@ -248,11 +248,11 @@ func TestNewBillsTeachNewPrices(t *testing.T) {
 	million := []decimal.Fixed{{}, decimal.FromInt(1_000_000)}
 	for _, want := range []string{"1", "3"} {
 		p.view = organization(t, day(want)).view
-		if usd, unpriced := price([]string{"model"}, labels("model", "gpt-4o-2024-08-06"), million); usd.String() != want || !unpriced.IsZero() {
+		if usd, unpriced := price(time.Now(), []string{"model"}, labels("model", "gpt-4o-2024-08-06"), million); usd.String() != want || !unpriced.IsZero() {
 			t.Errorf("a million tokens cost %s, %s of them without a price; want %s", usd, unpriced, want)
 		}
 	}
-	if usd, unpriced := price([]string{"project_id"}, nil, million); !usd.IsZero() || unpriced != decimal.FromInt(1_000_000) {
+	if usd, unpriced := price(time.Now(), []string{"project_id"}, nil, million); !usd.IsZero() || unpriced != decimal.FromInt(1_000_000) {
 		t.Errorf("usage without its model costs %s, %s without a price", usd, unpriced)
 	}
 }

@@ -98,11 +98,12 @@ func (b *Books) of(organization string) *priced {
 }
 
 // Pricer returns what prices the rows of an endpoint for the ledger. It waits for nothing.
-func (b *Books) Pricer(organization string, e *api.Endpoint) func(groupBy []string, labels []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
-	return func(groupBy []string, labels []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+func (b *Books) Pricer(organization string, e *api.Endpoint) func(start time.Time, groupBy []string, labels []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+	return func(start time.Time, groupBy []string, labels []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 		l := pricing.Labels{
 			TierKnown:    slices.Contains(groupBy, "batch") && slices.Contains(groupBy, "service_tier"),
 			ModelUnknown: !slices.Contains(groupBy, "model"),
+			At:           start,
 		}
 		for _, label := range labels {
 			switch label.Name {
