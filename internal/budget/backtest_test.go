@@ -164,7 +164,7 @@ func (b *bill) off(first time.Time, dayOfMonth, history int) (ours, straight flo
 	}
 	var days []budget.Day
 	for at := first.AddDate(0, 0, -history); at.Before(today); at = at.Add(day) {
-		days = append(days, budget.Day{Start: at, Billed: usd(b.days[at]), HasBill: true, Estimated: usd(b.days[at]), HasEstimate: true})
+		days = append(days, budget.Day{Start: at, Charged: usd(b.days[at]), HasBill: true, Estimated: usd(b.days[at]), HasEstimate: true})
 	}
 	days = append(days, budget.Day{Start: today, Estimated: usd(b.noon[today]), HasEstimate: true})
 	spend := budget.Month(days, now, now)

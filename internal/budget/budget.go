@@ -19,13 +19,16 @@ const day = 24 * time.Hour
 type Day struct {
 	// Start is the UTC midnight at which the day begins.
 	Start time.Time
-	// Billed is what the bill says, in US dollars. Credits make it smaller, below zero even.
-	Billed decimal.Fixed
-	// Estimated is the usage at its estimated price, in US dollars.
+	// Charged is what the bill charges for usage, in US dollars.
+	Charged decimal.Fixed
+	// Credited is what the bill gives back, as a positive amount. It lowers what is spent, never what usage costs.
+	Credited decimal.Fixed
+	// Estimated is the usage that has been read, at its estimated price, in US dollars.
 	Estimated decimal.Fixed
 	// HasBill says that the bill of the day has been read. A scope without a row in it was billed nothing.
 	HasBill bool
-	// HasEstimate says that usage of the day has been priced, as far as it has been read.
+	// HasEstimate says that the estimate has all usage of the day, as far as the day has come. One that lacks hours is a
+	// lower bound: it counts as spent, but nothing is learned from it.
 	HasEstimate bool
 
 	// Of several projects' days in one, unbilled is the sum of what each of them lacks on the bill.
@@ -52,23 +55,26 @@ func (d Day) Settled(billRead time.Time) bool {
 	return d.HasBill && !billRead.Before(d.Start.Add(day+Settling))
 }
 
-// Unbilled is how much the estimate is above the bill while the bill may lack usage, and nothing afterwards: bill and
-// estimate never agree to the last cent, and in the end the bill is right. A credit is no usage that the bill lacks.
+// Billed is what the bill says: charges less credits.
+func (d Day) Billed() decimal.Fixed { return d.Charged.Sub(d.Credited) }
+
+// Unbilled is how much the estimate is above the charges while the bill may lack usage, and nothing afterwards: bill and
+// estimate never agree to the last cent, and in the end the bill is right.
 func (d Day) Unbilled(billRead time.Time) decimal.Fixed {
-	if d.merged {
+	switch {
+	case d.merged:
 		return d.unbilled
-	}
-	if !d.HasEstimate || d.Settled(billRead) {
+	case d.Settled(billRead):
 		return decimal.Fixed{}
 	}
-	return d.Estimated.Sub(d.Billed.Max(decimal.Fixed{})).Max(decimal.Fixed{})
+	return d.Estimated.Sub(d.Charged).Max(decimal.Fixed{})
 }
 
-// spent is what the day has cost as far as is known.
-func (d Day) spent(billRead time.Time) decimal.Fixed { return d.Billed.Add(d.Unbilled(billRead)) }
+// used is what the usage of the day has cost as far as is known, whatever was credited.
+func (d Day) used(billRead time.Time) decimal.Fixed { return d.Charged.Add(d.Unbilled(billRead)) }
 
 // Merge adds up the days of several projects, oldest first. What is unbilled is found per project and day: otherwise one
-// project's discount, or a credit that no project has, would hide what another one has spent since.
+// project's discount would hide what another one has spent since.
 func Merge(billRead time.Time, projects ...[]Day) []Day {
 	at := make(map[int64]int)
 	var out []Day
@@ -81,7 +87,8 @@ func Merge(billRead time.Time, projects ...[]Day) []Day {
 				out = append(out, Day{Start: d.Start, merged: true})
 			}
 			sum := &out[i]
-			sum.Billed = sum.Billed.Add(d.Billed)
+			sum.Charged = sum.Charged.Add(d.Charged)
+			sum.Credited = sum.Credited.Add(d.Credited)
 			sum.Estimated = sum.Estimated.Add(d.Estimated)
 			sum.unbilled = sum.unbilled.Add(d.Unbilled(billRead))
 			sum.HasBill = sum.HasBill || d.HasBill
@@ -103,7 +110,7 @@ func Month(days []Day, now, billRead time.Time) Spend {
 		if d.Start.Before(first) || d.Start.After(now) {
 			continue
 		}
-		s.Billed = s.Billed.Add(d.Billed)
+		s.Billed = s.Billed.Add(d.Billed())
 		s.Unbilled = s.Unbilled.Add(d.Unbilled(billRead))
 	}
 	s.Forecast = s.Spent().Add(dollars(remaining(days, now, billRead)))

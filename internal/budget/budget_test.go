@@ -1,6 +1,7 @@
 package budget_test
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ var monday = utc(2026, 6, 1)
 func settled(from time.Time, amounts ...float64) []budget.Day {
 	var out []budget.Day
 	for i, x := range amounts {
-		out = append(out, budget.Day{Start: from.AddDate(0, 0, i), Billed: usd(x), HasBill: true, Estimated: usd(x), HasEstimate: true})
+		out = append(out, budget.Day{Start: from.AddDate(0, 0, i), Charged: usd(x), HasBill: true, Estimated: usd(x), HasEstimate: true})
 	}
 	return out
 }
@@ -39,13 +40,13 @@ func TestUnbilledIsWhatTheBillMayStillLack(t *testing.T) {
 		want     float64
 	}{
 		{"running, nothing billed", budget.Day{Estimated: usd(7), HasEstimate: true, HasBill: true}, start.Add(9 * time.Hour), 7},
-		{"running, partly billed", budget.Day{Billed: usd(2), Estimated: usd(7), HasEstimate: true, HasBill: true}, start.Add(9 * time.Hour), 5},
-		{"running, billed more than estimated", budget.Day{Billed: usd(9), Estimated: usd(7), HasEstimate: true, HasBill: true}, start.Add(9 * time.Hour), 0},
-		{"closed, read before it settled", budget.Day{Billed: usd(6), Estimated: usd(7), HasEstimate: true, HasBill: true}, start.Add(2*day - time.Second), 1},
-		{"closed, read when it settled", budget.Day{Billed: usd(6), Estimated: usd(7), HasEstimate: true, HasBill: true}, start.Add(2 * day), 0},
+		{"running, partly billed", budget.Day{Charged: usd(2), Estimated: usd(7), HasEstimate: true, HasBill: true}, start.Add(9 * time.Hour), 5},
+		{"running, billed more than estimated", budget.Day{Charged: usd(9), Estimated: usd(7), HasEstimate: true, HasBill: true}, start.Add(9 * time.Hour), 0},
+		{"closed, read before it settled", budget.Day{Charged: usd(6), Estimated: usd(7), HasEstimate: true, HasBill: true}, start.Add(2*day - time.Second), 1},
+		{"closed, read when it settled", budget.Day{Charged: usd(6), Estimated: usd(7), HasEstimate: true, HasBill: true}, start.Add(2 * day), 0},
 		{"the bill was never read", budget.Day{Estimated: usd(7), HasEstimate: true}, time.Time{}, 7},
 		{"the bill of other days was read", budget.Day{Estimated: usd(7), HasEstimate: true}, start.Add(9 * day), 7},
-		{"no estimate", budget.Day{Billed: usd(6), HasBill: true}, start.Add(9 * time.Hour), 0},
+		{"no estimate", budget.Day{Charged: usd(6), HasBill: true}, start.Add(9 * time.Hour), 0},
 	} {
 		c.day.Start = start
 		if got := c.day.Unbilled(c.billRead); got != usd(c.want) {
@@ -57,10 +58,10 @@ func TestUnbilledIsWhatTheBillMayStillLack(t *testing.T) {
 func TestMonthShowsItsTwoParts(t *testing.T) {
 	now := utc(2026, 6, 3).Add(6 * time.Hour)
 	days := append(settled(utc(2026, 5, 31), 1000), // another month
-		budget.Day{Start: utc(2026, 6, 1), Billed: usd(10), Estimated: usd(12), HasBill: true, HasEstimate: true},
-		budget.Day{Start: utc(2026, 6, 2), Billed: usd(8), Estimated: usd(11), HasBill: true, HasEstimate: true},
+		budget.Day{Start: utc(2026, 6, 1), Charged: usd(10), Estimated: usd(12), HasBill: true, HasEstimate: true},
+		budget.Day{Start: utc(2026, 6, 2), Charged: usd(8), Estimated: usd(11), HasBill: true, HasEstimate: true},
 		budget.Day{Start: utc(2026, 6, 3), Estimated: usd(4), HasBill: true, HasEstimate: true},
-		budget.Day{Start: utc(2026, 6, 4), Billed: usd(99), HasBill: true}, // A clock that went back has read the future.
+		budget.Day{Start: utc(2026, 6, 4), Charged: usd(99), HasBill: true}, // A clock that went back has read the future.
 	)
 	s := budget.Month(days, now, now)
 	if got, want := [3]any{s.Billed, s.Unbilled, s.Spent()}, [3]any{usd(18), usd(7), usd(25)}; got != want {
@@ -82,19 +83,19 @@ func TestWhatIsUnbilledIsFoundPerProject(t *testing.T) {
 	at := utc(2026, 6, 10)
 	merged := budget.Merge(read,
 		[]budget.Day{
-			{Start: at.Add(-3 * day), Billed: usd(10), Estimated: usd(15), HasBill: true, HasEstimate: true}, // settled
-			{Start: at, Billed: usd(5), Estimated: usd(3), HasBill: true, HasEstimate: true},
+			{Start: at.Add(-3 * day), Charged: usd(10), Estimated: usd(15), HasBill: true, HasEstimate: true}, // settled
+			{Start: at, Charged: usd(5), Estimated: usd(3), HasBill: true, HasEstimate: true},
 		},
-		[]budget.Day{{Start: at, Billed: usd(1), Estimated: usd(4), HasBill: true, HasEstimate: true}},
-		[]budget.Day{{Start: at, Billed: usd(-50), HasBill: true}}, // a credit that no project has
+		[]budget.Day{{Start: at, Charged: usd(1), Estimated: usd(4), HasBill: true, HasEstimate: true}},
+		[]budget.Day{{Start: at, Credited: usd(50), HasBill: true}}, // a credit that no project has
 	)
 	if len(merged) != 2 || !merged[0].Start.Before(merged[1].Start) {
 		t.Fatalf("got %v", merged)
 	}
-	if got, want := merged[0].Billed, usd(10); got != want || !merged[0].Unbilled(read).IsZero() {
+	if got, want := merged[0].Billed(), usd(10); got != want || !merged[0].Unbilled(read).IsZero() {
 		t.Errorf("the settled day was billed %s, and %s is not: want %s and 0", got, merged[0].Unbilled(read), want)
 	}
-	if got, want := [2]any{merged[1].Billed, merged[1].Unbilled(read)}, [2]any{usd(-44), usd(3)}; got != want {
+	if got, want := [2]any{merged[1].Billed(), merged[1].Unbilled(read)}, [2]any{usd(-44), usd(3)}; got != want {
 		t.Errorf("the running day was billed, and is unbilled, %v; want %v", got, want)
 	}
 	s := budget.Month(merged, read, read)
@@ -146,7 +147,7 @@ func TestWeekdaysAreLearned(t *testing.T) {
 func TestOneSpikeIsSpentButNotExpectedAgain(t *testing.T) {
 	quiet := settled(monday.AddDate(0, 0, -20), repeat(26, 10)...)
 	spiked := slices.Clone(quiet)
-	spiked[23].Billed = usd(510)
+	spiked[23].Charged = usd(510)
 	now := monday.Add(6 * day)
 	without, with := budget.Month(quiet, now, now), budget.Month(spiked, now, now)
 	if got := with.Forecast.Sub(without.Forecast); got != usd(500) {
@@ -177,17 +178,54 @@ func TestGrowthIsExpectedToGoOnAndAJumpIsNot(t *testing.T) {
 	forecast(t, "a jump four days ago", settled(monday.AddDate(0, 0, -28), jumped...), monday, 3000, 6000)
 }
 
-func TestCreditsDoNotDerailTheForecast(t *testing.T) {
+func TestACreditLowersWhatIsSpentAndNothingElse(t *testing.T) {
 	days := settled(monday.AddDate(0, 0, -28), repeat(34, 10)...)
-	days[30].Billed = usd(-990) // A thousand was given back.
+	days[30].Credited = usd(1000)
 	now := monday.Add(6 * day)
-	forecast(t, "one credit", days, now, 30*10-1000, 30*10-1000)
+	forecast(t, "a credit of days ago", days, now, 30*10-1000, 30*10-1000)
 
-	giving := settled(monday.AddDate(0, 0, -28), repeat(34, -5)...)
-	s := budget.Month(giving, now, now)
-	if s.Forecast != s.Spent() || s.Spent() != usd(-30) {
-		t.Errorf("spent %s, forecast %s: nobody counts on more credits", s.Spent(), s.Forecast)
+	// Usage of 10 of which 8 is not charged yet lacks 8, whatever was given back.
+	of := func(charged, credited float64) string {
+		d := budget.Day{Start: monday, Charged: usd(charged), Credited: usd(credited), Estimated: usd(10), HasBill: true, HasEstimate: true}
+		s := budget.Month([]budget.Day{d}, monday.Add(9*time.Hour), monday.Add(9*time.Hour))
+		return s.Unbilled.String() + " unbilled, " + s.Spent().String() + " spent"
 	}
+	for _, c := range []struct {
+		charged, credited float64
+		want              string
+	}{
+		{10, 8, "0 unbilled, 2 spent"},
+		{10, 50, "0 unbilled, -40 spent"},
+		{2, 50, "8 unbilled, -40 spent"},
+	} {
+		if got := of(c.charged, c.credited); got != c.want {
+			t.Errorf("%v charged and %v credited: %s, want %s", c.charged, c.credited, got, c.want)
+		}
+	}
+
+	// A credit lowers the month by as much at any hour.
+	history := settled(monday.AddDate(0, 0, -28), repeat(28, 24)...)
+	for _, hour := range []int{1, 12, 23} {
+		month := func(credit float64) float64 {
+			today := budget.Day{Start: monday, Charged: usd(float64(hour)), Credited: usd(credit), Estimated: usd(float64(hour)), HasBill: true, HasEstimate: true}
+			now := monday.Add(time.Duration(hour) * time.Hour)
+			return budget.Month(append(slices.Clone(history), today), now, now).Forecast.Float64()
+		}
+		if got := month(0) - month(1000); math.Abs(got-1000) > 0.001 {
+			t.Errorf("at %d o'clock a credit of 1000 lowers the forecast by %.2f", hour, got)
+		}
+	}
+}
+
+func TestAnEstimateThatLacksHoursCountsAsSpentAndTeachesNothing(t *testing.T) {
+	history := settled(monday.AddDate(0, 0, -28), repeat(28, 24)...)
+	partial := budget.Day{Start: monday, Estimated: usd(6)}
+	now := monday.Add(25 * time.Hour)
+	s := budget.Month(append(history, partial), now, now)
+	if got := s.Unbilled; got != usd(6) {
+		t.Errorf("unbilled %s, want the 6 that are known", got)
+	}
+	forecast(t, "half of a day's hours", append(history, partial), now, 24*30-2, 24*30)
 }
 
 func TestADayWithoutABillYetIsExpectedToComeAndLessSoWithTime(t *testing.T) {

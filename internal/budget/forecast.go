@@ -56,16 +56,16 @@ func remaining(days []Day, now, billRead time.Time) float64 {
 		known[d.Start.Unix()] = d
 	}
 	elapsed := float64(now.Sub(today)) / float64(day)
-	spentToday := known[today.Unix()].spent(billRead).Float64()
+	usedToday := known[today.Unix()].used(billRead).Float64()
 
 	closed := learnable(known, today, billRead)
-	r := learn(closed, today, part{usd: max(spentToday, 0), elapsed: elapsed})
+	r := learn(closed, today, part{usd: usedToday, elapsed: elapsed})
 
 	// Of today, the clock and the money both say how much is left. Early the money is the better witness, since a day
 	// has quiet hours too; late it is the clock, since by then a day that differs has shown it.
 	usual := r.expected(today)
 	left := 1 - elapsed
-	sum := left*max(usual-spentToday, 0) + elapsed*left*usual
+	sum := left*max(usual-usedToday, 0) + elapsed*left*usual
 	for at := today.Add(day); at.Before(end); at = at.Add(day) {
 		sum += r.expected(at)
 	}
@@ -73,7 +73,7 @@ func remaining(days []Day, now, billRead time.Time) float64 {
 }
 
 // missing is what closed days of the month will turn out to have cost that nothing shows yet: the bill has not come, and no
-// estimate stands in for it. The longer the bill could have come, the less is still expected of it.
+// whole estimate stands in for it. The longer the bill could have come, the less is still expected of it.
 func (r rhythm) missing(known map[int64]Day, now, billRead time.Time) float64 {
 	sum := 0.0
 	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
@@ -83,7 +83,7 @@ func (r rhythm) missing(known map[int64]Day, now, billRead time.Time) float64 {
 			continue
 		}
 		since := float64(now.Sub(at.Add(day))) / float64(Settling)
-		sum += max(1-since, 0) * max(r.expected(at)-d.Billed.Float64(), 0)
+		sum += max(1-since, 0) * max(r.expected(at)-d.used(billRead).Float64(), 0)
 	}
 	return sum
 }
@@ -97,7 +97,7 @@ func learnable(known map[int64]Day, today time.Time, billRead time.Time) []amoun
 		if !ok || !d.HasEstimate && !d.Settled(billRead) {
 			continue
 		}
-		usd := d.spent(billRead).Float64()
+		usd := d.used(billRead).Float64()
 		if len(out) == 0 && usd == 0 {
 			continue
 		}
@@ -127,7 +127,7 @@ func learn(days []amount, today time.Time, running part) rhythm {
 		factors += running.elapsed * r.factors[today.Weekday()]
 	}
 	if factors > 0 {
-		// Credits may outweigh what was spent, but nobody should count on more of them.
+		// What shrinks comes to nothing, and not to less.
 		r.level = max(usd/factors, 0)
 	}
 	return r
@@ -166,21 +166,18 @@ func weight(d amount, today time.Time) float64 {
 	return math.Exp2(-float64(today.Sub(d.start)) / float64(halfLife*day))
 }
 
-// tamed lets the highest day count as the second highest, and one that credits made cheaper than nothing as the second
-// lowest. What happens once, a job that ran away or a credit, is spent but not expected again; what happens twice is.
+// tamed lets the highest day count as the second highest. What happens once, a job that ran away, is spent but not expected
+// again; what happens twice is.
 func tamed(days []amount) []amount {
 	if len(days) < tame {
 		return days
 	}
 	sorted := slices.Clone(days)
 	slices.SortFunc(sorted, func(a, b amount) int { return cmp.Compare(a.usd, b.usd) })
-	low, high := sorted[0].usd, sorted[len(sorted)-2].usd
-	if low < 0 {
-		low = sorted[1].usd
-	}
+	high := sorted[len(sorted)-2].usd
 	out := slices.Clone(days)
 	for i := range out {
-		out[i].usd = min(max(out[i].usd, low), high)
+		out[i].usd = min(out[i].usd, high)
 	}
 	return out
 }

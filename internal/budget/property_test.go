@@ -21,11 +21,12 @@ func TestForecastOfAnyDaysIsSoundAndNotBelowWhatIsSpent(t *testing.T) {
 				continue
 			}
 			x := math.Exp(r.NormFloat64() * 6)
+			credited := 0.0
 			if r.IntN(6) == 0 {
-				x = -x
+				credited = 2 * x
 			}
 			days = append(days, budget.Day{
-				Start: now.Truncate(day).AddDate(0, 0, 2-i), Billed: usd(x * float64(r.IntN(2))), Estimated: usd(math.Abs(x) * r.Float64()),
+				Start: now.Truncate(day).AddDate(0, 0, 2-i), Charged: usd(x * float64(r.IntN(2))), Credited: usd(credited), Estimated: usd(x * r.Float64()),
 				HasBill: r.IntN(4) > 0, HasEstimate: r.IntN(3) > 0,
 			})
 		}

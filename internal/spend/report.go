@@ -154,7 +154,11 @@ func days(bill *ledger.FeedView, usage []*ledger.FeedView, now time.Time) map[st
 			project := valueOf(r.Labels, "project_id")
 			known[project] = true
 			of := at(d.Start, project)
-			of.Billed = of.Billed.Add(r.Values[i])
+			if usd := r.Values[i]; usd.Sign() < 0 {
+				of.Credited = of.Credited.Sub(usd)
+			} else {
+				of.Charged = of.Charged.Add(usd)
+			}
 		}
 	}
 	estimated := wholeDays(usage, now)
@@ -198,7 +202,8 @@ func whole(projects map[string][]budget.Day, billRead time.Time) []budget.Day {
 			continue
 		}
 		for i := range days {
-			sum[i].Billed = sum[i].Billed.Add(days[i].Billed)
+			sum[i].Charged = sum[i].Charged.Add(days[i].Charged)
+			sum[i].Credited = sum[i].Credited.Add(days[i].Credited)
 			sum[i].Estimated = sum[i].Estimated.Add(days[i].Estimated)
 		}
 	}
@@ -243,8 +248,8 @@ func ratios(projects map[string][]budget.Day, billRead time.Time) []Ratio {
 	var out []Ratio
 	for project, days := range projects {
 		for _, d := range days {
-			if d.Start.Equal(newest) && project != ledger.Other && d.Billed.Float64() >= cent {
-				out = append(out, Ratio{project, ratio(d.Estimated, d.Billed)})
+			if d.Start.Equal(newest) && project != ledger.Other && d.Charged.Float64() >= cent {
+				out = append(out, Ratio{project, ratio(d.Estimated, d.Charged)})
 			}
 		}
 	}
