@@ -119,7 +119,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 
-	limitMemory(o.Logger, memlimit.FromCgroup)
+	if err := limitMemory(o.WebLogger, memlimit.FromCgroup); err != nil {
+		return err
+	}
 	if err := e.open(o.StoragePath); err != nil {
 		return err
 	}
