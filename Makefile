@@ -14,6 +14,7 @@ REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 GOLANGCI_LINT_VERSION := 2.15.0
 PROMETHEUS_VERSION    := 3.15.0
 ALERTMANAGER_VERSION  := 0.31.1
+VICTORIAMETRICS_VERSION := 1.151.0
 HELM_VERSION          := 4.3.1
 KUSTOMIZE_VERSION     := 5.8.1
 KUBECONFORM_VERSION   := 0.8.0
@@ -31,6 +32,8 @@ PROMETHEUS    := $(BIN)/prometheus-$(PROMETHEUS_VERSION)
 PROMTOOL      := $(BIN)/promtool-$(PROMETHEUS_VERSION)
 ALERTMANAGER  := $(BIN)/alertmanager-$(ALERTMANAGER_VERSION)
 AMTOOL        := $(BIN)/amtool-$(ALERTMANAGER_VERSION)
+VICTORIAMETRICS := $(BIN)/victoria-metrics-$(VICTORIAMETRICS_VERSION)
+VMALERT       := $(BIN)/vmalert-$(VICTORIAMETRICS_VERSION)
 HELM          := $(BIN)/helm-$(HELM_VERSION)
 KUSTOMIZE     := $(BIN)/kustomize-$(KUSTOMIZE_VERSION)
 KUBECONFORM   := $(BIN)/kubeconform-$(KUBECONFORM_VERSION)
@@ -176,8 +179,8 @@ manifests: $(PROMTOOL) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLIN
 		$(GO) test -tags manifests -count=1 ./deploy/... $(if $(UPDATE),-args -update)
 
 .PHONY: e2e
-e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) ## Run the real binary under kill -9 and faults, and with a real Prometheus and Alertmanager
-	@PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) ALERTMANAGER=$(ALERTMANAGER) $(GO) test -tags e2e -count=1 -timeout 20m ./test/...
+e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(VICTORIAMETRICS) ## Run the real binary under kill -9 and faults, and with a real Prometheus, Alertmanager and VictoriaMetrics
+	@PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) ALERTMANAGER=$(ALERTMANAGER) VICTORIAMETRICS=$(VICTORIAMETRICS) $(GO) test -tags e2e -count=1 -timeout 20m ./test/...
 
 .PHONY: browser
 browser: chromium ## Open the status page in a real browser, in every state; not a part of `make test`
@@ -260,7 +263,7 @@ release: $(GORELEASER) $(CYCLONEDX) ## Publish the tag that is checked out, as a
 ##@ Tools
 
 .PHONY: tools
-tools: $(GOLANGCI_LINT) $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLINT) $(SCHEMAS) ## Build the pinned tools into .cache/bin, once
+tools: $(GOLANGCI_LINT) $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(AMTOOL) $(VICTORIAMETRICS) $(VMALERT) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLINT) $(SCHEMAS) ## Build the pinned tools into .cache/bin, once
 
 # A browser can't be built here: where it can be installed without asking, it is.
 .PHONY: chromium
@@ -346,3 +349,16 @@ $(PROMETHEUS) $(PROMTOOL) &: tools/prometheus/go.mod tools/prometheus/go.sum
 	mv "$$dir/prometheus" $(PROMETHEUS)
 	mv "$$dir/promtool" $(PROMTOOL)
 	touch $(PROMETHEUS) $(PROMTOOL)
+
+# Its versions are in a module of its own, whose sums are kept here.
+$(VICTORIAMETRICS) $(VMALERT) &: tools/victoriametrics/go.mod tools/victoriametrics/go.sum
+	@mkdir -p $(BIN)
+	dir=$$(mktemp -d $(BIN)/.build.XXXXXX)
+	trap 'rm -rf "$$dir"' EXIT
+	echo "Building victoria-metrics and vmalert $(VICTORIAMETRICS_VERSION), a minute the first time"
+	CGO_ENABLED=0 $(GO) build -C tools/victoriametrics -trimpath \
+		-ldflags '-s -w -X github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version=victoria-metrics-v$(VICTORIAMETRICS_VERSION)' -o "$$dir/" \
+		github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics github.com/VictoriaMetrics/VictoriaMetrics/app/vmalert
+	mv "$$dir/victoria-metrics" $(VICTORIAMETRICS)
+	mv "$$dir/vmalert" $(VMALERT)
+	touch $(VICTORIAMETRICS) $(VMALERT)

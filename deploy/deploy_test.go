@@ -386,6 +386,9 @@ func TestPinnedVersionsAgree(t *testing.T) {
 	if want := "0." + parts[0] + parts[1] + "." + parts[2]; module != want {
 		t.Errorf("tools/prometheus has module %s, Prometheus %s is %s", module, release, want)
 	}
+	if got, want := find("tools/victoriametrics/go.mod", `github\.com/VictoriaMetrics/VictoriaMetrics v(\S+)`), find("Makefile", `VICTORIAMETRICS_VERSION\s*:= (\S+)`); got != want {
+		t.Errorf("tools/victoriametrics has VictoriaMetrics %s, the Makefile %s", got, want)
+	}
 	if v := strings.TrimSpace(read(t, "VERSION")); !regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?$`).MatchString(v) {
 		t.Errorf("VERSION holds %q, want a semantic version", v)
 	}
