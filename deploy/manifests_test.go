@@ -95,14 +95,9 @@ func only(t *testing.T, text, kind string) []manifest {
 	return all
 }
 
-// everything is what is rendered, by what it is rendered from.
-func everything(t *testing.T) map[string]string {
+// withComponents builds the plain manifests with some components.
+func withComponents(t *testing.T, components string) string {
 	t.Helper()
-	all := map[string]string{"kustomize": build(t, "deploy/kubernetes")}
-	for _, f := range glob(t, "deploy/helm/testdata/values/*.yaml") {
-		all[filepath.Base(f)] = render(t, "--values="+f)
-	}
-	// The component stands beside the manifests, as a comment there says.
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(root, "deploy/kubernetes"))); err != nil {
 		t.Fatal(err)
@@ -112,13 +107,26 @@ func everything(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	with := bytes.Replace(b, []byte("# components:"), []byte("components:"), 1)
+	with := regexp.MustCompile(`(?m)^# components:.*`).ReplaceAll(b, []byte("components: "+components))
 	if err := os.WriteFile(file, with, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	all["kustomize with component"] = build(t, dir)
-	only(t, all["kustomize with component"], "ServiceMonitor")
-	if !strings.Contains(all["kustomize with component"], "--shard=$(POD_INDEX)/3") {
+	return build(t, dir)
+}
+
+// everything is what is rendered, by what it is rendered from.
+func everything(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{"kustomize": build(t, "deploy/kubernetes")}
+	for _, f := range glob(t, "deploy/helm/testdata/values/*.yaml") {
+		all[filepath.Base(f)] = render(t, "--values="+f)
+	}
+	// The components stand beside the manifests, as a comment there says.
+	all["kustomize with components"] = withComponents(t, "[prometheus-operator, shards]")
+	all["kustomize with a ScrapeConfig"] = withComponents(t, "[scrape-config]")
+	only(t, all["kustomize with components"], "ServiceMonitor")
+	only(t, all["kustomize with a ScrapeConfig"], "ScrapeConfig")
+	if !strings.Contains(all["kustomize with components"], "--shard=$(POD_INDEX)/3") {
 		t.Error("the components do not share the work")
 	}
 	all["dashboards"] = render(t, "--set=existingSecret=openai-admin-key,dashboards.enabled=true")
@@ -157,6 +165,7 @@ func TestChartRefusesValuesThatCannotWork(t *testing.T) {
 		{"existingSecret=a,apiKey=sk-admin-secret", "additional properties 'apiKey' not allowed"},
 		{"existingSecret=a,config.organizations[0].name=b", "/config/organizations"},
 		{"organizations[0].name=b,organizations[0].existingSecret=c,organizations[0].config.api_key_env=KEY", "api_key_env"},
+		{"existingSecret=a,serviceMonitor.enabled=true,scrapeConfig.enabled=true", "each replica is scraped twice"},
 		{"existingSecret=a,image.digest=latest", "/image/digest"},
 		{"existingSecret=a,extraArgs[0]=serve", "/extraArgs/0"},
 		{"existingSecret=a,prometheusRule.enabled=true,prometheusRule.disabled[0]=OpenAINoSuchAlert", "there is no rule OpenAINoSuchAlert"},

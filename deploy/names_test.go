@@ -4,6 +4,7 @@ package deploy_test
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -66,15 +67,79 @@ func TestTheHeadlessServiceGovernsAndIsNotScraped(t *testing.T) {
 	}
 }
 
+// TestServiceMonitorsSelectOneService: two services have the same pods behind them, and each pod is scraped once.
+func TestServiceMonitorsSelectOneService(t *testing.T) {
+	type selector struct {
+		MatchLabels      map[string]string `yaml:"matchLabels"`
+		MatchExpressions []struct {
+			Key, Operator string
+			Values        []string
+		} `yaml:"matchExpressions"`
+	}
+	seen := 0
+	for name, text := range everything(t) {
+		if !strings.Contains(text, "kind: ServiceMonitor") {
+			continue
+		}
+		seen++
+		var monitor struct {
+			Selector  selector
+			Endpoints []struct{ Port string }
+		}
+		if err := only(t, text, "ServiceMonitor")[0].Spec.Decode(&monitor); err != nil {
+			t.Fatal(err)
+		}
+		var selected []string
+		for _, service := range only(t, text, "Service") {
+			matches := true
+			for key, value := range monitor.Selector.MatchLabels {
+				matches = matches && service.Metadata.Labels[key] == value
+			}
+			for _, e := range monitor.Selector.MatchExpressions {
+				if e.Operator != "NotIn" {
+					t.Fatalf("%s: this test does not know the operator %s", name, e.Operator)
+				}
+				matches = matches && !slices.Contains(e.Values, service.Metadata.Labels[e.Key])
+			}
+			if matches && strings.Contains(service.text, "name: "+monitor.Endpoints[0].Port+"\n") {
+				selected = append(selected, service.Metadata.Name)
+			}
+		}
+		if len(selected) != 1 || strings.HasSuffix(selected[0], "-headless") {
+			t.Errorf("%s: the ServiceMonitor selects the services %v, want the one that is not headless", name, selected)
+		}
+	}
+	if seen < 3 {
+		t.Errorf("only %d renderings have a ServiceMonitor", seen)
+	}
+}
+
+// TestABudgetAndASpreadAreForShards: of a single replica a budget could only hold up a drain.
+func TestABudgetAndASpreadAreForShards(t *testing.T) {
+	for name, text := range everything(t) {
+		shared := strings.Contains(text, "--shard=$(POD_INDEX)/")
+		if budget := strings.Contains(text, "kind: PodDisruptionBudget"); budget != shared {
+			t.Errorf("%s: several replicas: %v, a budget for disruptions: %v", name, shared, budget)
+		}
+		if spread := strings.Contains(text, "topologyKey: kubernetes.io/hostname"); spread != shared {
+			t.Errorf("%s: several replicas: %v, spread over nodes: %v", name, shared, spread)
+		}
+	}
+}
+
 // TestNotesSayWhatToScrape: of several shards each one, never an address that answers with another one each time.
 func TestNotesSayWhatToScrape(t *testing.T) {
 	for _, c := range []struct {
 		set       string
 		want, not []string
 	}{
-		{"shards=1", []string{"openai-openai-exporter.monitoring:10095"}, []string{"-headless"}},
-		{"shards=2", []string{"openai-openai-exporter-0.openai-openai-exporter-headless.monitoring:10095", "openai-openai-exporter-1.openai-openai-exporter-headless.monitoring:10095", "Do not scrape"}, []string{"exporter-2."}},
+		{"shards=1", []string{"openai-openai-exporter.monitoring:10095", "port-forward service/openai-openai-exporter 10095:10095"}, []string{"-headless"}},
+		{"shards=2", []string{
+			"openai-openai-exporter-0.openai-openai-exporter-headless.monitoring.svc:10095", "openai-openai-exporter-1.openai-openai-exporter-headless.monitoring.svc:10095", "Do not scrape",
+			"port-forward pod/openai-openai-exporter-0 10095:10095", "port-forward pod/openai-openai-exporter-1 10096:10095",
+		}, []string{"exporter-2", "port-forward service/"}},
 		{"shards=2,serviceMonitor.enabled=true", nil, []string{"let your Prometheus scrape", "Do not scrape"}},
+		{"shards=2,scrapeConfig.enabled=true", nil, []string{"let your Prometheus scrape", "Do not scrape"}},
 		{"shards=2,web.existingSecret=web,web.tls=true", []string{"by https", "web.existingSecret asks"}, nil},
 	} {
 		text, err := tool(t, "HELM", "", "install", "openai", chart, "--namespace=monitoring", "--dry-run=client", "--set=existingSecret=openai-admin-key,"+c.set)
