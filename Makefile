@@ -22,9 +22,10 @@ ACTIONLINT_VERSION    := 1.7.12
 GORELEASER_VERSION    := 2.15.4
 CYCLONEDX_VERSION     := 1.7.0
 GOVULNCHECK_VERSION   := 1.6.0
-# Whose schemas the manifests have to fit.
+# Whose schemas the manifests have to fit, and what `make cluster` starts.
 KUBERNETES_VERSION          := 1.35.0
 PROMETHEUS_OPERATOR_VERSION := 0.85.0
+ETCD_VERSION                := 3.6.5
 
 BIN           := $(CURDIR)/.cache/bin
 GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -41,6 +42,12 @@ ACTIONLINT    := $(BIN)/actionlint-$(ACTIONLINT_VERSION)
 GORELEASER    := $(BIN)/goreleaser-$(GORELEASER_VERSION)
 CYCLONEDX     := $(BIN)/cyclonedx-gomod-$(CYCLONEDX_VERSION)
 GOVULNCHECK   := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
+APISERVER     := $(BIN)/kube-apiserver-$(KUBERNETES_VERSION)
+CONTROLLERS   := $(BIN)/kube-controller-manager-$(KUBERNETES_VERSION)
+KUBECTL       := $(BIN)/kubectl-$(KUBERNETES_VERSION)
+ETCD          := $(BIN)/etcd-$(ETCD_VERSION)
+OPERATOR      := $(BIN)/prometheus-operator-$(PROMETHEUS_OPERATOR_VERSION)
+DISCOVERING   := $(BIN)/prometheus-kubernetes-$(PROMETHEUS_VERSION)
 SCHEMAS       := $(CURDIR)/.cache/schemas-$(KUBERNETES_VERSION)-$(PROMETHEUS_OPERATOR_VERSION)
 
 # The browser of `make e2e`, which is no Go program: the first of these that is installed.
@@ -120,7 +127,7 @@ fmt-check: $(GOLANGCI_LINT) ## Fail when a Go file is not formatted
 
 .PHONY: vet
 vet: ## Run go vet, the tests that need other programs and the benchmarks included
-	@$(GO) vet -tags browser,e2e,manifests ./...
+	@$(GO) vet -tags browser,cluster,e2e,manifests ./...
 	cd test/bench && $(GO) vet ./...
 
 .PHONY: lint
@@ -161,8 +168,9 @@ faults: ## Spoil API, network and scrapes around the real binary, and look for t
 	@cd test/faults && $(GO) vet ./... && $(GO) test -count=1 -parallel 4 -timeout 60m ./... -faulttime '$(FAULTTIME)'
 
 .PHONY: rules
-rules: $(PROMTOOL) ## Check and unit-test the recording rules and alerts
+rules: $(PROMTOOL) $(VMALERT) ## Check and unit-test the recording rules and alerts, and let vmalert read them too
 	@$(PROMTOOL) check rules --lint=all --lint-fatal deploy/prometheus/rules/*.yml
+	said=$$($(VMALERT) -dryRun -rule='deploy/prometheus/rules/*.yml' 2>&1) || { echo "$$said"; exit 1; }
 	cd deploy/prometheus/tests && $(PROMTOOL) test rules *.yml
 
 .PHONY: manifests
@@ -177,6 +185,16 @@ manifests: $(PROMTOOL) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLIN
 	$(ACTIONLINT) -shellcheck= -pyflakes=
 	HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) KUBECONFORM=$(KUBECONFORM) PROMTOOL=$(PROMTOOL) SCHEMAS=$(SCHEMAS) \
 		$(GO) test -tags manifests -count=1 ./deploy/... $(if $(UPDATE),-args -update)
+
+# The chart that `make cluster` installs: another one, an older one for example, should fail.
+CHART ?= deploy/helm/openai-exporter
+
+# Not a part of `make test`: the control plane is ten minutes to build, the first time.
+.PHONY: cluster
+cluster: $(ETCD) $(APISERVER) $(CONTROLLERS) $(KUBECTL) $(OPERATOR) $(DISCOVERING) $(HELM) ## Install, upgrade and remove chart and manifests on a real control plane, with a real Prometheus operator
+	@crds=$$($(GO) list -C tools/prometheus-operator -m -f '{{.Dir}}' github.com/prometheus-operator/prometheus-operator)/example/prometheus-operator-crd
+	ETCD=$(ETCD) APISERVER=$(APISERVER) CONTROLLERS=$(CONTROLLERS) KUBECTL=$(KUBECTL) OPERATOR=$(OPERATOR) PROMETHEUS=$(DISCOVERING) HELM=$(HELM) CRDS=$$crds CHART=$(CHART) \
+		$(GO) test -tags cluster -count=1 -timeout 20m -v -run '$(RUN)' ./test/cluster
 
 .PHONY: e2e
 e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(VICTORIAMETRICS) ## Run the real binary under kill -9 and faults, and with a real Prometheus, Alertmanager and VictoriaMetrics
@@ -362,3 +380,33 @@ $(VICTORIAMETRICS) $(VMALERT) &: tools/victoriametrics/go.mod tools/victoriametr
 	mv "$$dir/victoria-metrics" $(VICTORIAMETRICS)
 	mv "$$dir/vmalert" $(VMALERT)
 	touch $(VICTORIAMETRICS) $(VMALERT)
+
+# etcd is built with the Kubernetes of the same module, whose client of it is of the same version.
+$(ETCD) $(APISERVER) $(CONTROLLERS) $(KUBECTL) &: tools/kubernetes/go.mod tools/kubernetes/go.sum
+	@mkdir -p $(BIN)
+	dir=$$(mktemp -d $(BIN)/.build.XXXXXX)
+	trap 'rm -rf "$$dir"' EXIT
+	echo "Building etcd $(ETCD_VERSION), kube-apiserver, kube-controller-manager and kubectl $(KUBERNETES_VERSION), ten minutes the first time"
+	CGO_ENABLED=0 $(GO) build -C tools/kubernetes -trimpath \
+		-ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v$(KUBERNETES_VERSION) -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=$(word 2,$(subst ., ,$(KUBERNETES_VERSION)))' \
+		-o "$$dir/" k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager k8s.io/kubernetes/cmd/kubectl
+	CGO_ENABLED=0 $(GO) build -C tools/kubernetes -trimpath -ldflags '-s -w' -o "$$dir/etcd" go.etcd.io/etcd/server/v3
+	mv "$$dir/kube-apiserver" $(APISERVER)
+	mv "$$dir/kube-controller-manager" $(CONTROLLERS)
+	mv "$$dir/kubectl" $(KUBECTL)
+	mv "$$dir/etcd" $(ETCD)
+	touch $(ETCD) $(APISERVER) $(CONTROLLERS) $(KUBECTL)
+
+$(OPERATOR): tools/prometheus-operator/go.mod tools/prometheus-operator/go.sum
+	@mkdir -p $(BIN)
+	echo "Building prometheus-operator $(PROMETHEUS_OPERATOR_VERSION), some minutes the first time"
+	CGO_ENABLED=0 $(GO) build -C tools/prometheus-operator -trimpath -ldflags '-s -w' -o $@.new github.com/prometheus-operator/prometheus-operator/cmd/operator
+	mv $@.new $@
+
+# The Prometheus of the other tests knows no service discovery. This one knows that of Kubernetes.
+$(DISCOVERING): tools/prometheus/go.mod tools/prometheus/go.sum
+	@mkdir -p $(BIN)
+	echo "Building prometheus $(PROMETHEUS_VERSION) with the service discovery of Kubernetes"
+	CGO_ENABLED=0 $(GO) build -C tools/prometheus -tags remove_all_sd,enable_kubernetes_sd -trimpath \
+		-ldflags '-s -w -X github.com/prometheus/common/version.Version=$(PROMETHEUS_VERSION)' -o $@.new github.com/prometheus/prometheus/cmd/prometheus
+	mv $@.new $@
