@@ -12,6 +12,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
+	"golang.org/x/term"
 
 	"github.com/openai-exporter/openai_exporter/config"
 	"github.com/openai-exporter/openai_exporter/internal/api"
@@ -183,7 +184,7 @@ func terminal(w io.Writer) io.Writer {
 	if !ok {
 		return nil
 	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 || os.Getenv("TERM") == "dumb" {
+	if !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
 		return nil
 	}
 	return f
