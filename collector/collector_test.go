@@ -189,20 +189,20 @@ func namesOfOrganization() *directory.Snapshot {
 		{
 			Name: "acme", Listed: true,
 			Projects: []directory.Project{
-				{ID: "proj_a", Name: `Search "beta"`, Status: "active"},
+				{ID: "proj_a", Name: `Search "beta"`, Status: "active", Residency: "EU_STORAGE_PROCESSING"},
 				{ID: "proj_b", Name: "Prototype", Status: "archived"},
 				{ID: "proj_c"},
 			},
 			Users: []directory.User{
-				{ID: "user-1", Name: "Aiko Tanaka", Role: "owner"},
+				{ID: "user-1", Name: "Aiko Tanaka", Role: "owner", ServiceAccount: "false"},
 				{ID: "user-2", Email: "ben@example.com", Role: "reader"},
 			},
 			Keys: []directory.Key{
-				{ID: "key_1", Name: "production", ProjectID: "proj_a", OwnerType: "service_account", OwnerID: "user-9", LastUsed: noon.Unix()},
+				{ID: "key_1", Name: "production", ProjectID: "proj_a", OwnerType: "service_account", OwnerID: "user-9", OwnerName: "search-beta", LastUsed: noon.Unix()},
 				{ID: "key_2", ProjectID: "proj_b"},
 				{ID: "key_3", Name: "exporter", OwnerType: "user", OwnerID: "user-1", Expires: noon.Unix() + 86400},
 			},
-			SpendLimits: []directory.SpendLimit{{USD: 25_000}, {ProjectID: "proj_a", USD: 400.5}},
+			SpendLimits: []directory.SpendLimit{{USD: 25_000, Enforcement: directory.Inactive}, {ProjectID: "proj_a", USD: 400.5, Enforcement: directory.Enforcing}, {ProjectID: "proj_c", USD: 10}},
 			RateLimits: []directory.RateLimit{
 				{ProjectID: "proj_a", Model: "gpt-5", TokensPerMinute: 4_000_000, RequestsPerMinute: 10_000, RequestsPerDay: 500_000, ImagesPerMinute: 50, AudioMegabytesPerMinute: 20, BatchInputTokensPerDay: 5_000_000_000},
 				{ProjectID: "proj_a", Model: "nobody-uses-it", TokensPerMinute: 1, RequestsPerMinute: 1},

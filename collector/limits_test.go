@@ -47,8 +47,20 @@ func TestTheSpendLimitOfTheOrganizationHasNoProject(t *testing.T) {
 	want := []string{
 		`openai_spend_limit_usd{organization="acme"} 25000`,
 		`openai_spend_limit_usd{organization="acme",project_id="proj_a"} 400.5`,
+		`openai_spend_limit_usd{organization="acme",project_id="proj_c"} 10`,
 	}
 	if diff := cmp.Diff(want, samples(t, c, "openai_spend_limit_usd")); diff != "" {
 		t.Errorf("spend limits (-want +got):\n%s", diff)
+	}
+}
+
+func TestALimitSaysWhetherItIsEnforcedWhereThatIsKnown(t *testing.T) {
+	_, c := pollingOrganization(t)
+	want := []string{
+		`openai_spend_limit_enforcing{organization="acme"} 0`,
+		`openai_spend_limit_enforcing{organization="acme",project_id="proj_a"} 1`,
+	}
+	if diff := cmp.Diff(want, samples(t, c, "openai_spend_limit_enforcing")); diff != "" {
+		t.Errorf("enforcement (-want +got):\n%s", diff)
 	}
 }

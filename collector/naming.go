@@ -32,14 +32,14 @@ func exposeNames(table map[string]*Metric, s *directory.Snapshot) []*dto.MetricF
 	for _, o := range s.Organizations {
 		base := []ledger.Label{{Name: organization, Value: o.Name}}
 		for _, p := range o.Projects {
-			fs.gauge(fs.family(projectInfo), fs.labels(base, filled(projectID, p.ID, "project_name", p.Name, "status", p.Status)), 1)
+			fs.gauge(fs.family(projectInfo), fs.labels(base, filled(projectID, p.ID, "project_name", p.Name, "status", p.Status, "residency", p.Residency)), 1)
 		}
 		for _, u := range o.Users {
-			fs.gauge(fs.family(userInfo), fs.labels(base, filled("user_id", u.ID, "user_name", u.Name, "role", u.Role, "user_email", u.Email)), 1)
+			fs.gauge(fs.family(userInfo), fs.labels(base, filled("user_id", u.ID, "user_name", u.Name, "role", u.Role, "user_email", u.Email, "is_service_account", u.ServiceAccount)), 1)
 		}
 		for i := range o.Keys {
 			k := &o.Keys[i]
-			fs.gauge(fs.family(apiKeyInfo), fs.labels(base, filled(apiKeyID, k.ID, "api_key_name", k.Name, projectID, k.ProjectID, "owner_type", k.OwnerType, "owner_id", k.OwnerID)), 1)
+			fs.gauge(fs.family(apiKeyInfo), fs.labels(base, filled(apiKeyID, k.ID, "api_key_name", k.Name, projectID, k.ProjectID, "owner_type", k.OwnerType, "owner_id", k.OwnerID, "owner_name", k.OwnerName)), 1)
 			if k.LastUsed > 0 {
 				fs.gauge(fs.family(apiKeyLastUsed), fs.labels(base, filled(apiKeyID, k.ID, projectID, k.ProjectID)), float64(k.LastUsed))
 			}
@@ -49,6 +49,9 @@ func exposeNames(table map[string]*Metric, s *directory.Snapshot) []*dto.MetricF
 		}
 		for _, l := range o.SpendLimits {
 			fs.gauge(fs.family(spendLimit), fs.labels(base, filled(projectID, l.ProjectID)), l.USD)
+			if enforcing, known := map[string]float64{directory.Inactive: 0, directory.Enforcing: 1}[l.Enforcement]; known {
+				fs.gauge(fs.family(spendEnforcing), fs.labels(base, filled(projectID, l.ProjectID)), enforcing)
+			}
 		}
 	}
 	return fs.finish()

@@ -56,6 +56,7 @@ const (
 	apiKeyLastUsed  = "openai_api_key_last_used_timestamp_seconds"
 	apiKeyExpires   = "openai_api_key_expires_timestamp_seconds"
 	spendLimit      = "openai_spend_limit_usd"
+	spendEnforcing  = "openai_spend_limit_enforcing"
 	rateTokens      = "openai_rate_limit_tokens_per_minute"
 	rateRequests    = "openai_rate_limit_requests_per_minute"
 	rateDaily       = "openai_rate_limit_requests_per_day"
@@ -305,16 +306,16 @@ var budgetMetrics = []Metric{
 // counter in two.
 var nameMetrics = []Metric{
 	{
-		Name: projectInfo, Type: Gauge, Section: SectionNames, Labels: []string{organization, projectID, "project_name", "status"},
-		Help: "A constant 1 for every project, archived ones included, with its name." + polledNames,
+		Name: projectInfo, Type: Gauge, Section: SectionNames, Labels: []string{organization, projectID, "project_name", "status", "residency"},
+		Help: "A constant 1 for every project, archived ones included, with its name and where its data are kept and processed, as OpenAI spells it." + polledNames,
 	},
 	{
-		Name: userInfo, Type: Gauge, Section: SectionNames, Labels: []string{organization, "user_id", "user_name", "role", "user_email"},
-		Help: "A constant 1 for every user, with the name and, if names.user_emails asks for it, the e-mail address." + polledNames,
+		Name: userInfo, Type: Gauge, Section: SectionNames, Labels: []string{organization, "user_id", "user_name", "role", "user_email", "is_service_account"},
+		Help: "A constant 1 for every user, with the name, whether it is a service account and, if names.user_emails asks for it, the e-mail address." + polledNames,
 	},
 	{
-		Name: apiKeyInfo, Type: Gauge, Section: SectionNames, Labels: []string{organization, apiKeyID, "api_key_name", projectID, "owner_type", "owner_id"},
-		Help: "A constant 1 for every API key, with its name and its owner; one without project_id is an admin key. A key that was deleted has none, while its usage remains." + polledNames,
+		Name: apiKeyInfo, Type: Gauge, Section: SectionNames, Labels: []string{organization, apiKeyID, "api_key_name", projectID, "owner_type", "owner_id", "owner_name"},
+		Help: "A constant 1 for every API key, with its name and its owner, a user or a service account; one without project_id is an admin key. A key that was deleted has none, while its usage remains." + polledNames,
 	},
 	{
 		Name: apiKeyLastUsed, Type: Gauge, Section: SectionNames, Labels: []string{organization, apiKeyID, projectID},
@@ -331,6 +332,10 @@ var limitMetrics = []Metric{
 	{
 		Name: spendLimit, Type: Gauge, Section: SectionLimits, Labels: []string{organization, projectID},
 		Help: "What may be spent in a month in US dollars: by the project, or without project_id by the whole organization; absent where no limit is set." + polledLimits,
+	},
+	{
+		Name: spendEnforcing, Type: Gauge, Section: SectionLimits, Labels: []string{organization, projectID},
+		Help: "Whether OpenAI refuses requests now because a spend limit is reached (1) or not (0): requests of the project, or without project_id of the whole organization; absent where no limit is set." + polledLimits,
 	},
 	{
 		Name: rateTokens, Type: Gauge, Section: SectionLimits, Labels: []string{organization, projectID, model},

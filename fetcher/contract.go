@@ -37,9 +37,10 @@ type Directory interface {
 	SetUsers(users []directory.User)
 	// SetKeys takes the keys of one project, or those of the organization itself under "".
 	SetKeys(projectID string, keys []directory.Key)
-	// SetSpendLimit takes the monthly limit of one project, or the organization's own under "". limited is false where
-	// none is set.
-	SetSpendLimit(projectID string, usd float64, limited bool)
+	// SetSpendLimit takes the monthly limit of one project, or the organization's own under "".
+	SetSpendLimit(limit directory.SpendLimit)
+	// DropSpendLimit forgets that limit where none is set.
+	DropSpendLimit(projectID string)
 	// SetRateLimits takes the limits of one project.
 	SetRateLimits(projectID string, limits []directory.RateLimit)
 	// Save keeps over restarts what was set since it was last called.

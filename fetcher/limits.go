@@ -7,6 +7,8 @@ import (
 	"math"
 	"net/http"
 
+	"github.com/go-kit/log/level"
+
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 )
 
@@ -72,15 +74,16 @@ func (l *lookup) spendLimits(ctx context.Context) error {
 // spendLimit looks up one limit. The API answers 404 where none is set.
 func (l *lookup) spendLimit(ctx context.Context, path, projectID string) error {
 	var limit struct {
-		Cents    *float64 `json:"threshold_amount"`
-		Currency string   `json:"currency"`
-		Interval string   `json:"interval"`
+		Cents    *float64                `json:"threshold_amount"`
+		Currency string                  `json:"currency"`
+		Interval string                  `json:"interval"`
+		Enforced struct{ Status string } `json:"enforcement"`
 	}
 	err := l.ask(ctx, path, nil, &limit)
 	var e *Error
 	switch {
 	case errors.As(err, &e) && e.Class == ClassNotFound, err == nil && limit.Cents == nil:
-		l.options.Directory.SetSpendLimit(projectID, 0, false)
+		l.options.Directory.DropSpendLimit(projectID)
 		return nil
 	case err != nil:
 		return err
@@ -90,6 +93,20 @@ func (l *lookup) spendLimit(ctx context.Context, path, projectID string) error {
 		return listError(path, "", fmt.Errorf("the interval is %q, not a month", limit.Interval))
 	}
 	const centsPerDollar = 100
-	l.options.Directory.SetSpendLimit(projectID, *limit.Cents/centsPerDollar, true)
+	l.options.Directory.SetSpendLimit(directory.SpendLimit{ProjectID: projectID, USD: *limit.Cents / centsPerDollar, Enforcement: l.enforcement(limit.Enforced.Status)})
 	return nil
+}
+
+// enforcement is a status that is known, or nothing. An unknown one is named once: nobody may take it for either.
+func (l *lookup) enforcement(status string) string {
+	switch status {
+	case directory.Inactive, directory.Enforcing, "":
+		return status
+	}
+	status = clean(status)
+	if !l.unknown[status] {
+		l.unknown[status] = true
+		level.Warn(l.logger).Log("msg", "A spend limit has an enforcement.status that is not known: openai_spend_limit_enforcing is absent", "status", status)
+	}
+	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -58,6 +59,8 @@ type lookup struct {
 	listed *listing
 	// byProject marks the look-ups that ask project by project.
 	byProject bool
+	// unknown are the words of the API that were named in the log because nobody knows what they mean.
+	unknown map[string]bool
 }
 
 // A listing says when the projects are known.
@@ -79,7 +82,7 @@ func newLookups(o Organization, options SchedulerOptions) []*lookup {
 	}
 	var out []*lookup
 	add := func(name string, interval time.Duration, byProject bool, look func(*lookup, context.Context) error) {
-		l := &lookup{routine: newRoutine(o.Name, name, interval, o.Client, options), options: o.Lookups, listed: listed, byProject: byProject}
+		l := &lookup{routine: newRoutine(o.Name, name, interval, o.Client, options), options: o.Lookups, listed: listed, byProject: byProject, unknown: make(map[string]bool)}
 		l.look = func(ctx context.Context) error { return look(l, ctx) }
 		l.optional, l.status.Optional = true, true
 		l.failing, l.mended = "A look-up fails, usage and costs go on without it", "The look-up works again"
@@ -143,7 +146,10 @@ func (l *lookup) projects(ctx context.Context) error {
 func cut(name string) string { return string(bounded([]byte(name))) }
 
 func (l *lookup) users(ctx context.Context) error {
-	type object struct{ ID, Name, Email, Role string }
+	type object struct {
+		ID, Name, Email, Role string
+		ServiceAccount        *bool `json:"is_service_account"`
+	}
 	objects, err := list[object](ctx, l, "organization/users")
 	if err != nil {
 		return err
@@ -153,7 +159,11 @@ func (l *lookup) users(ctx context.Context) error {
 		if !l.options.UserEmails {
 			o.Email = ""
 		}
-		users = append(users, directory.User{ID: o.ID, Name: cut(o.Name), Email: cut(o.Email), Role: cut(o.Role)})
+		user := directory.User{ID: o.ID, Name: cut(o.Name), Email: cut(o.Email), Role: cut(o.Role)}
+		if o.ServiceAccount != nil {
+			user.ServiceAccount = strconv.FormatBool(*o.ServiceAccount)
+		}
+		users = append(users, user)
 	}
 	l.options.Directory.SetUsers(users)
 	return nil

@@ -40,13 +40,13 @@ func TestNamesOfProjectsUsersAndKeysAreLookedUp(t *testing.T) {
 				if p.Archived != 0 {
 					status = "archived"
 				}
-				want.Projects = append(want.Projects, directory.Project{ID: p.ID, Name: p.Name, Status: status})
+				want.Projects = append(want.Projects, directory.Project{ID: p.ID, Name: p.Name, Status: status, Residency: p.Residency})
 			}
 			for _, u := range sim.Users() {
 				if !emails {
 					u.Email = ""
 				}
-				want.Users = append(want.Users, directory.User{ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role})
+				want.Users = append(want.Users, directory.User{ID: u.ID, Name: u.Name, Email: u.Email, Role: u.Role, ServiceAccount: "false"})
 			}
 			users := map[string]string{}
 			for _, u := range sim.Users() {
@@ -103,18 +103,23 @@ func TestLimitsAreLookedUp(t *testing.T) {
 		s := schedule(t, seen, fetcher.Organization{
 			Name: "acme", Client: client(t, serve(t, sim.Handler()), seen), Lookups: fetcher.Lookups{Directory: entry, Limits: 10 * time.Minute},
 		})
-		pass(time.Minute)
-		o := d.Snapshot().Organizations[0]
-		want := []directory.SpendLimit{{USD: 25_000}}
+		want := []directory.SpendLimit{{USD: 25_000, Enforcement: directory.Inactive}}
 		rows := map[string]int{}
 		for _, p := range sim.Projects() {
 			if p.SpendLimitCents > 0 {
-				want = append(want, directory.SpendLimit{ProjectID: p.ID, USD: float64(p.SpendLimitCents) / 100})
+				limit := directory.SpendLimit{ProjectID: p.ID, USD: float64(p.SpendLimitCents) / 100, Enforcement: directory.Inactive}
+				if len(want) == 1 {
+					limit.Enforcement = directory.Enforcing
+					sim.SetEnforcing(p.ID)
+				}
+				want = append(want, limit)
 			}
 			if p.Archived == 0 {
 				rows[p.ID] = 186
 			}
 		}
+		pass(time.Minute)
+		o := d.Snapshot().Organizations[0]
 		if diff := cmp.Diff(want, o.SpendLimits); diff != "" {
 			t.Errorf("spend limits (-want +got):\n%s", diff)
 		}
@@ -394,6 +399,35 @@ func TestAListIsReadToItsEndWithNothingTwice(t *testing.T) {
 		pass(11 * time.Minute)
 		if st := status(t, s, fetcher.LookupUsers); st.State != fetcher.StateFailing || !strings.Contains(st.Error, "has_more without anything new") {
 			t.Errorf("a list that goes round in circles: %+v", st)
+		}
+	})
+}
+
+func TestAnUnknownEnforcementIsNamedOnceAndTakenForNeither(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := simulator.New(simulator.Options{})
+		seen := &witness{}
+		d, entry := known(t, false)
+		w := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.HasSuffix(r.URL.Path, "/spend_limit") {
+				sim.Handler().ServeHTTP(w, r)
+				return
+			}
+			_, _ = w.Write([]byte(`{"threshold_amount":100,"currency":"USD","interval":"month","enforcement":{"status":"paused"}}`))
+		}))
+		schedule(t, seen, fetcher.Organization{Name: "acme", Client: client(t, w, seen), Lookups: fetcher.Lookups{Directory: entry, Limits: time.Minute}})
+		pass(10 * time.Minute)
+		limits := d.Snapshot().Organizations[0].SpendLimits
+		if len(limits) == 0 {
+			t.Fatal("no limits were looked up")
+		}
+		for _, l := range limits {
+			if l.Enforcement != "" || l.USD != 1 {
+				t.Errorf("limit %+v", l)
+			}
+		}
+		if n := len(seen.logged("paused")); n != 1 {
+			t.Errorf("it was named %d times, want once", n)
 		}
 	})
 }

@@ -29,6 +29,8 @@ type User struct {
 	Name  string `json:"name,omitempty"`
 	Email string `json:"email,omitempty"` // empty unless asked for
 	Role  string `json:"role,omitempty"`
+	// ServiceAccount is "true" or "false"; empty where the API does not say.
+	ServiceAccount string `json:"service_account,omitempty"`
 }
 
 // A Key is an API key of a project, or an admin key, which has no project. Times are Unix seconds, 0 for never.
@@ -47,7 +49,15 @@ type Key struct {
 type SpendLimit struct {
 	ProjectID string  `json:"project_id,omitempty"`
 	USD       float64 `json:"usd"`
+	// Enforcement is inactive, or enforcing while requests are refused; empty where the API says neither.
+	Enforcement string `json:"enforcement,omitempty"`
 }
+
+// What a SpendLimit's Enforcement can be.
+const (
+	Inactive  = "inactive"
+	Enforcing = "enforcing"
+)
 
 // A RateLimit is how fast a project may use a model. 0 is no limit.
 type RateLimit struct {
@@ -241,13 +251,14 @@ func (e *Entry) SetKeys(projectID string, keys []Key) {
 	})
 }
 
-// SetSpendLimit replaces the limit of one project, or the organization's for "". limited is false where none is set.
-func (e *Entry) SetSpendLimit(projectID string, usd float64, limited bool) {
+// SetSpendLimit replaces the limit of one project, or the organization's for "".
+func (e *Entry) SetSpendLimit(limit SpendLimit) { e.setSpendLimits(limit.ProjectID, limit) }
+
+// DropSpendLimit forgets the limit of one project, or the organization's for "", where none is set any more.
+func (e *Entry) DropSpendLimit(projectID string) { e.setSpendLimits(projectID) }
+
+func (e *Entry) setSpendLimits(projectID string, limits ...SpendLimit) {
 	e.change(func(o *Organization) bool {
-		var limits []SpendLimit
-		if limited {
-			limits = []SpendLimit{{projectID, usd}}
-		}
 		return replace(&o.SpendLimits, limits, func(l *SpendLimit) bool { return l.ProjectID == projectID })
 	})
 }

@@ -24,8 +24,8 @@ func fill(t *testing.T, dir string) *directory.Directory {
 	e.SetUsers([]directory.User{{ID: "user-1", Name: "Aiko", Email: "aiko@example.com", Role: "owner"}})
 	e.SetKeys("proj_1", []directory.Key{{ID: "key_1", Name: "production", ProjectID: "proj_1", OwnerType: "user", OwnerID: "user-1", LastUsed: 1700000000}})
 	e.SetKeys("", []directory.Key{{ID: "key_2", Name: "exporter", Expires: 1800000000}})
-	e.SetSpendLimit("", 25_000, true)
-	e.SetSpendLimit("proj_1", 400.5, true)
+	e.SetSpendLimit(directory.SpendLimit{USD: 25_000, Enforcement: directory.Inactive})
+	e.SetSpendLimit(directory.SpendLimit{ProjectID: "proj_1", USD: 400.5, Enforcement: directory.Enforcing})
 	if err := e.Save(); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestLimitsCanBeKeptWithoutNames(t *testing.T) {
 	dir := t.TempDir()
 	d := fill(t, dir)
 	e := d.Configure([]directory.Settings{{Organization: "acme", Limits: true}})[0]
-	want := []directory.SpendLimit{{USD: 25_000}, {ProjectID: "proj_1", USD: 400.5}}
+	want := []directory.SpendLimit{{USD: 25_000, Enforcement: directory.Inactive}, {ProjectID: "proj_1", USD: 400.5, Enforcement: directory.Enforcing}}
 	if diff := cmp.Diff(&directory.Organization{Name: "acme", SpendLimits: want}, d.Snapshot().Organizations[0]); diff != "" {
 		t.Errorf("limits (-want +got):\n%s", diff)
 	}
@@ -146,7 +146,7 @@ func TestLimitsEndWithWhatTheyLimit(t *testing.T) {
 	d := fill(t, t.TempDir())
 	e := d.Configure([]directory.Settings{everything})[0]
 	e.SetRateLimits("proj_1", []directory.RateLimit{{ProjectID: "proj_1", Model: "gpt-5", TokensPerMinute: 1000}})
-	e.SetSpendLimit("", 0, false)
+	e.DropSpendLimit("")
 	e.SetProjects([]directory.Project{{ID: "proj_1", Name: "Search", Status: "archived"}})
 	o := d.Snapshot().Organizations[0]
 	if len(o.SpendLimits)+len(o.RateLimits) != 0 {

@@ -22,6 +22,8 @@ import (
 //	POST conditions?profile=                                takes over all of a profile
 //	POST spike?project=&factor=&from=&to=                   multiplies a project's traffic, for an hour from the next
 //	                                                        minute on by default; without a factor, ends all spikes
+//	POST enforce?project=                                   enforces the spend limit of a project, of the organization
+//	                                                        for an empty one; without a project, of nobody
 //	POST end?at=                                            stops the traffic; an empty time lets it run on
 func (s *Simulator) Control(clock *Clock) http.Handler {
 	mux := http.NewServeMux()
@@ -71,6 +73,10 @@ func (s *Simulator) Control(clock *Clock) http.Handler {
 		if err := s.controlSpike(q); err != nil {
 			return nil, err
 		}
+		return state()
+	})
+	handle("POST /_simulator/enforce", func(q url.Values) (any, error) {
+		s.SetEnforcing(q["project"]...)
 		return state()
 	})
 	handle("POST /_simulator/end", func(q url.Values) (any, error) {

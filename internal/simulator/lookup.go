@@ -25,7 +25,7 @@ func (v *view) lookUp(path string, q url.Values, now time.Time) *answer {
 		case "admin_api_keys":
 			return list(q, 20, org.listAdminKeys(now))
 		}
-		return &answer{status: http.StatusOK, body: marshal(spendLimit("organization.spend_limit", limitOfOrg))}
+		return &answer{status: http.StatusOK, body: marshal(v.spendLimit("organization.spend_limit", "", limitOfOrg))}
 	}
 	at := slices.IndexFunc(org.projects, func(p Project) bool { return p.ID == parts[2] })
 	if at < 0 {
@@ -48,7 +48,7 @@ func (v *view) lookUp(path string, q url.Values, now time.Time) *answer {
 	if p.SpendLimitCents == 0 {
 		return refuse(&refusal{status: http.StatusNotFound, message: fmt.Sprintf("No spend limit is set for project %s.", p.ID), kind: "invalid_request_error"})
 	}
-	return &answer{status: http.StatusOK, body: marshal(spendLimit("project.spend_limit", p.SpendLimitCents))}
+	return &answer{status: http.StatusOK, body: marshal(v.spendLimit("project.spend_limit", p.ID, p.SpendLimitCents))}
 }
 
 // list pages through objects: after the one whose id is given, at most limit of them.
@@ -102,7 +102,7 @@ func (o *organization) listProjects(archived bool, renamed map[string]string) []
 		if other, ok := renamed[p.ID]; ok {
 			name = other
 		}
-		out = append(out, object{"id": p.ID, "object": "organization.project", "name": name, "created_at": p.Created, "archived_at": orNull(p.Archived), "status": status})
+		out = append(out, object{"id": p.ID, "object": "organization.project", "name": name, "created_at": p.Created, "archived_at": orNull(p.Archived), "status": status, "residency": p.Residency})
 	}
 	return out
 }
@@ -110,7 +110,7 @@ func (o *organization) listProjects(archived bool, renamed map[string]string) []
 func (o *organization) listUsers() []object {
 	var out []object
 	for _, u := range o.users {
-		out = append(out, object{"object": "organization.user", "id": u.ID, "name": u.Name, "email": u.Email, "role": u.Role, "added_at": u.Added})
+		out = append(out, object{"object": "organization.user", "id": u.ID, "name": u.Name, "email": u.Email, "role": u.Role, "added_at": u.Added, "is_service_account": false})
 	}
 	return out
 }
@@ -203,6 +203,10 @@ func (o *organization) listProjectUsers(p *Project) []object {
 	return out
 }
 
-func spendLimit(kind string, cents int64) object {
-	return object{"object": kind, "threshold_amount": cents, "currency": "USD", "interval": "month", "enforcement": object{"status": "enforcing"}}
+func (v *view) spendLimit(kind, projectID string, cents int64) object {
+	status := "inactive"
+	if slices.Contains(v.o.Enforcing, projectID) {
+		status = "enforcing"
+	}
+	return object{"object": kind, "threshold_amount": cents, "currency": "USD", "interval": "month", "enforcement": object{"status": status}}
 }

@@ -17,6 +17,8 @@ type Project struct {
 	Archived int64 // Unix seconds, 0 while it is active
 	// SpendLimitCents is the monthly limit, 0 where none is set.
 	SpendLimitCents int64
+	// Residency is where its data are kept and processed.
+	Residency string
 }
 
 // A User is a member of the organization.
@@ -67,6 +69,7 @@ const (
 	limitOfOrg    = 25_000_00     // cents
 	unlimited     = 2147483647    // what the API says where there is no rate limit
 	rateLimitRows = 186
+	global        = "GLOBAL" // the residency of most projects
 )
 
 // The indexes of the projects below.
@@ -86,14 +89,17 @@ func newOrganization(seed uint64, name string, streams map[string]int, projects,
 	for i, p := range []Project{
 		{Name: "Support Copilot", SpendLimitCents: 4_000_00},
 		{Name: "Search", SpendLimitCents: 6_000_00},
-		{Name: "Research"},
+		{Name: "Research", Residency: "EU_STORAGE_PROCESSING"},
 		{Name: "Data Platform", SpendLimitCents: 3_000_00},
-		{Name: "Marketing Studio"},
+		{Name: "Marketing Studio", Residency: "GB_STORAGE"},
 		{Name: "Voice Agents", SpendLimitCents: 2_500_00},
 		{Name: "Prototype 2024", Archived: founded + 400*86400},
 	} {
 		p.ID = "proj_" + identifier(hashOf(seed, "project", p.Name), 24)
 		p.Created = founded + int64(i)*11*86400
+		if p.Residency == "" {
+			p.Residency = global
+		}
 		o.projects = append(o.projects, p)
 	}
 	for i, n := range []string{"Aiko Tanaka", "Ben Okafor", "Clara Lindqvist", "Diego Fuentes", "Elif Demir", "Femke Visser", "Goran Petrov", "Hana Novak"} {
@@ -137,7 +143,7 @@ func newOrganization(seed uint64, name string, streams map[string]int, projects,
 // grow adds projects that have names but no traffic.
 func (o *organization) grow(n int) {
 	for i := range n {
-		p := Project{ID: "proj_" + identifier(hashOf(o.seed, "more projects", strconv.Itoa(i)), 24), Name: fmt.Sprintf("Team %03d", i+1), Created: founded + int64(i)*3600}
+		p := Project{ID: "proj_" + identifier(hashOf(o.seed, "more projects", strconv.Itoa(i)), 24), Name: fmt.Sprintf("Team %03d", i+1), Created: founded + int64(i)*3600, Residency: global}
 		u := o.users[i%len(o.users)]
 		o.projects = append(o.projects, p)
 		o.keys = append(o.keys, Key{ID: "key_" + identifier(hashOf(o.seed, "key", p.ID), 16), Name: "default", ProjectID: p.ID, UserID: u.ID, Created: p.Created})

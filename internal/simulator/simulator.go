@@ -65,6 +65,8 @@ type Options struct {
 	LabelSetEvery time.Duration
 	// Projects adds that many projects without traffic, each with one key, which the look-ups list.
 	Projects int
+	// Enforcing are the projects whose spend limit is being enforced, by id; "" stands for the organization.
+	Enforcing []string
 	// Renamed gives projects, by id, other names than they were created with.
 	Renamed map[string]string
 	// Organization is the organization's name; empty means Example Org.
@@ -166,6 +168,11 @@ func (s *Simulator) SetRejectGroupBy(endpoint string, dimensions ...string) {
 // SetRenamed changes the names of projects, by id.
 func (s *Simulator) SetRenamed(names map[string]string) {
 	s.change(func(o *Options) { o.Renamed = maps.Clone(names) })
+}
+
+// SetEnforcing changes which spend limits are being enforced.
+func (s *Simulator) SetEnforcing(projects ...string) {
+	s.change(func(o *Options) { o.Enforcing = slices.Clone(projects) })
 }
 
 // SetKeysWithoutManagement changes which keys are refused by the look-ups alone.
