@@ -16,7 +16,7 @@ type changes struct {
 	feed    string
 	whole   bool // first forget everything
 	clear   bool // first forget all buckets and folded label sets
-	meta    *meta
+	meta    *record
 	series  map[uint32][]byte
 	buckets map[bucketKey][]byte
 	folded  map[uint64]int64 // 0 deletes

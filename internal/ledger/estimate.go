@@ -48,7 +48,7 @@ func (st *stage) price(b *readBucket, before []cell, derived bool, cells []cell)
 			if err != nil {
 				panic(err) // The key was made by appendKey when the row was read.
 			}
-			usd, unpriced := f.options.Price(b.start, f.meta.GroupBy, labels, f.groups[gi].spread(sum, len(c.values)))
+			usd, unpriced := f.options.Price(b.start, f.groupBy, labels, f.groups[gi].spread(sum, len(c.values)))
 			c.derived[api.DerivedCost] = c.derived[api.DerivedCost].Add(usd)
 			c.derived[api.DerivedUnpriced] = c.derived[api.DerivedUnpriced].Add(unpriced)
 		}

@@ -19,13 +19,9 @@ type Feed struct {
 	name    string
 	options FeedOptions
 
-	columns []string
-	groups  []group
-	derived []group // by group number less derivedGroups
+	*shape  // what is asked for now
 	layouts layouts
 	meta    meta
-	// shape counts the shapes that the feed has had in this process: a read belongs to the one that planned it.
-	shape int
 
 	spans  map[int64]*span
 	list   []*series          // by id
@@ -59,16 +55,16 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 	f := &Feed{
 		ledger: l, name: name, options: o,
 		layouts: newLayouts(c.meta.Layouts, measures),
-		meta:    c.meta,
+		meta:    c.meta.meta,
+		shape:   newShape(o.Endpoint, c.meta.GroupBy, c.meta.Filters),
 		spans:   map[int64]*span{}, at: map[uint32]int{}, index: map[string]*series{},
 		folded: c.folded, held: map[uint32]time.Time{}, days: map[int64]map[string]decimal.Fixed{},
 		stats: make([]MeasureView, len(measures)),
 	}
 	f.meta.Layouts = f.layouts.names
 	if !found {
-		f.meta.Configured, f.meta.GroupBy = o.GroupBy, o.GroupBy
+		f.meta.Configured, f.shape = o.GroupBy, newShape(o.Endpoint, o.GroupBy, o.Filters)
 	}
-	f.arrange()
 	now := time.Now()
 	for _, id := range slices.Sorted(maps.Keys(c.series)) {
 		s, err := decodeSeries(id, c.series[id], &f.layouts, f.groups, len(f.derived))

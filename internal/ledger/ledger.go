@@ -44,8 +44,11 @@ type FeedOptions struct {
 	Organization string
 	Endpoint     *api.Endpoint
 	GroupBy      []string
-	Width        api.Width
-	Lookback     time.Duration
+	// Filters says which rows the API is asked for, in a spelling that is the same whenever the filters are: "" for all.
+	// Another spelling is another shape, which begins from a baseline. Windows carry it.
+	Filters  string
+	Width    api.Width
+	Lookback time.Duration
 	// AuditWindow is how far back closed hours are read again every AuditInterval; 0 for endpoints without audits.
 	AuditInterval, AuditWindow time.Duration
 	// Start says where counting starts when there is no state yet; explicit is false for "now". It may be nil.
@@ -282,5 +285,6 @@ func (l *Ledger) wakeUp() {
 	}
 }
 
-// ErrReshaped refuses a read that was begun before the grouping changed, even if it has changed back since.
-var ErrReshaped = errors.New("the grouping changed while the API was being read")
+// ErrReshaped refuses a read that was begun before the grouping or the filters changed, even if they have changed back
+// since.
+var ErrReshaped = errors.New("the grouping or the filters changed while the API was being read")

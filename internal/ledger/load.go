@@ -12,7 +12,7 @@ import (
 
 // contents is all that is stored of a feed.
 type contents struct {
-	meta    meta
+	meta    record
 	series  map[uint32][]byte
 	buckets map[bucketKey][]byte
 	folded  map[uint64]int64

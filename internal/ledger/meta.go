@@ -4,9 +4,8 @@ package ledger
 type meta struct {
 	Configured []string   `json:"configured"` // group_by of the configuration when Dropped was learned
 	Dropped    []string   `json:"dropped,omitempty"`
-	GroupBy    []string   `json:"group_by"` // the shape of the series and buckets held
-	Layouts    [][]string `json:"layouts"`  // every list of measures that was ever written
-	Start      string     `json:"start"`    // counters.start when the ledger started
+	Layouts    [][]string `json:"layouts"` // every list of measures that was ever written
+	Start      string     `json:"start"`   // counters.start when the ledger started
 
 	// Started is false until the first read is booked. Afresh: the shape changed, so that read is a baseline whatever
 	// counters.start says.
@@ -34,6 +33,14 @@ type meta struct {
 	ReadThrough int64  `json:"read_through"`
 	Audited     int64  `json:"audited,omitempty"`
 	NextID      uint32 `json:"next_id"`
+}
+
+// A record is what is on disk of what a feed knows, with the shape of the series and buckets that are beside it.
+type record struct {
+	meta
+	GroupBy []string `json:"group_by"`
+	// Filters is absent in the states of older versions, which had none.
+	Filters string `json:"filters,omitempty"`
 }
 
 // bucketKey identifies a bucket: its start and width in seconds.

@@ -18,7 +18,7 @@ type Window struct {
 	// Audit marks the slow path: closed hours read again.
 	Audit bool
 
-	shape int // the one of the feed that planned it
+	shape *shape // the one of the feed that planned it
 }
 
 // A Read is what the API said about a window: whole buckets of summed rows. It is filled by one goroutine, row by row

@@ -4,21 +4,45 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 )
 
-// arrange lays the feed out for its grouping.
-func (f *Feed) arrange() {
-	f.columns, f.groups = layout(f.options.Endpoint, f.meta.GroupBy)
-	f.derived = layoutDerived(f.options.Endpoint, f.columns)
+// A shape is which rows the API is asked for and what they are told apart by. It never changes: an endpoint that is
+// asked otherwise begins a new one, from a baseline. Two shapes of the same usage never stand beside each other.
+//
+// Windows and reads carry the shape that planned them and are booked to no other, not even to one that asks for the
+// same: what is on record began anew in between. So shapes are told apart by their identity.
+type shape struct {
+	groupBy []string
+	filters string
+
+	columns []string // of a row
+	groups  []group
+	derived []group // by group number less derivedGroups
+}
+
+func newShape(e *api.Endpoint, groupBy []string, filters string) *shape {
+	s := &shape{groupBy: groupBy, filters: filters}
+	s.columns, s.groups = layout(e, groupBy)
+	s.derived = layoutDerived(e, s.columns)
+	return s
 }
 
 // group returns the group of that number.
-func (f *Feed) group(n int) *group {
+func (s *shape) group(n int) *group {
 	if n >= derivedGroups {
-		return &f.derived[n-derivedGroups]
+		return &s.derived[n-derivedGroups]
 	}
-	return &f.groups[n]
+	return &s.groups[n]
+}
+
+// Filters is which rows a window is about, as FeedOptions.Filters spells it.
+func (w Window) Filters() string {
+	if w.shape == nil {
+		return ""
+	}
+	return w.shape.filters
 }
 
 // configure takes over options after reshape has dealt with what they change.
@@ -33,7 +57,7 @@ func (f *Feed) configure(o FeedOptions) {
 func (f *Feed) GroupBy() []string {
 	f.ledger.mu.Lock()
 	defer f.ledger.mu.Unlock()
-	return slices.Clone(f.meta.GroupBy)
+	return slices.Clone(f.groupBy)
 }
 
 // Drop remembers that the API refuses a dimension, and starts the endpoint afresh without it.
@@ -41,7 +65,7 @@ func (f *Feed) Drop(dimension string) error {
 	l := f.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !slices.Contains(f.meta.GroupBy, dimension) {
+	if !slices.Contains(f.groupBy, dimension) {
 		return fmt.Errorf("drop dimension %s: %s is not grouped by it", dimension, f.options.Endpoint.Name)
 	}
 	st := f.newStage()
@@ -49,7 +73,7 @@ func (f *Feed) Drop(dimension string) error {
 	// Whoever asked for a start gets it, if the API refuses the dimension before all of it was read. What was counted so
 	// far is counted again.
 	again := st.meta.Fixed && st.meta.Audited == 0
-	st.startAfresh(without(f.meta.GroupBy, st.meta.Dropped))
+	st.startAfresh(newShape(f.options.Endpoint, without(f.groupBy, st.meta.Dropped), f.filters))
 	if again {
 		st.meta.Afresh = false
 		for id, s := range st.series {
@@ -70,34 +94,34 @@ func without(all, drop []string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(drop, s) })
 }
 
-// reshape returns the stage that a changed grouping needs, or nil. The width of buckets is no part of the shape: a
-// span changes hands between widths without a loss.
+// reshape returns the stage that a changed grouping or filter needs, or nil. The width of buckets is no part of the
+// shape: a span changes hands between widths without a loss.
 func (f *Feed) reshape(o FeedOptions) *stage {
 	st := f.newStage()
-	if !slices.Equal(st.meta.Configured, o.GroupBy) {
+	asked := slices.Equal(st.meta.Configured, o.GroupBy)
+	if !asked {
 		// The user may have made room for what was refused, so the new grouping is tried whole.
 		st.meta.Configured, st.meta.Dropped = o.GroupBy, nil
 	}
 	groupBy := without(o.GroupBy, st.meta.Dropped)
-	if slices.Equal(f.meta.GroupBy, groupBy) {
-		if slices.Equal(f.meta.Configured, o.GroupBy) {
+	if slices.Equal(f.groupBy, groupBy) && f.filters == o.Filters {
+		if asked {
 			return nil
 		}
 		return st // What was refused is not asked for any more. When it is put back it is tried again.
 	}
-	st.startAfresh(groupBy)
+	st.startAfresh(newShape(o.Endpoint, groupBy, o.Filters))
 	return st
 }
 
 // startAfresh begins a new shape: its first read will be a baseline, and series of the old shape end. One whose label
 // set exists in the new shape too will go on from its total.
-func (st *stage) startAfresh(groupBy []string) {
+func (st *stage) startAfresh(next *shape) {
+	st.shape = next
 	m := &st.meta
-	m.GroupBy = groupBy
 	m.Afresh = m.Afresh || m.Started
 	m.Started = false
 	m.Origin, m.CountsFrom, m.Settled, m.Final, m.Audited, m.Fixed = 0, 0, 0, 0, 0, false
-	st.clear = true
 	for _, s := range st.f.list {
 		c := *s
 		c.ended = true
@@ -105,3 +129,6 @@ func (st *stage) startAfresh(groupBy []string) {
 	}
 	st.stock, st.stockOther, st.own = nil, 0, 0
 }
+
+// afresh says whether the stage begins a new shape, so that all spans and folded label sets are forgotten.
+func (st *stage) afresh() bool { return st.shape != st.f.shape }

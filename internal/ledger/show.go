@@ -15,7 +15,7 @@ func (f *Feed) show() {
 	v := &FeedView{
 		Organization: f.options.Organization,
 		Endpoint:     f.options.Endpoint,
-		GroupBy:      f.meta.GroupBy,
+		GroupBy:      f.groupBy,
 		Dropped:      f.meta.Dropped,
 		ReadThrough:  unixOrZero(f.meta.ReadThrough),
 		ReadAt:       unixOrZero(f.meta.ReadAt),

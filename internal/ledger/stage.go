@@ -12,10 +12,10 @@ import (
 // A stage is a booking in the making: everything that will change, beside the feed as it is. It is committed to disk
 // and then installed; a stage that fails on the way is dropped and has changed nothing.
 type stage struct {
-	f    *Feed
-	meta meta
+	f     *Feed
+	shape *shape // another one than the feed's where the stage begins it afresh
+	meta  meta
 
-	clear   bool            // forget all spans and folded label sets first
 	spans   map[int64]*span // new versions; nil for a span that goes
 	buckets map[bucketKey][]byte
 	series  map[uint32]*series // new versions; nil for a series that goes
@@ -43,7 +43,7 @@ func (f *Feed) newStage() *stage {
 	}
 	return &stage{
 		own: own,
-		f:   f, meta: f.meta,
+		f:   f, shape: f.shape, meta: f.meta,
 		spans: map[int64]*span{}, buckets: map[bucketKey][]byte{}, series: map[uint32]*series{}, places: map[string]place{},
 		folded: map[uint64]int64{}, deltas: map[uint32][]decimal.Fixed{}, seen: map[uint32]int64{},
 		days:  map[int64]map[string]decimal.Fixed{},
@@ -135,9 +135,9 @@ func (st *stage) current(id uint32) *series {
 // changes is what the stage writes to disk.
 func (st *stage) changes() *changes {
 	f := st.f
-	c := &changes{feed: f.name, clear: st.clear, meta: &st.meta, buckets: st.buckets, folded: map[uint64]int64{}, series: make(map[uint32][]byte, len(st.series))}
+	c := &changes{feed: f.name, clear: st.afresh(), meta: &record{st.meta, st.shape.groupBy, st.shape.filters}, buckets: st.buckets, folded: map[uint64]int64{}, series: make(map[uint32][]byte, len(st.series))}
 	for hash, seen := range st.folded {
-		if st.clear || f.folded[hash] != seen {
+		if st.afresh() || f.folded[hash] != seen {
 			c.folded[hash] = seen
 		}
 	}
@@ -154,13 +154,13 @@ func (st *stage) changes() *changes {
 // install makes the stage the feed's state. It must have been committed.
 func (st *stage) install() {
 	f := st.f
-	if st.clear {
+	if st.afresh() {
 		f.spans, f.folded, f.days = map[int64]*span{}, map[uint64]int64{}, map[int64]map[string]decimal.Fixed{}
 		f.round, f.lastAudit = nil, time.Time{}
-		f.shape++
+		f.refused = refused{hours: f.refused.hours}
+		f.shape = st.shape
 	}
 	f.meta = st.meta
-	f.arrange()
 	for at, sp := range st.spans {
 		if sp == nil {
 			delete(f.spans, at)
