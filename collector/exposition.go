@@ -77,9 +77,11 @@ func (fs *families) feed(f *ledger.FeedView, day time.Time) int {
 			labels := fs.labels(base, s.Labels)
 			born := timestamp(s.Born)
 			for i, m := range s.Measures {
-				fs.counter(counters[m], labels, s.Values[i].Float64(), born)
+				if !s.Absent.Has(i) {
+					fs.counter(counters[m], labels, s.Values[i].Float64(), born)
+					n++
+				}
 			}
-			n += len(s.Measures)
 		}
 	}
 	for _, s := range f.Derived {

@@ -111,7 +111,9 @@ var sections = []struct {
 	polled  string // said once here instead of in every line
 }{
 	{SectionUsage, "Counters count from when the exporter first started on its state directory (or from `counters.start`), go on over restarts and " +
-		"never go down. A new series is exposed as 0 for `counters.zero_hold` first, so that `increase()` sees its first value. The token " +
+		"never go down. A new series is exposed as 0 for `counters.zero_hold` first, so that `increase()` sees its first value. Requests, `input_tokens`, `output_tokens`, `input_cached_tokens` and the units " +
+		"other than tokens are there for every label set. Each other token field begins, with 0 as a new series does, when the label set first has some; " +
+		"until then it is absent, since most label sets never have any. The token " +
 		"counters overlap: `input_tokens` is the whole, the others are parts and cuts of it, and must never be added up.\n\n" +
 		"The dimensions (`project_id`, `model`, …) are there as far as `group_by` asks for them; one that a row leaves empty is an absent label. " +
 		"What exceeds `counters.max_label_sets` is folded into one series per endpoint whose dimensions read `other`.\n\n**How old.**", polledUsage},

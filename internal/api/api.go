@@ -48,6 +48,8 @@ type Measure struct {
 	// By fixes the labels of this measure where they are not the endpoint's configured grouping. A By dimension that
 	// can be grouped by counts only when it is configured.
 	By []string
+	// Rare says that most label sets never have any of it, so that a series of it begins when it first has some.
+	Rare bool
 	// Help completes "… as reported by the API, polled": what is counted, and what it includes.
 	Help string
 }

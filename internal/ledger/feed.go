@@ -28,8 +28,8 @@ type Feed struct {
 	at     map[uint32]int     // id → index in list
 	index  map[string]*series // by indexKey
 	folded map[uint64]int64   // hash of a folded label set → start of the newest bucket that has it
-	held   map[uint32]time.Time
-	own    int // label sets with series of their own
+	held   map[hold]time.Time // until when
+	own    int                // label sets with series of their own
 	// days is what the usage held is estimated to have cost, by the start of the UTC day and the project.
 	days map[int64]map[string]decimal.Fixed
 
@@ -58,7 +58,7 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 		meta:    c.meta.meta,
 		shape:   newShape(o.Endpoint, c.meta.GroupBy, c.meta.Filters),
 		spans:   map[int64]*span{}, at: map[uint32]int{}, index: map[string]*series{},
-		folded: c.folded, held: map[uint32]time.Time{}, days: map[int64]map[string]decimal.Fixed{},
+		folded: c.folded, held: map[hold]time.Time{}, days: map[int64]map[string]decimal.Fixed{},
 		stats: make([]MeasureView, len(measures)),
 	}
 	f.meta.Layouts = f.layouts.names
@@ -71,10 +71,8 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 		if err != nil {
 			return nil, &StateError{l.store.path, fmt.Errorf("damaged: series %d of %s: %w", id, o.Endpoint.Name, err), doRestore}
 		}
-		if s.held {
-			// Whether anybody saw the zero before the restart is not known: hold it once more.
-			f.held[id] = now.Add(settings.ZeroHold)
-		}
+		// Whether anybody saw a zero before the restart is not known: hold it once more.
+		f.keep(s, now.Add(settings.ZeroHold))
 		f.add(s)
 	}
 	for k, cells := range c.buckets {
@@ -114,23 +112,6 @@ func (f *Feed) add(s *series) {
 }
 
 var errUnknownSeries = errors.New("a bucket names a series that does not exist")
-
-// releases returns the stage that lets go of series whose hold is over, or nil.
-func (f *Feed) releases(now time.Time) *stage {
-	var st *stage
-	for id, until := range f.held {
-		if until.After(now) {
-			continue
-		}
-		if st == nil {
-			st = f.newStage()
-		}
-		c := *f.list[f.at[id]]
-		c.held = false
-		st.series[id] = &c
-	}
-	return st
-}
 
 func (f *Feed) logger() log.Logger {
 	return log.With(f.ledger.logger, "organization", f.options.Organization, "endpoint", f.options.Endpoint.Name)

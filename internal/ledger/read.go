@@ -145,6 +145,7 @@ func (r *Read) Rows() int {
 // A group is the measures of an endpoint that share their labels, and thereby their series.
 type group struct {
 	measures []int    // indexes of the endpoint's measures, or of the derived ones
+	rare     Set      // the places in measures of those that most label sets never have
 	columns  []int    // indexes of a row's columns
 	labels   []string // the Prometheus label of each column
 }
@@ -198,6 +199,9 @@ func layout(e *api.Endpoint, groupBy []string) (columns []string, groups []group
 			}
 			groups = append(groups, g)
 			at = len(groups) - 1
+		}
+		if g := &groups[at]; m.Rare {
+			g.rare = g.rare.With(len(g.measures))
 		}
 		groups[at].measures = append(groups[at].measures, i)
 	}

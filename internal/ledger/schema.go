@@ -26,11 +26,12 @@ import (
 // feeds and the sum of their checksums are kept, too.
 //
 // Schema 2 added what is derived of rows, beside the buckets' cells and in series of its own. A file of schema 1 simply
-// has none of it.
-const schema = 2
+// has none of it. Schema 3 added the measures of a series that are held at zero; a file of schema 2 has none.
+const schema = 3
 
 var migrations = map[int]func(*bolt.Tx) error{
 	1: func(*bolt.Tx) error { return nil },
+	2: func(*bolt.Tx) error { return nil },
 }
 
 var (

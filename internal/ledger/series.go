@@ -27,6 +27,9 @@ type series struct {
 	// held: shown as 0 until it is released. The release is written down before the value is shown, else a crash
 	// would take the counter back to 0.
 	held bool
+	// fresh has a bit for each measure of the group that began after the series did, and is shown as 0 until it is
+	// released, too.
+	fresh Set
 	// ended: belongs to a former shape; not shown, but it goes on from its total if the label set returns.
 	ended bool
 
@@ -42,14 +45,18 @@ func (s *series) withheld(i int) decimal.Fixed { return s.high[i].Sub(s.total[i]
 // derived says whether the series is made of rows instead of read from them.
 func (s *series) derived() bool { return s.group >= derivedGroups }
 
-// book returns a copy with delta added, which follows the endpoint's measures, or its derived ones.
-func (s *series) book(g *group, delta []decimal.Fixed) *series {
+// book returns a copy with delta added, which follows the endpoint's measures, or its derived ones. With hold, a rare
+// measure that begins is shown as 0 first.
+func (s *series) book(g *group, delta []decimal.Fixed, hold bool) *series {
 	c := *s
 	c.total = slices.Clone(s.total)
 	c.high = slices.Clone(s.high)
 	for i, m := range g.measures {
 		c.total[i] = c.total[i].Add(delta[m])
 		c.high[i] = c.high[i].Max(c.total[i])
+		if hold && g.rare.Has(i) && s.high[i].IsZero() && !c.high[i].IsZero() {
+			c.fresh = c.fresh.With(i)
+		}
 	}
 	c.share()
 	return &c
@@ -64,11 +71,22 @@ func (s *series) share() {
 
 // show fixes what the view shows of the series.
 func (s *series) show(g *group) {
-	values := s.high
+	shown := &Series{Labels: s.labels, Measures: g.measures, Values: s.high, Born: s.born}
 	if s.held {
-		values = make([]decimal.Fixed, len(s.high))
+		shown.Values = make([]decimal.Fixed, len(s.high))
+	} else if s.fresh != 0 {
+		shown.Values = slices.Clone(s.high)
 	}
-	s.shown = &Series{Labels: s.labels, Measures: g.measures, Values: values, Born: s.born}
+	for i := range s.high {
+		// What has been more than zero stays, since high never falls.
+		if g.rare.Has(i) && s.high[i].IsZero() {
+			shown.Absent = shown.Absent.With(i)
+		}
+		if s.fresh.Has(i) {
+			shown.Values[i] = decimal.Fixed{}
+		}
+	}
+	s.shown = shown
 }
 
 // indexKey is the key of a label set within a feed: the group, then the labels.
@@ -125,10 +143,11 @@ func cutString(s string) (first, rest string, ok bool) {
 const (
 	flagHeld  = 1
 	flagEnded = 2
+	flagFresh = 4
 )
 
 // encode appends the disk form: flags, layout, born, seen, key, then total and withheld amount of each measure; of a
-// derived series that is the one.
+// derived series that is the one. Where there are fresh measures, they follow as a set of the layout's measures.
 func (s *series) encode(b []byte, layout int, g *group, measures int) []byte {
 	flags := byte(0)
 	if s.held {
@@ -136,6 +155,9 @@ func (s *series) encode(b []byte, layout int, g *group, measures int) []byte {
 	}
 	if s.ended {
 		flags |= flagEnded
+	}
+	if s.fresh != 0 {
+		flags |= flagFresh
 	}
 	b = append(b, flags)
 	b = binary.AppendUvarint(b, uint64(layout))
@@ -154,7 +176,16 @@ func (s *series) encode(b []byte, layout int, g *group, measures int) []byte {
 		b = totals[i].AppendBinary(b)
 		b = withheld[i].AppendBinary(b)
 	}
-	return b
+	if s.fresh == 0 {
+		return b
+	}
+	var fresh Set
+	for i, m := range g.measures {
+		if s.fresh.Has(i) {
+			fresh = fresh.With(m)
+		}
+	}
+	return binary.AppendUvarint(b, uint64(fresh))
 }
 
 // decodeSeries reads what encode wrote, whatever measures the table had then. A series of a former shape may have
@@ -164,6 +195,7 @@ func decodeSeries(id uint32, b []byte, l *layouts, groups []group, derived int) 
 		return nil, errSeries
 	}
 	s := &series{id: id, held: b[0]&flagHeld != 0, ended: b[0]&flagEnded != 0}
+	anyFresh := b[0]&flagFresh != 0
 	b = b[1:]
 	layout, n := binary.Uvarint(b)
 	if n <= 0 || layout >= uint64(len(l.names)) {
@@ -220,12 +252,22 @@ func decodeSeries(id uint32, b []byte, l *layouts, groups []group, derived int) 
 			totals[to], highs[to] = total, high
 		}
 	}
+	fresh := uint64(0)
+	if anyFresh {
+		if fresh, n = binary.Uvarint(b); n <= 0 {
+			return nil, errSeries
+		}
+		b = b[n:]
+	}
 	if len(b) != 0 {
 		return nil, errSeries
 	}
-	for _, m := range groups[s.group].measures {
+	for i, m := range groups[s.group].measures {
 		s.total = append(s.total, totals[m])
 		s.high = append(s.high, highs[m])
+		if from := slices.Index(l.to[layout], m); from >= 0 && Set(fresh).Has(from) {
+			s.fresh = s.fresh.With(i)
+		}
 	}
 	s.share()
 	return s, nil

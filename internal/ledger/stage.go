@@ -119,7 +119,7 @@ func (st *stage) total() {
 	}
 	for id, delta := range st.deltas {
 		s := st.current(id)
-		c := s.book(f.group(s.group), delta)
+		c := s.book(f.group(s.group), delta, f.ledger.settings.ZeroHold > 0)
 		c.seen = max(c.seen, st.seen[id])
 		st.series[id] = c
 	}
@@ -178,7 +178,7 @@ func (st *stage) install() {
 	st.installDays()
 	f.stats = st.stats
 	f.stock, f.stockOther = st.stock, st.stockOther
-	hold := time.Now().Add(f.ledger.settings.ZeroHold)
+	until := time.Now().Add(f.ledger.settings.ZeroHold)
 	gone := false
 	for _, id := range slices.Sorted(maps.Keys(st.series)) {
 		s := st.series[id]
@@ -186,11 +186,7 @@ func (st *stage) install() {
 			gone = true
 			continue
 		}
-		if _, waits := f.held[id]; !s.held {
-			delete(f.held, id)
-		} else if !waits {
-			f.held[id] = hold
-		}
+		f.keep(s, until)
 		f.add(s)
 	}
 	if gone {
@@ -208,7 +204,7 @@ func (st *stage) remove() {
 	f.list, f.at, f.index, f.own = nil, map[uint32]int{}, map[string]*series{}, 0
 	for _, s := range kept {
 		if c, staged := st.series[s.id]; staged && c == nil {
-			delete(f.held, s.id)
+			f.drop(s, new(series))
 			continue
 		}
 		f.add(s)

@@ -79,6 +79,9 @@ type Series struct {
 	// Measures are indexes of the endpoint's measures, Values what each counter shows: never less than before.
 	Measures []int
 	Values   []decimal.Fixed
+	// Absent are the places in Measures of what has never been more than zero and is rare enough not to be shown until
+	// it is. It stays from then on.
+	Absent Set
 	// Born is when the series began to count from zero.
 	Born time.Time
 }
@@ -95,6 +98,15 @@ type Day struct {
 	Start time.Time
 	Rows  []Row
 }
+
+// A Set is a set of small numbers.
+type Set uint64
+
+// Has says whether n is in the set.
+func (s Set) Has(n int) bool { return s>>n&1 == 1 }
+
+// With returns the set with n.
+func (s Set) With(n int) Set { return s | 1<<n }
 
 // A Label is a Prometheus label.
 type Label struct{ Name, Value string }
