@@ -319,3 +319,41 @@ func syncDir(dir string) error {
 	}
 	return nil
 }
+
+// counts returns how many records each series of a measure of a task has.
+func (s *spool) counts(task, measure int) ([]int, error) {
+	counts, damaged := make([]int, len(s.state.Tasks[task].Series)), false
+	err := s.records(task, measure, func(r record) {
+		if int(r.series) >= len(counts) {
+			damaged = true
+			return
+		}
+		counts[r.series]++
+	})
+	if err == nil && damaged {
+		err = fmt.Errorf("%s: %w", s.dir, errSpool)
+	}
+	return counts, err
+}
+
+// pick returns the records of some series of a measure of a task, each in the order of time.
+func (s *spool) pick(task, measure int, some []uint32, counts []int) ([][]record, error) {
+	place, n := make(map[uint32]int, len(some)), 0
+	for i, id := range some {
+		place[id] = i
+		n += counts[id]
+	}
+	all, held := make([]record, n), make([][]record, len(some))
+	for i, id := range some {
+		held[i], all = all[:0:counts[id]], all[counts[id]:]
+	}
+	if n == 0 {
+		return held, nil
+	}
+	err := s.records(task, measure, func(r record) {
+		if i, ok := place[r.series]; ok {
+			held[i] = append(held[i], r)
+		}
+	})
+	return held, err
+}

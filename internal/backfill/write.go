@@ -81,83 +81,60 @@ var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 // out of them at a time.
 func (o *writer) series(ti, mi int, f collector.Metric) error {
 	t := o.spool.state.Tasks[ti]
-	order := make([]uint32, len(t.Series))
-	for i := range order {
-		order[i] = uint32(i)
-	}
-	texts := make([]string, len(t.Series))
+	order, texts := make([]uint32, len(t.Series)), make([]string, len(t.Series))
 	for i, labels := range t.Series {
-		texts[i] = o.labels(t, f, labels)
+		order[i], texts[i] = uint32(i), o.labels(t, f, labels)
 	}
 	slices.SortFunc(order, func(a, b uint32) int { return cmp.Compare(texts[a], texts[b]) })
-	counts := make([]int, len(t.Series))
-	outOfRange := false
-	err := o.spool.records(ti, mi, func(r record) {
-		if int(r.series) >= len(counts) {
-			outOfRange = true
-			return
-		}
-		counts[r.series]++
-	})
+	counts, err := o.spool.counts(ti, mi)
 	if err != nil {
 		return err
 	}
-	if outOfRange {
-		return errSpool
-	}
 	edges := t.plan.edges()
 	var short decimal.Fixed
-	for lo := 0; lo < len(order); {
-		hi, n := lo, 0
-		for hi < len(order) && (hi == lo || n+counts[order[hi]] <= batch) {
-			n += counts[order[hi]]
-			hi++
-		}
-		at := make(map[uint32]int, hi-lo)
-		held, offset := make([]record, n), 0
-		for _, id := range order[lo:hi] {
-			at[id] = offset
-			offset += counts[id]
-		}
-		if n > 0 {
-			if err := o.spool.records(ti, mi, func(r record) {
-				if i, ok := at[r.series]; ok {
-					held[i] = r
-					at[r.series]++
-				}
-			}); err != nil {
-				return err
-			}
+	for len(order) > 0 {
+		some := fitting(order, counts)
+		held, err := o.spool.pick(ti, mi, some, counts)
+		if err != nil {
+			return err
 		}
 		if err := o.ctx.Err(); err != nil {
 			return err
 		}
-		for _, id := range order[lo:hi] {
-			if counts[id] > 0 {
-				o.count++
+		for i, id := range some {
+			if len(held[i]) == 0 {
+				continue
 			}
-			of := held[:counts[id]]
-			held = held[counts[id]:]
-			var err error
-			switch {
-			case len(of) == 0:
-			case f.Type == collector.Counter:
-				var above decimal.Fixed
-				above, err = o.counter(texts[id], of, edges)
-				short = short.Add(above)
-			default:
-				err = o.gauge(texts[id], of)
+			o.count++
+			if f.Type != collector.Counter {
+				if err := o.gauge(texts[id], held[i]); err != nil {
+					return err
+				}
+				continue
 			}
+			above, err := o.counter(texts[id], held[i], edges)
 			if err != nil {
 				return err
 			}
+			short = short.Add(above)
 		}
-		lo = hi
+		order = order[len(some):]
 	}
 	if !short.IsZero() {
 		o.shortfalls = append(o.shortfalls, Shortfall{t.Organization, t.Endpoint, t.endpoint.Measures[mi].Name, short})
 	}
 	return nil
+}
+
+// fitting returns as many of the series as fit the memory together, at least one.
+func fitting(order []uint32, counts []int) []uint32 {
+	n := 0
+	for i, id := range order {
+		if n += counts[id]; i > 0 && n > batch {
+			return order[:i]
+		}
+	}
+	return order
 }
 
 // counter writes a running total: 0 where the first bucket that has the series begins, so that increase() sees the

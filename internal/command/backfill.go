@@ -99,19 +99,9 @@ func (c *backfillCommand) run(ctx context.Context, logger log.Logger, stdout, st
 	if err != nil {
 		return err
 	}
-	begin, err := moment("--start", c.start)
+	begin, end, costsEnd, err := c.bounds(valid, logger)
 	if err != nil {
 		return err
-	}
-	end, costsEnd, err := c.until(valid, logger)
-	if err != nil {
-		return err
-	}
-	if !begin.Before(end) {
-		return fmt.Errorf("--start %s is not before the end %s", begin.Format(time.RFC3339), end.Format(time.RFC3339))
-	}
-	if now := time.Now(); end.After(now) {
-		return fmt.Errorf("the end %s lies in the future: the past ends now, at %s", end.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	width := c.width
 	if width == "" {
@@ -154,6 +144,22 @@ func (c *backfillCommand) run(ctx context.Context, logger log.Logger, stdout, st
 	}
 	level.Info(logger).Log("msg", "Backfill written", "output", c.output, "series", result.Series, "samples", result.Samples)
 	return nil
+}
+
+// bounds is the range to write. Costs end with a UTC day.
+func (c *backfillCommand) bounds(valid *config.Valid, logger log.Logger) (begin, end, costsEnd time.Time, err error) {
+	if begin, err = moment("--start", c.start); err != nil {
+		return begin, end, costsEnd, err
+	}
+	if end, costsEnd, err = c.until(valid, logger); err != nil {
+		return begin, end, costsEnd, err
+	}
+	if !begin.Before(end) {
+		err = fmt.Errorf("--start %s is not before the end %s", begin.Format(time.RFC3339), end.Format(time.RFC3339))
+	} else if now := time.Now(); end.After(now) {
+		err = fmt.Errorf("the end %s lies in the future: the past ends now, at %s", end.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	return begin, end, costsEnd, err
 }
 
 // until is where usage and costs end. Without --end that is where a ledger with this configuration begins to count, so

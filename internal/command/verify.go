@@ -49,36 +49,18 @@ func newVerifyCommand(app *kingpin.Application) *verifyCommand {
 }
 
 func (c *verifyCommand) run(ctx context.Context, logger log.Logger, stdout io.Writer) error {
+	if c.tolerance < 0 {
+		return errors.New("--tolerance must not be negative")
+	}
 	valid, organizations, err := c.load(logger)
 	if err != nil {
 		return err
 	}
 	o := verify.Options{Range: c.per == perRange}
-	if o.From, err = moment("--start", c.start); err != nil {
+	if o.From, o.To, err = c.days(); err != nil {
 		return err
 	}
-	o.To = time.Now().UTC().Truncate(24 * time.Hour)
-	if c.end != "" {
-		if o.To, err = moment("--end", c.end); err != nil {
-			return err
-		}
-	}
-	o.From, o.To = o.From.Truncate(24*time.Hour), o.To.Truncate(24*time.Hour)
-	switch {
-	case !o.From.Before(o.To):
-		return fmt.Errorf("--start %s is not before the end %s", o.From.Format(time.DateOnly), o.To.Format(time.DateOnly))
-	case o.To.After(time.Now()):
-		return fmt.Errorf("the end %s lies in the future", o.To.Format(time.DateOnly))
-	case c.tolerance < 0:
-		return errors.New("--tolerance must not be negative")
-	}
-	http := &promconfig.DefaultHTTPClientConfig
-	if c.httpConfig != "" {
-		if http, _, err = promconfig.LoadHTTPConfigFile(c.httpConfig); err != nil {
-			return fmt.Errorf("read --prometheus.http-config: %w", err)
-		}
-	}
-	if o.Prometheus, err = verify.NewPrometheus(c.url, *http, c.match); err != nil {
+	if o.Prometheus, err = c.prometheus(); err != nil {
 		return err
 	}
 	for _, e := range valid.Endpoints() {
@@ -113,4 +95,37 @@ func (c *verifyCommand) run(ctx context.Context, logger log.Logger, stdout io.Wr
 	}
 	_, err = fmt.Fprintf(stdout, "\nAll %d sums are equal within %g %%.\n", verdict.Compared, 100*c.tolerance)
 	return err
+}
+
+// days is the range to compare, in whole UTC days.
+func (c *verifyCommand) days() (from, to time.Time, err error) {
+	if from, err = moment("--start", c.start); err != nil {
+		return from, to, err
+	}
+	to = time.Now().UTC()
+	if c.end != "" {
+		if to, err = moment("--end", c.end); err != nil {
+			return from, to, err
+		}
+	}
+	from, to = from.Truncate(24*time.Hour), to.Truncate(24*time.Hour)
+	switch {
+	case !from.Before(to):
+		err = fmt.Errorf("--start %s is not before the end %s", from.Format(time.DateOnly), to.Format(time.DateOnly))
+	case to.After(time.Now()):
+		err = fmt.Errorf("the end %s lies in the future", to.Format(time.DateOnly))
+	}
+	return from, to, err
+}
+
+// prometheus is the one to ask.
+func (c *verifyCommand) prometheus() (*verify.Prometheus, error) {
+	http := &promconfig.DefaultHTTPClientConfig
+	if c.httpConfig != "" {
+		var err error
+		if http, _, err = promconfig.LoadHTTPConfigFile(c.httpConfig); err != nil {
+			return nil, fmt.Errorf("read --prometheus.http-config: %w", err)
+		}
+	}
+	return verify.NewPrometheus(c.url, *http, c.match)
 }
