@@ -85,7 +85,7 @@ func (c *Client) report(e *api.Endpoint, u usage) {
 		return
 	}
 	for bound, share := range map[Bound]float64{
-		BoundBody:  float64(u.body) / float64(c.maxBody),
+		BoundBody:  float64(u.body) / float64(c.o.MaxBody),
 		BoundPages: float64(u.pages) / float64(c.o.MaxPages),
 		BoundRows:  float64(u.rows) / float64(c.o.MaxRows),
 	} {

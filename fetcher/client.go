@@ -72,7 +72,6 @@ type Client struct {
 	clock   clock
 	trouble keyTrouble
 	agent   string
-	maxBody int64
 }
 
 // NewClient returns a client. It makes no request yet and does not read the key.
@@ -90,6 +89,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if o.Key == nil {
 		return nil, errors.New("a client needs a key")
 	}
+	o = o.withDefaults()
 	var options []promconfig.HTTPClientOption
 	if o.DialContext != nil {
 		options = append(options, promconfig.WithDialContextFunc(o.DialContext))
@@ -101,16 +101,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if o.Transport != nil {
 		transport = o.Transport
 	}
-	if o.Logger == nil {
-		o.Logger = log.NewNopLogger()
-	}
-	if o.HeaderTimeout <= 0 {
-		o.HeaderTimeout = DefaultHeaderTimeout
-	}
-	if o.RequestTimeout <= 0 {
-		o.RequestTimeout = DefaultRequestTimeout
-	}
-	c := &Client{
+	return &Client{
 		o:    o,
 		base: base,
 		http: &http.Client{
@@ -122,21 +113,33 @@ func NewClient(o ClientOptions) (*Client, error) {
 		budget:  newBudget(o.RequestsPerMinute),
 		lookups: newBudget(o.RequestsPerMinute / 2),
 		agent:   "openai_exporter/" + o.Version,
-		maxBody: o.MaxBody,
+	}, nil
+}
+
+// withDefaults fills in what is not set.
+func (o ClientOptions) withDefaults() ClientOptions {
+	if o.Logger == nil {
+		o.Logger = log.NewNopLogger()
 	}
-	if c.o.Jitter == nil {
-		c.o.Jitter = rand.N[time.Duration]
+	if o.HeaderTimeout <= 0 {
+		o.HeaderTimeout = DefaultHeaderTimeout
 	}
-	if c.maxBody <= 0 {
-		c.maxBody = DefaultMaxBody
+	if o.RequestTimeout <= 0 {
+		o.RequestTimeout = DefaultRequestTimeout
 	}
-	if c.o.MaxPages <= 0 {
-		c.o.MaxPages = DefaultMaxPages
+	if o.Jitter == nil {
+		o.Jitter = rand.N[time.Duration]
 	}
-	if c.o.MaxRows <= 0 {
-		c.o.MaxRows = DefaultMaxRows
+	if o.MaxBody <= 0 {
+		o.MaxBody = DefaultMaxBody
 	}
-	return c, nil
+	if o.MaxPages <= 0 {
+		o.MaxPages = DefaultMaxPages
+	}
+	if o.MaxRows <= 0 {
+		o.MaxRows = DefaultMaxRows
+	}
+	return o
 }
 
 // Close closes the connections that are not in use. The client still works afterwards.
@@ -247,7 +250,7 @@ func (c *Client) exchange(ctx context.Context, r request, key string, consume fu
 		e := refuse(r.inquiry, resp.StatusCode, resp.Header, readRefusal(resp.Body), sight.date)
 		return withoutKey(e, key)
 	}
-	body := &limitedBody{r: resp.Body, left: c.maxBody}
+	body := &limitedBody{r: resp.Body, left: c.o.MaxBody}
 	a := answer{body: body, requestID: clean(resp.Header.Get("X-Request-Id")), at: sight.at, doubtful: sight.doubtful}
 	err = consume(a)
 	var e *Error
@@ -259,7 +262,7 @@ func (c *Client) exchange(ctx context.Context, r request, key string, consume fu
 		e.Class, e.text = ClassTimeout, fmt.Sprintf("the API's answer was not whole after %s", c.o.RequestTimeout)
 	case body.left < 0:
 		// The page will be no smaller the next time.
-		e.text, e.lasting = fmt.Sprintf("the API's answer is larger than %d bytes: group by fewer dimensions", c.maxBody), true
+		e.text, e.lasting = fmt.Sprintf("the API's answer is larger than %d bytes: group by fewer dimensions", c.o.MaxBody), true
 	}
 	return withoutKey(e, key)
 }

@@ -132,6 +132,15 @@ func refuse(q inquiry, status int, header http.Header, body []byte, now time.Tim
 	case status == http.StatusUnauthorized:
 		// The API echoes a part of the key here, so what it says is not repeated.
 		e.Class, e.text = ClassUnauthorized, advices["invalid_api_key"].text
+	default:
+		refuseByStatus(e, q, r, said)
+	}
+	return e
+}
+
+// refuseByStatus fills in what only the status tells.
+func refuseByStatus(e *Error, q inquiry, r refusal, said string) {
+	switch status := e.Status; {
 	case status == http.StatusForbidden:
 		e.Class = ClassForbidden
 		e.text = fmt.Sprintf("the API denies access (403)%s; check the role of the admin key's owner and the network that the requests come from", said)
@@ -160,7 +169,6 @@ func refuse(q inquiry, status int, header http.Header, body []byte, now time.Tim
 		}
 		e.text = fmt.Sprintf("the API refuses the request (%d)%s%s", status, parameter, said)
 	}
-	return e
 }
 
 // waits says what Retry-After asks for.

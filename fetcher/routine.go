@@ -82,33 +82,53 @@ func (r *routine) finish(took time.Duration, err error) time.Time {
 	now := time.Now()
 	var e *Error
 	errors.As(err, &e)
-	if err == nil {
-		switch {
-		case r.awaiting != nil:
-			if r.client.trouble.over() { // Else another endpoint has said so.
-				message := "The admin key works now"
-				if r.awaiting.Class == ClassForbidden {
-					message = r.mended // It was never the key.
-				}
-				level.Info(r.logger).Log("msg", message, "failures", r.status.Failures)
-			}
-		case len(r.reported) > 0:
-			level.Info(r.logger).Log("msg", r.mended, "failures", r.status.Failures)
-		}
-		clear(r.reported)
-		r.succeeded, r.streak = true, 0
-	} else {
-		permanent := e != nil && e.Permanent()
-		if permanent != r.permanent {
-			r.permanent, r.streak = permanent, 0
-		}
-		r.streak++
+	r.count(err, e)
+	next := r.schedule(now, err, e)
+	r.last = next
+	// The wait goes by the monotonic clock.
+	r.until = now.Add(next.Sub(now.Round(0)))
+	state := r.record(now, next, err, e)
+	if err != nil {
+		r.complain(r.reported, r.failing, state, err, next)
 	}
+	if r.observer != nil {
+		r.observer.Poll(r.organization, r.name, took, err)
+	}
+	return r.until
+}
+
+// count begins or goes on with a streak of failures, or ends one and says so.
+func (r *routine) count(err error, e *Error) {
+	waited := r.awaiting
 	r.awaiting = nil
 	if e != nil && e.keyed() {
 		r.awaiting = e
 	}
+	if err != nil {
+		if permanent := e != nil && e.Permanent(); permanent != r.permanent {
+			r.permanent, r.streak = permanent, 0
+		}
+		r.streak++
+		return
+	}
+	switch {
+	case waited != nil:
+		if r.client.trouble.over() { // Else another endpoint has said so.
+			message := "The admin key works now"
+			if waited.Class == ClassForbidden {
+				message = r.mended // It was never the key.
+			}
+			level.Info(r.logger).Log("msg", message, "failures", r.status.Failures)
+		}
+	case len(r.reported) > 0:
+		level.Info(r.logger).Log("msg", r.mended, "failures", r.status.Failures)
+	}
+	clear(r.reported)
+	r.succeeded, r.streak = true, 0
+}
 
+// schedule returns the tick of the next poll. What the API asks to wait is kept apart, since it outlives a reload.
+func (r *routine) schedule(now time.Time, err error, e *Error) time.Time {
 	wait := r.interval
 	if err != nil {
 		wait = pause(r.interval, r.permanent, r.streak)
@@ -121,31 +141,24 @@ func (r *routine) finish(took time.Duration, err error) time.Time {
 			next = r.grid.after(now.Add(e.RetryAfter - 1))
 		}
 	}
-	r.last = next
-	// The wait goes by the monotonic clock.
-	r.until = now.Add(next.Sub(now.Round(0)))
+	return next
+}
 
+// record writes down where the routine stands, for others to read.
+func (r *routine) record(now, next time.Time, err error, e *Error) State {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.status.LastPoll, r.status.NextPoll = now.UTC(), next
 	if err == nil {
 		r.status.State, r.status.Error, r.status.Failures, r.status.LastSuccess = StateOK, "", 0, now.UTC()
-	} else {
-		r.status.State, r.status.Error = StateFailing, err.Error()
-		r.status.Failures++
-		if e != nil && e.Class == ClassNotFound && !r.succeeded {
-			r.status.State = StateUnavailable
-		}
+		return r.status.State
 	}
-	state := r.status.State
-	r.mu.Unlock()
-
-	if err != nil {
-		r.complain(r.reported, r.failing, state, err, next)
+	r.status.State, r.status.Error = StateFailing, err.Error()
+	r.status.Failures++
+	if e != nil && e.Class == ClassNotFound && !r.succeeded {
+		r.status.State = StateUnavailable
 	}
-	if r.observer != nil {
-		r.observer.Poll(r.organization, r.name, took, err)
-	}
-	return r.until
+	return r.status.State
 }
 
 // complain logs trouble of a kind that the log does not know of yet; what goes on is counted, not logged.
