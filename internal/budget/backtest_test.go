@@ -21,7 +21,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
 )
 
-var update = flag.Bool("update", false, "rewrite the table of docs/forecast.md")
+var update = flag.Bool("update", false, "rewrite the tables of docs/forecast.md")
 
 const (
 	day    = 24 * time.Hour
@@ -250,22 +250,26 @@ func TestForecastIsNearerThanTheStraightLine(t *testing.T) {
 }
 
 const (
-	begin = "<!-- The table is written by go test ./internal/budget -update. -->\n"
-	end   = "<!-- end of the table -->\n"
+	begin     = "<!-- The table is written by go test ./internal/budget -update. -->\n"
+	yearBegin = "<!-- The table of years is written by go test ./internal/budget -update. -->\n"
+	end       = "<!-- end of the table -->\n"
 )
 
-func TestTableOfMeasuredErrorsIsCurrent(t *testing.T) {
+func TestTablesOfMeasuredErrorsAreCurrent(t *testing.T) {
 	const name = "../../docs/forecast.md"
 	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, rest, ok := strings.Cut(string(data), begin)
-	_, tail, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatalf("%s has no place for the table", name)
+	want := string(data)
+	for mark, table := range map[string]string{begin: table(t), yearBegin: yearTable()} {
+		head, rest, ok := strings.Cut(want, mark)
+		_, tail, ok2 := strings.Cut(rest, end)
+		if !ok || !ok2 {
+			t.Fatalf("%s has no place for the table %q", name, mark)
+		}
+		want = head + mark + table + end + tail
 	}
-	want := head + begin + table(t) + end + tail
 	if *update {
 		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-// Package budget says what a month has cost so far and what it will have cost when it ends. It computes on daily
+// Package budget says what a month or another period has cost so far and what it will have cost when it ends. It computes on daily
 // amounts alone: it asks no API, reads no clock and keeps nothing, so that the same days always give the same answer.
 // docs/forecast.md explains the method and states its measured error.
 package budget
@@ -36,17 +36,17 @@ type Day struct {
 	unbilled decimal.Fixed
 }
 
-// Spend is what a UTC month costs, in US dollars.
+// Spend is what a period costs, in US dollars.
 type Spend struct {
-	// Billed is the month to date according to the bill.
+	// Billed is the period to date according to the bill.
 	Billed decimal.Fixed
 	// Unbilled is the estimated cost of the usage that the bill does not have yet.
 	Unbilled decimal.Fixed
-	// Forecast is what the whole month will have cost. It is never below what is spent.
+	// Forecast is what the whole period will have cost. It is never below what is spent.
 	Forecast decimal.Fixed
 }
 
-// Spent is the month to date: billed and not yet billed.
+// Spent is the period to date: billed and not yet billed.
 func (s Spend) Spent() decimal.Fixed { return s.Billed.Add(s.Unbilled) }
 
 // Settled says whether the bill of a day can be taken for the whole of it: it has been read a day or more after the
@@ -99,20 +99,7 @@ func Merge(billRead time.Time, projects ...[]Day) []Day {
 	return out
 }
 
-// Month says what the UTC month of now costs. The days may begin in the month before, which the forecast learns
-// from; their order does not matter. billRead is when the bill was last read completely, zero for never. Days of several projects
-// have to be merged first.
+// Month says what the UTC month of now costs. See Learn.
 func Month(days []Day, now, billRead time.Time) Spend {
-	now = now.UTC()
-	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
-	var s Spend
-	for _, d := range days {
-		if d.Start.Before(first) || d.Start.After(now) {
-			continue
-		}
-		s.Billed = s.Billed.Add(d.Billed())
-		s.Unbilled = s.Unbilled.Add(d.Unbilled(billRead))
-	}
-	s.Forecast = s.Spent().Add(dollars(remaining(days, now, billRead)))
-	return s
+	return Learn(days, now, billRead).Over(Calendar(Monthly, now))
 }

@@ -12,17 +12,24 @@ import (
 
 // What the method is made of. Each is a plain number that docs/forecast.md names; the back-test holds them to account.
 const (
-	// window is how many days back the forecast learns: five of each weekday.
+	// history is how many days back the forecast learns, where they are known: a year, and what its holidays are seen beside.
+	history = 400
+	// window is how many days back it learns what the next days cost: five of each weekday.
 	window = 35
-	// halfLife is after how many days a day counts half for the level.
+	// season is from how many days on the last months say more of the coming ones than the last weeks do, and what the
+	// weekdays are learned from then.
+	season = 91
+	// halfLife is after how many days a day counts half for the level of the next days.
 	halfLife = 7
+	// farHalfLife is the same for the level of months.
+	farHalfLife = 42
+	// trust is after how many days ahead the weeks and the months have the same say.
+	trust = 28
 	// tame is from how many days on the highest one counts no more than the second.
 	tame = 4
 	// usualScatter is how much days of one kind are taken to differ before any two have been seen, as a share of
 	// the mean day, squared.
 	usualScatter = 0.05
-	// proof is how many weeks in a row have to cost more, or less, for the next ones to be expected to do so.
-	proof = 4
 )
 
 // A part is what the running day has cost in its elapsed share.
@@ -34,65 +41,44 @@ type amount struct {
 	usd   float64
 }
 
+// A line is what the mean day costs, today and later.
+type line struct {
+	level  float64 // today
+	growth float64 // a day
+	// lasts is for how many days the growth is expected to go on, which is as long as it was seen.
+	lasts float64
+}
+
+func (l line) at(ahead float64) float64 { return max(l.level+l.growth*min(ahead, l.lasts), 0) }
+
 // A rhythm is what a usual day costs, by its weekday.
 type rhythm struct {
-	today   time.Time
-	level   float64 // of the mean day, today
-	growth  float64 // of the level, a day
-	factors [7]float64
+	today     time.Time
+	near, far line
+	factors   [7]float64
+	calendar  calendar
 }
 
+// expected goes from what the last weeks say to what the last months do, the further it looks ahead.
 func (r rhythm) expected(start time.Time) float64 {
 	ahead := float64(start.Sub(r.today)) / float64(day)
-	return max(r.level+r.growth*ahead, 0) * r.factors[start.Weekday()]
+	near := math.Exp2(-max(ahead, 0) / trust)
+	return (near*r.near.at(ahead) + (1-near)*r.far.at(ahead)) * r.factors[r.weekday(start)]
 }
 
-// remaining is what the month of now is expected to cost beyond what is spent.
-func remaining(days []Day, now, billRead time.Time) float64 {
-	today := now.Truncate(day)
-	end := time.Date(now.Year(), now.Month()+1, 1, 0, 0, 0, 0, time.UTC)
-	known := make(map[int64]Day, len(days))
-	for _, d := range days {
-		known[d.Start.Unix()] = d
+// weekday is the one that a day is like: a Sunday where a workday was a holiday a year before.
+func (r rhythm) weekday(start time.Time) time.Weekday {
+	if r.calendar.holiday(start) {
+		return time.Sunday
 	}
-	elapsed := float64(now.Sub(today)) / float64(day)
-	usedToday := known[today.Unix()].used(billRead).Float64()
-
-	closed := learnable(known, today, billRead)
-	r := learn(closed, today, part{usd: usedToday, elapsed: elapsed})
-
-	// Of today, the clock and the money both say how much is left. Early the money is the better witness, since a day
-	// has quiet hours too; late it is the clock, since by then a day that differs has shown it.
-	usual := r.expected(today)
-	left := 1 - elapsed
-	sum := left*max(usual-usedToday, 0) + elapsed*left*usual
-	for at := today.Add(day); at.Before(end); at = at.Add(day) {
-		sum += r.expected(at)
-	}
-	return sum + r.missing(known, now, billRead)
-}
-
-// missing is what closed days of the month will turn out to have cost that nothing shows yet: the bill has not come, and no
-// whole estimate stands in for it. The longer the bill could have come, the less is still expected of it.
-func (r rhythm) missing(known map[int64]Day, now, billRead time.Time) float64 {
-	sum := 0.0
-	first := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
-	for at := first; at.Before(now.Truncate(day)); at = at.Add(day) {
-		d := known[at.Unix()]
-		if d.HasEstimate || d.Settled(billRead) {
-			continue
-		}
-		since := float64(now.Sub(at.Add(day))) / float64(Settling)
-		sum += max(1-since, 0) * max(r.expected(at)-d.used(billRead).Float64(), 0)
-	}
-	return sum
+	return start.Weekday()
 }
 
 // learnable are the closed days whose cost is known, from the first one on that cost anything: before that there was
 // nothing to learn from.
 func learnable(known map[int64]Day, today time.Time, billRead time.Time) []amount {
 	var out []amount
-	for at := today.Add(-window * day); at.Before(today); at = at.Add(day) {
+	for at := today.Add(-history * day); at.Before(today); at = at.Add(day) {
 		d, ok := known[at.Unix()]
 		if !ok || !d.HasEstimate && !d.Settled(billRead) {
 			continue
@@ -106,15 +92,45 @@ func learnable(known map[int64]Day, today time.Time, billRead time.Time) []amoun
 	return out
 }
 
+// since are the days from a number of days ago on, from the first one of them on that cost anything.
+func since(days []amount, today time.Time, n int) []amount {
+	from := today.Add(-time.Duration(n) * day)
+	for i, d := range days {
+		if !d.start.Before(from) && d.usd != 0 {
+			return days[i:]
+		}
+	}
+	return nil
+}
+
 // learn finds the level, its growth and the weekly rhythm of closed days.
-func learn(days []amount, today time.Time, running part) rhythm {
-	days = tamed(days)
-	r := rhythm{today: today, growth: growth(days), factors: weekdays(days)}
+func learn(all []amount, today time.Time, running part) rhythm {
+	r := rhythm{today: today, calendar: all}
+	all = r.calendar.usual()
+	weeks, months := tamed(since(all, today, window)), tamed(all)
+	long := len(months) >= season
+	r.factors = weekdays(weeks)
+	if long {
+		r.factors = weekdays(tamed(since(all, today, season)))
+	}
+	r.near = line{growth: growth(weeks), lasts: proof * week}
+	r.near.level = r.level(weeks, halfLife, r.near, running)
+	r.far = r.near
+	if long {
+		r.far = trend(months)
+		r.far.level = r.level(months, farHalfLife, r.far, running)
+	}
+	return r
+}
+
+// level is what the mean day costs today, where it grows as the line does.
+func (r *rhythm) level(days []amount, halfLife float64, l line, running part) float64 {
 	var usd, factors float64
 	for _, d := range days {
-		w, f := weight(d, today), r.factors[d.start.Weekday()]
-		age := float64(today.Sub(d.start)) / float64(day)
-		usd += w * (d.usd + r.growth*age*f)
+		age := float64(r.today.Sub(d.start)) / float64(day)
+		// A day counts half as much for every half-life that has passed since.
+		w, f := math.Exp2(-age/halfLife), r.factors[d.start.Weekday()]
+		usd += w * (d.usd + l.growth*min(age, l.lasts)*f)
 		factors += w * f
 	}
 	if len(days) < tame {
@@ -124,46 +140,13 @@ func learn(days []amount, today time.Time, running part) rhythm {
 			running.elapsed = max(running.elapsed, hour)
 		}
 		usd += running.usd
-		factors += running.elapsed * r.factors[today.Weekday()]
+		factors += running.elapsed * r.factors[r.weekday(r.today)]
 	}
-	if factors > 0 {
-		// What shrinks comes to nothing, and not to less.
-		r.level = max(usd/factors, 0)
-	}
-	return r
-}
-
-// growth is what the level gains or loses a day. Whole weeks are compared, which the rhythm leaves alone, and only when each
-// of them went the same way by the least of their steps: a jump is one step, and not growth.
-func growth(days []amount) float64 {
-	const week = 7
-	var sums, counts [proof]float64
-	for _, d := range days {
-		// The newest days may not be known yet, so that weeks end with the newest one that is.
-		if i := int(days[len(days)-1].start.Sub(d.start)/day) / week; i < proof {
-			sums[i] += d.usd
-			counts[i]++
-		}
-	}
-	if counts != [proof]float64{week, week, week, week} {
+	if factors <= 0 {
 		return 0
 	}
-	least := sums[0] - sums[1]
-	for i := 1; i < proof-1; i++ {
-		step := sums[i] - sums[i+1]
-		if step*least <= 0 {
-			return 0
-		}
-		if math.Abs(step) < math.Abs(least) {
-			least = step
-		}
-	}
-	return least / (week * week)
-}
-
-// weight is how much a closed day counts for the level: half as much for every half-life that has passed since.
-func weight(d amount, today time.Time) float64 {
-	return math.Exp2(-float64(today.Sub(d.start)) / float64(halfLife*day))
+	// What shrinks comes to nothing, and not to less.
+	return max(usd/factors, 0)
 }
 
 // tamed lets the highest day count as the second highest. What happens once, a job that ran away, is spent but not expected
