@@ -12,7 +12,9 @@ REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 # Every tool is pinned here and built by its own module's sums into .cache/bin under a name that carries the version, so
 # that a new pin is a new file and an old one can't be mistaken for it.
 GOLANGCI_LINT_VERSION := 2.15.0
-PROMETHEUS_VERSION    := 3.15.0
+PROMETHEUS_VERSION    := 3.16.0
+# The release before, whose promtool checks the rules too, for as long as it is supported.
+PROMETHEUS_BEFORE     := 3.15.0
 ALERTMANAGER_VERSION  := 0.31.1
 VICTORIAMETRICS_VERSION := 1.151.0
 HELM_VERSION          := 4.3.1
@@ -31,6 +33,7 @@ BIN           := $(CURDIR)/.cache/bin
 GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 PROMETHEUS    := $(BIN)/prometheus-$(PROMETHEUS_VERSION)
 PROMTOOL      := $(BIN)/promtool-$(PROMETHEUS_VERSION)
+PROMTOOL_BEFORE := $(BIN)/promtool-$(PROMETHEUS_BEFORE)
 ALERTMANAGER  := $(BIN)/alertmanager-$(ALERTMANAGER_VERSION)
 AMTOOL        := $(BIN)/amtool-$(ALERTMANAGER_VERSION)
 VICTORIAMETRICS := $(BIN)/victoria-metrics-$(VICTORIAMETRICS_VERSION)
@@ -168,10 +171,22 @@ faults: ## Spoil API, network and scrapes around the real binary, and look for t
 	@cd test/faults && $(GO) vet ./... && $(GO) test -count=1 -parallel 4 -timeout 60m ./... -faulttime '$(FAULTTIME)'
 
 .PHONY: rules
-rules: $(PROMTOOL) $(VMALERT) ## Check and unit-test the recording rules and alerts, and let vmalert read them too
-	@$(PROMTOOL) check rules --lint=all --lint-fatal deploy/prometheus/rules/*.yml
+rules: $(PROMTOOL) $(PROMTOOL_BEFORE) $(VMALERT) ## Check and unit-test the rules and alerts, both editions, with the release before of promtool and with vmalert too
+	@for promtool in $(PROMTOOL) $(PROMTOOL_BEFORE); do
+		echo "$$(basename $$promtool)"
+		$$promtool check rules --lint=all --lint-fatal deploy/prometheus/rules/*.yml
+		(cd deploy/prometheus/tests && $$promtool test rules *.yml)
+	done
 	said=$$($(VMALERT) -dryRun -rule='deploy/prometheus/rules/*.yml' 2>&1) || { echo "$$said"; exit 1; }
-	cd deploy/prometheus/tests && $(PROMTOOL) test rules *.yml
+	echo "$(notdir $(PROMTOOL)), deploy/prometheus/anchored"
+	$(PROMTOOL) check rules --lint=all --lint-fatal deploy/prometheus/anchored/*.yml
+	dir=$$(mktemp -d)
+	trap 'rm -rf "$$dir"' EXIT
+	mkdir "$$dir/rules" "$$dir/tests"
+	cp deploy/prometheus/rules/*.yml "$$dir/rules"
+	cp deploy/prometheus/anchored/*.yml "$$dir/rules"
+	cp deploy/prometheus/tests/*.yml "$$dir/tests"
+	cd "$$dir/tests" && $(PROMTOOL) test rules *.yml
 
 .PHONY: manifests
 manifests: $(PROMTOOL) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLINT) $(SCHEMAS) ## Check everything in deploy/ and .github/ with the programs that read it; UPDATE=1 rewrites golden files
@@ -281,7 +296,7 @@ release: $(GORELEASER) $(CYCLONEDX) ## Publish the tag that is checked out, as a
 ##@ Tools
 
 .PHONY: tools
-tools: $(GOLANGCI_LINT) $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(AMTOOL) $(VICTORIAMETRICS) $(VMALERT) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLINT) $(SCHEMAS) ## Build the pinned tools into .cache/bin, once
+tools: $(GOLANGCI_LINT) $(PROMETHEUS) $(PROMTOOL) $(PROMTOOL_BEFORE) $(ALERTMANAGER) $(AMTOOL) $(VICTORIAMETRICS) $(VMALERT) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLINT) $(SCHEMAS) ## Build the pinned tools into .cache/bin, once
 
 # A browser can't be built here: where it can be installed without asking, it is.
 .PHONY: chromium
@@ -409,4 +424,11 @@ $(DISCOVERING): tools/prometheus/go.mod tools/prometheus/go.sum
 	echo "Building prometheus $(PROMETHEUS_VERSION) with the service discovery of Kubernetes"
 	CGO_ENABLED=0 $(GO) build -C tools/prometheus -tags remove_all_sd,enable_kubernetes_sd -trimpath \
 		-ldflags '-s -w -X github.com/prometheus/common/version.Version=$(PROMETHEUS_VERSION)' -o $@.new github.com/prometheus/prometheus/cmd/prometheus
+	mv $@.new $@
+
+$(PROMTOOL_BEFORE): tools/prometheus-before/go.mod tools/prometheus-before/go.sum
+	@mkdir -p $(BIN)
+	echo "Building promtool $(PROMETHEUS_BEFORE), some minutes the first time"
+	CGO_ENABLED=0 $(GO) build -C tools/prometheus-before -tags remove_all_sd -trimpath \
+		-ldflags '-s -w -X github.com/prometheus/common/version.Version=$(PROMETHEUS_BEFORE)' -o $@.new github.com/prometheus/prometheus/cmd/promtool
 	mv $@.new $@

@@ -366,6 +366,7 @@ func TestPinnedVersionsAgree(t *testing.T) {
 		{"README.md", `\(https://go\.dev/dl/\) (\d+\.\d+)`},
 		{"CONTRIBUTING.md", `You need Go (\d+\.\d+)`},
 		{"tools/prometheus/go.mod", `(?m)^go (\d+\.\d+)`},
+		{"tools/prometheus-before/go.mod", `(?m)^go (\d+\.\d+)`},
 	} {
 		if got := find(c.file, c.pattern); got != goVersion {
 			t.Errorf("%s is about Go %s, go.mod about %s", c.file, got, goVersion)
@@ -377,14 +378,16 @@ func TestPinnedVersionsAgree(t *testing.T) {
 		}
 	}
 	// Prometheus 3.15.0 is the module version v0.315.0.
-	release := find("Makefile", `PROMETHEUS_VERSION\s*:= (\S+)`)
-	module := find("tools/prometheus/go.mod", `github\.com/prometheus/prometheus v(\S+)`)
-	parts := strings.Split(release, ".")
-	if len(parts[1]) == 1 {
-		parts[1] = "0" + parts[1]
-	}
-	if want := "0." + parts[0] + parts[1] + "." + parts[2]; module != want {
-		t.Errorf("tools/prometheus has module %s, Prometheus %s is %s", module, release, want)
+	for variable, dir := range map[string]string{"PROMETHEUS_VERSION": "tools/prometheus", "PROMETHEUS_BEFORE": "tools/prometheus-before"} {
+		release := find("Makefile", variable+`\s*:= (\S+)`)
+		module := find(dir+"/go.mod", `github\.com/prometheus/prometheus v(\S+)`)
+		parts := strings.Split(release, ".")
+		if len(parts[1]) == 1 {
+			parts[1] = "0" + parts[1]
+		}
+		if want := "0." + parts[0] + parts[1] + "." + parts[2]; module != want {
+			t.Errorf("%s has module %s, Prometheus %s is %s", dir, module, release, want)
+		}
 	}
 	if got, want := find("tools/victoriametrics/go.mod", `github\.com/VictoriaMetrics/VictoriaMetrics v(\S+)`), find("Makefile", `VICTORIAMETRICS_VERSION\s*:= (\S+)`); got != want {
 		t.Errorf("tools/victoriametrics has VictoriaMetrics %s, the Makefile %s", got, want)

@@ -1,6 +1,10 @@
 package grafana
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/openai-exporter/openai_exporter/deploy/queries"
+)
 
 func budget() *Dashboard {
 	const (
@@ -23,12 +27,12 @@ func budget() *Dashboard {
 	// Many budgets have each project, so that their sums would say nothing. Organizations have theirs once.
 	once := func(expr string) string { return "sum(max by (organization) (" + expr + "))" }
 	estimated := func(d string) string {
-		return fmt.Sprintf("increase(openai_estimated_cost_usd_total%s[%s])", project, d)
+		return queries.Increase("openai_estimated_cost_usd_total"+project, d)
 	}
 	// A bar stands where its hour begins, so its query looks ahead.
-	const hourly = "increase(openai_estimated_cost_usd_total" + project + "[1h] offset -1h)"
+	hourly := queries.IncreaseAt("openai_estimated_cost_usd_total"+project, "1h", "-1h")
 	unpriced := func(unit string) string {
-		return fmt.Sprintf(`label_replace(sum by (endpoint, model) (increase(openai_exporter_unpriced_%s_total%s[$__range])), "unit", %q, "", "")`, unit, whose, unit)
+		return fmt.Sprintf(`label_replace(sum by (endpoint, model) (%s), "unit", %q, "", "")`, queries.Increase("openai_exporter_unpriced_"+unit+"_total"+whose, "$__range"), unit)
 	}
 	var withoutPrice string
 	for _, unit := range []string{"tokens", "images", "characters", "audio_seconds", "code_interpreter_sessions", "file_search_calls", "web_search_calls"} {
@@ -48,7 +52,7 @@ func budget() *Dashboard {
 		projects("openai_estimated_cost_usd_total" + whose),
 	},
 		row{height: 4, panels: []*panel{
-			stat("Billed this month", "What the bill has, of all projects."+month, usd, "sum(openai_cost_month_to_date_usd"+whose+")"),
+			stat("Billed this month", "What the bill has, of all projects."+month, usd, "sum("+queries.Gauge("openai_cost_month_to_date_usd"+whose)+")"),
 			stat("Forecast for the month", "What the whole month will have cost, of all projects."+off, usd, once("openai_cost_month_forecast_usd"+whose)),
 			stat("Used in the last hour", "By estimated prices, of the chosen projects: the bill knows it some hours later.", usd, "sum("+estimated("1h")+")"),
 			stat("Used in the last 24 hours", "By estimated prices, of the chosen projects.", usd, "sum("+estimated("24h")+")"),
@@ -95,7 +99,7 @@ func budget() *Dashboard {
 				column{name: "Units", expr: withoutPrice, unit: "short", width: 110},
 			),
 			lines("Models by where their price comes from", "Learned from the bill, from pricing.file, from the list that is built in, or none.", "none",
-				query{"{{source}}", "count by (source) (openai_exporter_price_info" + whose + ")"},
+				query{"{{source}}", "count by (source) (" + queries.Gauge("openai_exporter_price_info"+whose) + ")"},
 			).colours("bill", good, "file", neutral, "builtin", "yellow", "none", bad),
 		}},
 		row{height: 9, panels: []*panel{

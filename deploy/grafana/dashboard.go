@@ -2,7 +2,12 @@
 // a few words here and a page of JSON there. `go test ./deploy/grafana -update` writes them anew.
 package grafana
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/openai-exporter/openai_exporter/deploy/queries"
+)
 
 // A Dashboard is a dashboard in Grafana's classic JSON, which Grafana 11 and 12 import.
 type Dashboard struct {
@@ -26,6 +31,21 @@ type Dashboard struct {
 // All returns the dashboards by the name of their file.
 func All() map[string]*Dashboard {
 	return map[string]*Dashboard{"budget": budget(), "spend": spend(), "usage": usage(), "health": health()}
+}
+
+// Portable is the same dashboard in the words of servers that do not know anchored.
+func (d *Dashboard) Portable() *Dashboard {
+	portable := *d
+	portable.Panels = nil
+	for _, p := range d.Panels {
+		other := *p
+		other.Targets = slices.Clone(p.Targets)
+		for i := range other.Targets {
+			other.Targets[i].Expr = queries.Portable(other.Targets[i].Expr)
+		}
+		portable.Panels = append(portable.Panels, &other)
+	}
+	return &portable
 }
 
 // A link in the head of a dashboard leads to every dashboard that carries its tag, so that a new one needs no mention.

@@ -1,6 +1,10 @@
 package grafana
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/openai-exporter/openai_exporter/deploy/queries"
+)
 
 func health() *Dashboard {
 	const (
@@ -10,10 +14,10 @@ func health() *Dashboard {
 		rpm     = "reqpm"
 	)
 	minutely := func(metric, selector string) string {
-		return fmt.Sprintf("60 * rate(%s{%s}[$__rate_interval])", metric, selector)
+		return "60 * " + queries.Rate(metric+"{"+selector+"}", "$__rate_interval")
 	}
 	ranged := func(metric, selector string) string {
-		return fmt.Sprintf("increase(%s{%s}[$__range])", metric, selector)
+		return queries.Increase(metric+"{"+selector+"}", "$__range")
 	}
 	sum := func(labels, expr string) string { return fmt.Sprintf("sum by (%s) (%s)", labels, expr) }
 	worst := func(labels, expr string) string { return fmt.Sprintf("max by (%s) (%s)", labels, expr) }
@@ -38,13 +42,13 @@ func health() *Dashboard {
 			return fmt.Sprintf(`%s,measure=%q,direction=%q`, chosen, measure, direction)
 		}
 		in := func(metric, direction string) string {
-			return fmt.Sprintf("sum(increase(%s{%s}[$__rate_interval]))", metric, s(direction))
+			return "sum(" + queries.Increase(metric+"{"+s(direction)+"}", "$__rate_interval") + ")"
 		}
 		return lines(title, description+" Restated is every change per step, found by audit the part that the polls had missed, withheld what stands.", unit,
 			query{"restated up", in("openai_exporter_restated_total", "up")},
 			query{"restated down", in("openai_exporter_restated_total", "down")},
-			query{"found by audit", fmt.Sprintf(`sum(increase(openai_exporter_audit_difference_total{%s,measure=%q}[$__rate_interval]))`, chosen, measure)},
-			query{"withheld", fmt.Sprintf(`sum(openai_exporter_withheld{%s,measure=%q})`, chosen, measure)},
+			query{"found by audit", "sum(" + queries.Increase(fmt.Sprintf("openai_exporter_audit_difference_total{%s,measure=%q}", chosen, measure), "$__rate_interval") + ")"},
+			query{"withheld", "sum(" + queries.Gauge(fmt.Sprintf("openai_exporter_withheld{%s,measure=%q}", chosen, measure)) + ")"},
 		).colours("restated up", "blue", "restated down", "purple", "found by audit", "green", "withheld", warning).every("5m")
 	}
 	return newDashboard(Dashboard{
@@ -58,9 +62,9 @@ func health() *Dashboard {
 		row{height: 4, panels: []*panel{
 			stat("Scraped", "Whether Prometheus can scrape every exporter of the chosen jobs.", "none", fmt.Sprintf("min(up{%s})", process)).words("DOWN", "UP"),
 			stat("Endpoints failing", "Endpoints whose last poll failed. Their counters stand still and catch up later. Look-ups of names and limits, which need a permission of their own, are left out.", "none",
-				fmt.Sprintf(`sum(1 - openai_up{%s,endpoint!~"projects|users|api_keys|rate_limits|spend_limits"})`, chosen)).limits(good, from(1, bad)),
+				fmt.Sprintf(`sum(1 - min by (organization, endpoint) (openai_up{%s,endpoint!~"projects|users|api_keys|rate_limits|spend_limits"}))`, chosen)).limits(good, from(1, bad)),
 			stat("Polls succeeded", "Share of the last hour's polls, all endpoints together.", "percentunit",
-				fmt.Sprintf(`sum(increase(openai_exporter_polls_total{%s,outcome="success"}[1h])) / (sum(increase(openai_exporter_polls_total{%s}[1h])) > 0)`, chosen, chosen)).
+				"sum("+queries.Increase("openai_exporter_polls_total{"+chosen+`,outcome="success"}`, "1h")+") / (sum("+queries.Increase("openai_exporter_polls_total{"+chosen+"}", "1h")+") > 0)").
 				between(0, 1).limits(bad, from(0.9, warning), from(0.99, good)),
 			stat("Usage behind", "How long ago the newest bucket ended that was read, of the endpoint that is furthest behind. Vector stores and code interpreter sessions, which are read in hours, are left out.", "s",
 				"max("+age+`,endpoint!~"vector_stores|code_interpreter_sessions"})`).limits(good, from(900, warning), from(1800, bad)),
@@ -68,7 +72,7 @@ func health() *Dashboard {
 				fmt.Sprintf("max(openai_exporter_label_sets{%s} / openai_exporter_label_sets_limit{%s})", chosen, chosen)).
 				between(0, 1).limits(good, from(0.7, warning), from(0.9, bad)),
 			stat("Commit errors", "Polls of the last hour that could not be written to disk. They are not shown either, and are read again.", "none",
-				fmt.Sprintf("sum(increase(openai_exporter_state_commit_errors_total{%s}[1h]))", process)).limits(good, from(0.01, bad)),
+				"sum("+queries.Increase("openai_exporter_state_commit_errors_total{"+process+"}", "1h")+")").limits(good, from(0.01, bad)),
 			stat("Configuration", "Whether the last load of the configuration succeeded. If not, the one before goes on.", "none",
 				fmt.Sprintf("min(openai_exporter_config_last_reload_successful{%s})", process)).words("OLD", "LOADED"),
 			version(process),
@@ -114,20 +118,20 @@ func health() *Dashboard {
 				column{name: "Restated down", expr: sum("endpoint, measure", ranged("openai_exporter_restated_total", chosen+`,direction="down"`)) + " > 0", unit: "short", width: 190},
 				column{name: "Audit up", expr: sum("endpoint, measure", ranged("openai_exporter_audit_difference_total", chosen+`,direction="up"`)) + " > 0", unit: "short", width: 190},
 				column{name: "Audit down", expr: sum("endpoint, measure", ranged("openai_exporter_audit_difference_total", chosen+`,direction="down"`)) + " > 0", unit: "short", width: 190},
-				column{name: "Withheld", expr: sum("endpoint, measure", "openai_exporter_withheld{"+chosen+"}") + " > 0", unit: "short", width: 190},
+				column{name: "Withheld", expr: sum("endpoint, measure", queries.Gauge("openai_exporter_withheld{"+chosen+"}")) + " > 0", unit: "short", width: 190},
 			),
 		}},
 		row{title: "Capacity and state", height: 7, panels: []*panel{
 			lines("Label sets", "Label sets that have series of their own, those that are counted under other, and the limit.", "short",
-				query{"own series", "sum(openai_exporter_label_sets{" + chosen + "})"},
-				query{"counted under other", "sum(openai_exporter_overflow_label_sets{" + chosen + "})"},
-				query{"limit", "sum(openai_exporter_label_sets_limit{" + chosen + "})"},
+				query{"own series", "sum(" + queries.Gauge("openai_exporter_label_sets{"+chosen+"}") + ")"},
+				query{"counted under other", "sum(" + queries.Gauge("openai_exporter_overflow_label_sets{"+chosen+"}") + ")"},
+				query{"limit", "sum(" + queries.Gauge("openai_exporter_label_sets_limit{"+chosen+"}") + ")"},
 			).colours("own series", neutral, "counted under other", bad, "limit", warning).
 				override("byName", "limit", property{"custom.lineStyle", map[string]any{"dash": []int{8, 8}, "fill": "dash"}}, property{"custom.fillOpacity", 0}).magnitudes(),
-			lines("Series", "Usage and cost series in an exposition.", "short", query{"{{organization}}", sum("organization", "openai_exporter_series{"+chosen+"}")}).numbered(),
+			lines("Series", "Usage and cost series in an exposition.", "short", query{"{{organization}}", sum("organization", queries.Gauge("openai_exporter_series{"+chosen+"}"))}).numbered(),
 			lines("Commit duration", "How long it took to write a poll to the state on disk.", "s", quantiles("openai_exporter_state_commit_duration_seconds", process)...).
 				colours("median", neutral, "95 %", "purple", "99 %", warning).every("1m"),
-			lines("State on disk", "Size of the state on disk.", "bytes", query{"{{instance}}", sum("instance", "openai_exporter_state_bytes{"+process+"}")}).numbered(),
+			lines("State on disk", "Size of the state on disk.", "bytes", query{"{{instance}}", worst("instance", "openai_exporter_state_bytes{"+process+"}")}).numbered(),
 		}},
 		row{title: "Process", height: 7, panels: []*panel{
 			lines("Memory", "What the operating system gave the process, and what of it the Go heap uses.", "bytes",

@@ -1,20 +1,19 @@
 package grafana
 
-import "fmt"
+import "github.com/openai-exporter/openai_exporter/deploy/queries"
 
 func spend() *Dashboard {
 	const (
 		chosen = `{organization=~"$organization",project_id=~"$project",line_item=~"$line_item"}`
-		today  = "openai_cost_today_usd" + chosen
-		month  = "openai_cost_month_to_date_usd" + chosen
 		usd    = "currencyUSD"
 		asBill = " As the bill has it: it follows usage by some hours and may be corrected for days."
 	)
+	today, month := queries.Gauge("openai_cost_today_usd"+chosen), queries.Gauge("openai_cost_month_to_date_usd"+chosen)
 	// A bar stands where its hour or day begins, so its query looks ahead.
 	per := func(d string) string {
-		return fmt.Sprintf("increase(openai_cost_usd_total%s[%s] offset -%s)", chosen, d, d)
+		return queries.IncreaseAt("openai_cost_usd_total"+chosen, d, "-"+d)
 	}
-	last := func(d string) string { return fmt.Sprintf("increase(openai_cost_usd_total%s[%s])", chosen, d) }
+	last := func(d string) string { return queries.Increase("openai_cost_usd_total"+chosen, d) }
 	total := func(expr string) string { return "sum(" + expr + ")" }
 	rows := func(expr string) string { return "sum by (organization, project_id, line_item) (" + expr + ")" }
 	return newDashboard(Dashboard{
@@ -32,7 +31,7 @@ func spend() *Dashboard {
 			stat("Last 24 hours", "What came onto the bill within 24 hours, late items and corrections upwards of days before included.", usd, total(last("24h"))),
 			stat("In the time range", "What came onto the bill within the time range.", usd, total(last("$__range"))),
 			stat("Withheld", "How far the counters are ahead of the bill after corrections downwards, all projects together. They stand still until new spend has paid it back; today and month to date are not affected.",
-				usd, `sum(openai_exporter_withheld{organization=~"$organization",endpoint="costs",measure="cost_usd"})`),
+				usd, total(queries.Gauge(`openai_exporter_withheld{organization=~"$organization",endpoint="costs",measure="cost_usd"}`))),
 			stat("Bill last read", "How long ago the Costs API was last read with success. It is polled every 15 minutes unless configured otherwise.",
 				"s", `max(time() - openai_exporter_last_success_timestamp_seconds{organization=~"$organization",endpoint="costs"})`).
 				limits(good, from(3600, warning), from(7200, bad)),
@@ -64,7 +63,7 @@ func spend() *Dashboard {
 			table("Quantities billed", "How much of each line item was billed within the time range, in the bill's own unit, by all projects together.", "Quantity",
 				column{name: "Line item", label: "line_item"},
 				column{name: "Unit", label: "unit", width: 150},
-				column{name: "Quantity", expr: `sum by (line_item, unit) (increase(openai_cost_quantity_total{organization=~"$organization",line_item=~"$line_item"}[$__range])) > 0`, unit: "short", width: 130},
+				column{name: "Quantity", expr: "sum by (line_item, unit) (" + queries.Increase(`openai_cost_quantity_total{organization=~"$organization",line_item=~"$line_item"}`, "$__range") + ") > 0", unit: "short", width: 130},
 			),
 		}},
 	)

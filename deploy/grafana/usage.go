@@ -1,6 +1,10 @@
 package grafana
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/openai-exporter/openai_exporter/deploy/queries"
+)
 
 func usage() *Dashboard {
 	const (
@@ -16,17 +20,17 @@ func usage() *Dashboard {
 	name := func(measure string) string { return "openai_usage_" + measure + "_total" }
 	// Usage arrives once a poll and in lumps, so rates are taken over a quarter of an hour at least.
 	minutely := func(measure, selector string) string {
-		return fmt.Sprintf("60 * rate(%s{%s}[$__rate_interval])", name(measure), selector)
+		return "60 * " + queries.Rate(name(measure)+"{"+selector+"}", "$__rate_interval")
 	}
 	// A bar stands where its hour begins, so its query looks ahead.
 	hourly := func(measure, selector string) string {
-		return fmt.Sprintf("increase(%s{%s}[1h] offset -1h)", name(measure), selector)
+		return queries.IncreaseAt(name(measure)+"{"+selector+"}", "1h", "-1h")
 	}
 	ranged := func(measure, selector string) string {
-		return fmt.Sprintf("increase(%s{%s}[$__range])", name(measure), selector)
+		return queries.Increase(name(measure)+"{"+selector+"}", "$__range")
 	}
 	lastHour := func(measure, selector string) string {
-		return fmt.Sprintf("increase(%s{%s}[1h])", name(measure), selector)
+		return queries.Increase(name(measure)+"{"+selector+"}", "1h")
 	}
 	total := func(expr string) string { return "sum(" + expr + ")" }
 	share := func(label, cached, input string) string {
@@ -99,7 +103,7 @@ func usage() *Dashboard {
 			perHour("Characters to speech", "Characters turned into speech, by model.", "short", "characters", chosen, "model"),
 			perHour("Audio transcribed", "Length of the audio transcribed, by project.", "s", "audio_seconds", chosen, "project_id"),
 			stacked("Vector stores", "Bytes held in vector stores, by project. A model that is chosen above makes no difference here.", "bytes",
-				named("project_id", "openai_usage_vector_store_bytes{"+project+"}")),
+				named("project_id", queries.Gauge("openai_usage_vector_store_bytes{"+project+"}"))),
 		}},
 		row{height: 7, panels: []*panel{
 			perHour("Code interpreter sessions", "Sessions, by project. A model that is chosen above makes no difference here.", "short", "code_interpreter_sessions", project, "project_id"),

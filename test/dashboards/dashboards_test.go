@@ -40,7 +40,7 @@ type dashboard struct {
 
 func dashboards(t *testing.T) []dashboard {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(root, "deploy/grafana/dashboards/*.json"))
+	files, err := filepath.Glob(filepath.Join(root, "deploy/grafana/*/*.json")) // both editions
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,6 +57,7 @@ func dashboards(t *testing.T) []dashboard {
 		if err := json.Unmarshal(b, &d); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
+		d.Title += ", " + filepath.Base(filepath.Dir(file))
 		all = append(all, d)
 	}
 	return all
