@@ -48,7 +48,9 @@ func exposeNames(table map[string]*Metric, s *directory.Snapshot) []*dto.MetricF
 			}
 		}
 		for _, l := range o.SpendLimits {
-			fs.gauge(fs.family(spendLimit), fs.labels(base, filled(projectID, l.ProjectID)), l.USD)
+			if !l.Whole {
+				fs.gauge(fs.family(spendLimit), fs.labels(base, filled(projectID, l.ProjectID)), l.USD)
+			}
 			if enforcing, known := map[string]float64{directory.Inactive: 0, directory.Enforcing: 1}[l.Enforcement]; known {
 				fs.gauge(fs.family(spendEnforcing), fs.labels(base, filled(projectID, l.ProjectID)), enforcing)
 			}

@@ -331,7 +331,7 @@ var nameMetrics = []Metric{
 var limitMetrics = []Metric{
 	{
 		Name: spendLimit, Type: Gauge, Section: SectionLimits, Labels: []string{organization, projectID},
-		Help: "What may be spent in a month in US dollars: by the project, or without project_id by the whole organization; absent where no limit is set." + polledLimits,
+		Help: "What may be spent in a month in US dollars: by the project, or without project_id by the whole organization; absent where no limit is set, and of an organization of which only some projects are read." + polledLimits,
 	},
 	{
 		Name: spendEnforcing, Type: Gauge, Section: SectionLimits, Labels: []string{organization, projectID},

@@ -37,9 +37,11 @@ type Config struct {
 
 // An Organization is one account with an admin key of its own.
 type Organization struct {
-	Name              string
-	Key               KeySource
-	BaseURL           string
+	Name    string
+	Key     KeySource
+	BaseURL string
+	// ProjectIDs are the only projects that are read; none means all of them.
+	ProjectIDs        []string
 	RequestsPerMinute int
 	HTTP              HTTP
 }
@@ -68,6 +70,7 @@ type Endpoint struct {
 	Lookback    time.Duration
 	// GroupBy inherits when nil; an empty list asks for totals only.
 	GroupBy []string
+	Filters api.Filters
 }
 
 // Costs configures the costs endpoint.
@@ -76,6 +79,7 @@ type Costs struct {
 	Interval time.Duration
 	Lookback time.Duration
 	GroupBy  []string
+	Filters  api.Filters
 }
 
 // Names configures the look-ups of the names of projects, users and API keys.

@@ -49,6 +49,7 @@ func (c *Config) checkUsage(s *source) {
 	interval(s, "costs.interval", c.Costs.Interval)
 	costs, _ := api.Find(api.Costs)
 	group(s, "costs.group_by", c.Costs.GroupBy, dimensions(costs), "costs cannot be grouped by")
+	checkFilters(s, "costs.filters", costs, c.Costs.Filters)
 }
 
 func (c *Config) checkOverride(s *source, e *api.Endpoint, o Endpoint) {
@@ -60,6 +61,7 @@ func (c *Config) checkOverride(s *source, e *api.Endpoint, o Endpoint) {
 		width(s, path+".bucket_width", o.BucketWidth)
 	}
 	group(s, path+".group_by", o.GroupBy, dimensions(e), e.Name+" cannot be grouped by")
+	checkFilters(s, path+".filters", e, o.Filters)
 }
 
 func width(s *source, path, name string) {
@@ -86,6 +88,7 @@ func (c *Config) settings(e *api.Endpoint) EndpointSettings {
 			Endpoint: e,
 			Enabled:  c.Costs.Enabled,
 			GroupBy:  e.GroupBy(c.Costs.GroupBy),
+			Filters:  c.Costs.Filters.Canonical(),
 			Width:    api.CostDay,
 			Interval: c.Costs.Interval,
 			Lookback: c.Costs.Lookback,
@@ -96,6 +99,7 @@ func (c *Config) settings(e *api.Endpoint) EndpointSettings {
 		Endpoint:      e,
 		Enabled:       o.Enabled == nil || *o.Enabled,
 		GroupBy:       e.GroupBy(c.Usage.GroupBy),
+		Filters:       o.Filters.Canonical(),
 		Interval:      c.Usage.Interval,
 		Lookback:      c.Usage.Lookback,
 		AuditInterval: c.Usage.Audit.Interval,

@@ -167,13 +167,14 @@ func TestEveryKeyOfTheFullExampleArrives(t *testing.T) {
 	type organization struct {
 		Name, File, Env, BaseURL string
 		PerMinute                int
+		ProjectIDs               []string
 	}
 	gotOrgs := []organization{
-		{first.Name, first.Key.File, first.Key.Env, first.BaseURL, first.RequestsPerMinute},
-		{second.Name, second.Key.File, second.Key.Env, second.BaseURL, second.RequestsPerMinute},
+		{first.Name, first.Key.File, first.Key.Env, first.BaseURL, first.RequestsPerMinute, first.ProjectIDs},
+		{second.Name, second.Key.File, second.Key.Env, second.BaseURL, second.RequestsPerMinute, second.ProjectIDs},
 	}
 	wantOrgs := []organization{
-		{Name: "acme", File: "testdata/secrets/acme_admin_key", BaseURL: "https://api.openai.com/v1", PerMinute: 90},
+		{Name: "acme", File: "testdata/secrets/acme_admin_key", BaseURL: "https://api.openai.com/v1", PerMinute: 90, ProjectIDs: []string{"proj_abc", "proj_def"}},
 		{Name: "acme-research", Env: "RESEARCH_ADMIN_KEY", BaseURL: api.DefaultBaseURL, PerMinute: 60},
 	}
 	if diff := cmp.Diff(wantOrgs, gotOrgs); diff != "" {
@@ -202,6 +203,10 @@ func TestEveryKeyOfTheFullExampleArrives(t *testing.T) {
 	changes := map[string]func(*config.EndpointSettings){
 		"completions": func(s *config.EndpointSettings) {
 			s.GroupBy, s.Lookback = []string{"project_id", "model", "batch", "service_tier"}, 3*time.Hour
+			s.Filters = api.Filters{"batch": {"false"}, "models": {"gpt-6-luna", "gpt-6-sol"}, "user_ids": {"user-1"}}
+		},
+		"images": func(s *config.EndpointSettings) {
+			s.Filters = api.Filters{"sources": {"image.generation"}, "sizes": {"1024x1024"}}
 		},
 		"embeddings":  func(s *config.EndpointSettings) { s.GroupBy = nil },
 		"moderations": func(s *config.EndpointSettings) { s.Enabled = false },
@@ -212,6 +217,7 @@ func TestEveryKeyOfTheFullExampleArrives(t *testing.T) {
 		"code_interpreter_sessions": func(s *config.EndpointSettings) { s.Width, s.Interval = api.Hour, 15*time.Minute },
 		api.Costs: func(s *config.EndpointSettings) {
 			s.GroupBy, s.Width, s.Interval, s.Lookback = []string{"project_id", "line_item", "api_key_id"}, api.CostDay, 20*time.Minute, 120*time.Hour
+			s.Filters = api.Filters{"line_items": {"gpt-6-sol, input"}}
 			s.AuditInterval, s.AuditWindow = 0, 0
 		},
 	}

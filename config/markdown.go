@@ -26,6 +26,19 @@ Durations are written as in Prometheus (` + "`90s`, `15m`, `72h`, `1d`" + `). Re
 key is never written into the file.
 `
 
+const filtering = `
+A filter is a list of values, of which any may match; ` + "`batch`" + ` is ` + "`true` or `false`" + `. The projects are chosen for a whole organization, by
+` + "`organizations[].project_ids`" + `.
+
+**When to filter at the API, and when in Prometheus.** Filter at the API what must not be read at all: projects of somebody else's, of which this
+exporter should know nothing, or usage so large that nobody wants its series. What is filtered out was never counted and can't be had back. Everything else is
+better filtered in Prometheus, where the same series answer other questions: ` + "`sum(openai_cost_usd_total{project_id=\"proj_abc\"})`" + `. Budgets and forecasts compare
+the bill with usage, so filters other than by project make them inexact, of which ` + "`--config.check`" + ` warns. With ` + "`project_ids`" + `, the sum over an organization is the
+sum over these projects, and OpenAI's spend limit of the whole organization has no amount to compare it with.
+
+A changed filter asks for other usage: the endpoint starts afresh from a baseline, as after a changed ` + "`group_by`" + `, and counters go on from where they stand.
+`
+
 // WriteMarkdown writes the documentation of every key.
 func WriteMarkdown(w io.Writer) error {
 	var b bytes.Buffer
@@ -94,13 +107,17 @@ func (k *key) fallbackText(section any) string {
 
 // writeEndpoints writes what the endpoints can be grouped by and where their defaults differ.
 func writeEndpoints(b *bytes.Buffer) {
-	b.WriteString("\nThe endpoints, what each can be grouped by, and what holds for it by default:\n\n" +
-		"| endpoint | dimensions | group_by | bucket_width | interval | lookback |\n|---|---|---|---|---|---|\n")
+	b.WriteString("\nThe endpoints, what each can be grouped and filtered by, and what holds for it by default:\n\n" +
+		"| endpoint | dimensions | filters | group_by | bucket_width | interval | lookback |\n|---|---|---|---|---|---|---|\n")
 	for _, set := range Default().Endpoints() {
-		fmt.Fprintf(b, "| `%s` | %s | %s | `%s` | `%s` | `%s` |\n", set.Endpoint.Name, code(dimensions(set.Endpoint)), code(set.GroupBy),
+		filters := ""
+		if own := ownFilters(set.Endpoint); len(own) > 0 {
+			filters = code(own)
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | `%s` | `%s` | `%s` |\n", set.Endpoint.Name, code(dimensions(set.Endpoint)), filters, code(set.GroupBy),
 			set.Width.Name, formatDuration(set.Interval), formatDuration(set.Lookback))
 	}
-	b.WriteString("\n`" + api.Costs + "` is configured apart, under `costs`.\n")
+	b.WriteString("\n`" + api.Costs + "` is configured apart, under `costs`.\n" + filtering)
 }
 
 func code(words []string) string { return "`" + strings.Join(words, "`, `") + "`" }

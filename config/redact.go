@@ -10,6 +10,8 @@ import (
 
 	promconfig "github.com/prometheus/common/config"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
 )
 
 // Redacted returns the configuration that holds, as YAML with every default and every endpoint written out and every
@@ -19,7 +21,7 @@ func (v *Valid) Redacted() []byte {
 	endpoints := make(map[string]Endpoint)
 	for _, set := range v.Endpoints() {
 		if set.Endpoint.IsCosts() {
-			c.Costs.GroupBy = set.GroupBy
+			c.Costs.GroupBy, c.Costs.Filters = set.GroupBy, set.Filters
 			continue
 		}
 		enabled := set.Enabled
@@ -29,6 +31,7 @@ func (v *Valid) Redacted() []byte {
 			BucketWidth: set.Width.Name,
 			Lookback:    set.Lookback,
 			GroupBy:     append([]string{}, set.GroupBy...), // Never nil, which would inherit.
+			Filters:     set.Filters,
 		}
 	}
 	c.Usage.Endpoints = endpoints
@@ -139,6 +142,8 @@ func valueNode(field any) *yaml.Node {
 			return nil
 		}
 		return textNode(hidden)
+	case *api.Filters:
+		return filtersNode(*v)
 	case *promconfig.ProxyHeader:
 		return headerNode(*v)
 	}

@@ -12,6 +12,8 @@ import (
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
 )
 
 // scalar reads a value into the field that target points to, whose type says what may be written.
@@ -26,6 +28,9 @@ func (s *source) scalar(n *yaml.Node, path string, k *key, target any) {
 		if items, ok := s.texts(n, path, k.opaque); ok {
 			*target = items
 		}
+		return
+	case *api.Filters:
+		s.filters(n, path, target)
 		return
 	case *promconfig.ProxyHeader:
 		s.header(n, path, target)

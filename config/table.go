@@ -5,6 +5,8 @@ import (
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
 )
 
 // A shape is how the value of a key is written.
@@ -63,6 +65,8 @@ func kindOf(t reflect.Type) string {
 		return "number"
 	case reflect.TypeFor[promconfig.URL]():
 		return "URL"
+	case reflect.TypeFor[api.Filters]():
+		return "lists of strings by filter"
 	case reflect.TypeFor[promconfig.ProxyHeader]():
 		return "lists of strings by header"
 	}
@@ -79,6 +83,7 @@ func table() []key {
 			value("api_key_file", "The file that holds the admin key and nothing else. It is read again when it changes and when the key is not accepted.", func(o *Organization) *string { return &o.Key.File }).or(""),
 			value("api_key_env", "The environment variable that holds the admin key. A single organization without a key setting uses `"+DefaultKeyEnv+"`; with several, each names its file or its variable.", func(o *Organization) *string { return &o.Key.Env }).or("`"+DefaultKeyEnv+"`"),
 			value("base_url", "Where the API is.", func(o *Organization) *string { return &o.BaseURL }).typed("URL").mayHoldSecret(),
+			value("project_ids", "Only these projects: every endpoint, costs and the look-ups. Without it, all of them.", func(o *Organization) *[]string { return &o.ProjectIDs }).or("all projects"),
 			value("requests_per_minute", "A hard budget for all requests of this organization.", func(o *Organization) *int { return &o.RequestsPerMinute }),
 			section("http", "How the API is reached.", func(o *Organization) *promconfig.HTTPClientConfig { return o.HTTP.at() },
 				value("proxy_url", "The proxy to go through.", func(h *promconfig.HTTPClientConfig) *promconfig.URL { return &h.ProxyURL }).mayHoldSecret(),
@@ -117,6 +122,7 @@ func table() []key {
 				value("bucket_width", "As `usage.bucket_width`.", func(e *Endpoint) *string { return &e.BucketWidth }).typed(widthKind).or("`usage.bucket_width`"),
 				value("lookback", "As `usage.lookback`, but never less than one bucket. `vector_stores` reads 24 hours at least, because it is a level and not a flow.", func(e *Endpoint) *time.Duration { return &e.Lookback }).or("`usage.lookback`"),
 				value("group_by", "As `usage.group_by`, but a dimension that the endpoint does not know is refused. `[]` asks for totals only.", func(e *Endpoint) *[]string { return &e.GroupBy }).typed("list of dimensions").or("`usage.group_by`"),
+				value("filters", "Only usage that matches, by the API's own parameters; the list below says which the endpoint knows.", func(e *Endpoint) *api.Filters { return &e.Filters }).or("all usage"),
 			).as(named).or("see below").of(func() any { return &Endpoint{} }),
 		),
 
@@ -125,6 +131,7 @@ func table() []key {
 			value("interval", "How often the bill is polled, at least `1s`.", func(c *Costs) *time.Duration { return &c.Interval }),
 			value("lookback", "How far back every poll reads again, at least one day; never less than the running month.", func(c *Costs) *time.Duration { return &c.Lookback }),
 			value("group_by", "The dimensions that become labels.", func(c *Costs) *[]string { return &c.GroupBy }).typed("list of dimensions"),
+			value("filters", "Only costs that match, by the API's own parameters: `api_key_ids` and `line_items`.", func(c *Costs) *api.Filters { return &c.Filters }).or("all costs"),
 		),
 
 		section("names", "Look-ups of the names of projects, users and API keys.", func(c *Config) *Names { return &c.Names },

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -21,7 +22,9 @@ type EndpointSettings struct {
 	Endpoint *api.Endpoint
 	Enabled  bool
 	// GroupBy is cut down to what the endpoint supports, in the order of the endpoint's table.
-	GroupBy  []string
+	GroupBy []string
+	// Filters are the endpoint's own; FiltersOf adds the projects of an organization.
+	Filters  api.Filters
 	Width    api.Width
 	Interval time.Duration
 	// Lookback is how far back every poll reads again. Stocks read a day at least, because a level that no bucket of
@@ -56,6 +59,7 @@ func (v *Valid) Endpoints() []EndpointSettings {
 	out := slices.Clone(v.endpoints)
 	for i := range out {
 		out[i].GroupBy = slices.Clone(out[i].GroupBy)
+		out[i].Filters = maps.Clone(out[i].Filters)
 	}
 	return out
 }
@@ -81,8 +85,13 @@ func (v *Valid) Budgets() []Budget {
 	return out
 }
 
-// Equal says whether both are asked and authorized in the same way, under the same name.
+// Equal says whether both are asked for the same, and in the same way.
 func (o Organization) Equal(other Organization) bool {
+	return o.SameClient(other) && slices.Equal(o.ProjectIDs, other.ProjectIDs)
+}
+
+// SameClient says whether both are asked and authorized in the same way, under the same name.
+func (o Organization) SameClient(other Organization) bool {
 	return o.Name == other.Name && o.Key == other.Key && o.BaseURL == other.BaseURL &&
 		o.RequestsPerMinute == other.RequestsPerMinute && o.HTTP.Equal(other.HTTP)
 }

@@ -48,6 +48,7 @@ func (c *Config) clone() *Config {
 	out.Organizations = slices.Clone(c.Organizations)
 	for i := range out.Organizations {
 		out.Organizations[i].HTTP = NewHTTP(c.Organizations[i].HTTP.Config())
+		out.Organizations[i].ProjectIDs = slices.Clone(c.Organizations[i].ProjectIDs)
 	}
 	out.Usage.GroupBy = slices.Clone(c.Usage.GroupBy)
 	out.Usage.Endpoints = maps.Clone(c.Usage.Endpoints)
@@ -268,6 +269,7 @@ func (c *Config) checkBudgets(s *source) {
 			s.wrong([]string{projects, path, "costs.group_by"}, "the bill does not tell projects apart: costs.group_by needs project_id")
 		}
 		b.ProjectIDs = slices.Clone(b.ProjectIDs)
+		c.checkProjects(s, b.Organization, path+".project_ids", b.ProjectIDs)
 	}
 }
 

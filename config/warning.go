@@ -35,6 +35,7 @@ func (v *Valid) Warnings() []string {
 		}
 	}
 	out = append(out, v.sharedKeys()...)
+	out = append(out, v.filterWarnings()...)
 	if !v.config.Costs.Enabled {
 		for i, b := range v.config.Budgets {
 			out = append(out, v.warnAt(fmt.Sprintf("budgets[%d]", i),

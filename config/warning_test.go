@@ -84,3 +84,26 @@ func TestBudgetWithoutCostsIsAWarning(t *testing.T) {
 		}
 	}
 }
+
+func TestFiltersThatMakeBudgetsInexactAreAWarning(t *testing.T) {
+	t.Setenv(DefaultKeyEnv, "sk-admin-a")
+	for _, c := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"no budget", "costs: {filters: {line_items: [x]}}\n", nil},
+		{"projects alone", "organizations: [{project_ids: [proj_a]}]\nbudgets: [{name: b, monthly_usd: 1}]\n", nil},
+		{"both", "usage: {endpoints: {embeddings: {filters: {models: [x]}}, images: {enabled: false, filters: {models: [x]}}}}\ncosts:\n  filters: {line_items: [x]}\nbudgets: [{name: b, monthly_usd: 1}]\n", []string{
+			"some.yml:1: usage.endpoints.embeddings.filters: some usage is left out of the estimate, but not of the bill, so budgets are not exact: filter in Prometheus instead, or by organizations[].project_ids",
+			"some.yml:3: costs.filters: the bill of some usage is left out, but its estimate is not, so budgets are not exact: filter in Prometheus instead, or by organizations[].project_ids",
+		}},
+	} {
+		v, err := Parse("some.yml", []byte(c.text))
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if got := strings.Join(v.Warnings(), "\n"); got != strings.Join(c.want, "\n") {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}

@@ -117,6 +117,21 @@ func TestALimitIsAlwaysSentAndNeverTooLarge(t *testing.T) {
 	})
 }
 
+func TestFiltersAreParametersOfTheRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		c := client(t, serve(t, f), &witness{})
+		filters := api.Filters{"models": {"gpt-6-sol", "a&b=c"}, "project_ids": {"proj_b", "proj_a"}, "user_ids": nil}.Encode()
+		if _, err := c.Read(t.Context(), fetcher.Query{Endpoint: endpoint(t, "embeddings"), Filters: filters, Window: ledger.Window{Width: api.Hour, From: midnight.Add(-time.Hour), To: midnight}}); err != nil {
+			t.Fatal(err)
+		}
+		want := "/v1/organization/usage/embeddings?bucket_width=1h&end_time=946684800&limit=1&models=a%26b%3Dc&models=gpt-6-sol&project_ids=proj_a&project_ids=proj_b&start_time=946681200"
+		if a := f.asks()[0]; a.path+"?"+a.raw != want {
+			t.Errorf("asked for %s?%s, want %s", a.path, a.raw, want)
+		}
+	})
+}
+
 func TestAnUnalignedWindowIsNeverAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}

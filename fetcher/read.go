@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,7 +21,9 @@ import (
 type Query struct {
 	Endpoint *api.Endpoint
 	GroupBy  []string
-	Window   ledger.Window
+	// Filters say which rows to ask for, as api.Filters encodes them.
+	Filters string
+	Window  ledger.Window
 }
 
 // errClock says that a window was planned by a clock that the API's does not agree with, or that an answer's Date does
@@ -91,6 +94,11 @@ func (c *Client) readOnce(ctx context.Context, q Query, p plan, pr priority) (*l
 	if len(asked) > 0 {
 		query["group_by"] = asked
 	}
+	filters, err := api.DecodeFilters(q.Filters)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", q.Endpoint.Name, err)
+	}
+	maps.Copy(query, filters)
 	d := newDecoder(q.Endpoint, read.Columns())
 	req := request{
 		name:     q.Endpoint.Name,

@@ -46,6 +46,8 @@ type Organization struct {
 type Endpoint struct {
 	Endpoint *api.Endpoint
 	GroupBy  []string
+	// Filters say which rows to ask an organization for, by its name, as api.Filters encodes them.
+	Filters map[string]string
 	// The range [From,To). Usage is read to the minute, costs to the UTC day.
 	From, To time.Time
 }
@@ -175,16 +177,17 @@ func tasksOf(o Options) (tasks []*task, of string, err error) {
 		Organization, Endpoint string
 		GroupBy                []string
 		From, To               int64
+		Filters                string `json:",omitempty"`
 	}
 	var all []what
 	for _, org := range o.Organizations {
 		for _, e := range o.Endpoints {
 			p := planFor(e.Endpoint, e.From, e.To, o.Width)
 			groupBy := e.Endpoint.GroupBy(e.GroupBy)
-			all = append(all, what{org.Name, e.Endpoint.Name, groupBy, e.From.Unix(), e.To.Unix()})
+			all = append(all, what{org.Name, e.Endpoint.Name, groupBy, e.From.Unix(), e.To.Unix(), e.Filters[org.Name]})
 			tasks = append(tasks, &task{
 				Organization: org.Name, Endpoint: e.Endpoint.Name, Records: make([]int64, len(e.Endpoint.Measures)),
-				endpoint: e.Endpoint, groupBy: groupBy, plan: p, index: map[string]uint32{},
+				endpoint: e.Endpoint, groupBy: groupBy, filters: e.Filters[org.Name], plan: p, index: map[string]uint32{},
 			})
 		}
 	}
@@ -237,7 +240,7 @@ func (r *run) task(ctx context.Context, i int, source Source) error {
 		s, n := t.plan.page(t.Done, size)
 		r.o.Progress.reading(t.Organization, t.Endpoint, s.from)
 		read, err := r.read(ctx, source, fetcher.Query{
-			Endpoint: t.endpoint, GroupBy: t.groupBy, Window: ledger.Window{Width: s.width, From: s.from, To: s.to},
+			Endpoint: t.endpoint, GroupBy: t.groupBy, Filters: t.filters, Window: ledger.Window{Width: s.width, From: s.from, To: s.to},
 		})
 		var e *fetcher.Error
 		switch {

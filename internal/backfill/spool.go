@@ -60,6 +60,7 @@ type task struct {
 
 	endpoint *api.Endpoint
 	groupBy  []string
+	filters  string
 	plan     plan
 	index    map[string]uint32 // by seriesKey
 }
@@ -112,7 +113,7 @@ func openSpool(dir, of string, tasks []*task) (*spool, error) {
 			if t.Organization != tasks[i].Organization || t.Endpoint != tasks[i].Endpoint || len(t.Records) != len(tasks[i].Records) || t.Done > tasks[i].plan.buckets() {
 				return nil, fmt.Errorf("%s: %w", dir, errSpool)
 			}
-			t.endpoint, t.plan, t.groupBy = tasks[i].endpoint, tasks[i].plan, without(tasks[i].groupBy, t.Dropped)
+			t.endpoint, t.plan, t.filters, t.groupBy = tasks[i].endpoint, tasks[i].plan, tasks[i].filters, without(tasks[i].groupBy, t.Dropped)
 		}
 		s.state = *old
 	}

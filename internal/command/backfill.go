@@ -121,7 +121,7 @@ func (c *backfillCommand) run(ctx context.Context, logger log.Logger, stdout, st
 			to, smallest = costsEnd, 24*time.Hour
 		}
 		o.Endpoints = append(o.Endpoints, backfill.Endpoint{
-			Endpoint: e.Endpoint, GroupBy: e.GroupBy, From: from.Truncate(smallest), To: to.Truncate(smallest),
+			Endpoint: e.Endpoint, GroupBy: e.GroupBy, Filters: filtersOf(e, organizations), From: from.Truncate(smallest), To: to.Truncate(smallest),
 		})
 	}
 	for _, org := range organizations {
@@ -160,6 +160,15 @@ func (c *backfillCommand) bounds(valid *config.Valid, logger log.Logger) (begin,
 		err = fmt.Errorf("the end %s lies in the future: the past ends now, at %s", end.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	return begin, end, costsEnd, err
+}
+
+// filtersOf spells the filters of an endpoint by organization.
+func filtersOf(e config.EndpointSettings, organizations []config.Organization) map[string]string {
+	out := make(map[string]string, len(organizations))
+	for _, o := range organizations {
+		out[o.Name] = e.FiltersOf(o).Encode()
+	}
+	return out
 }
 
 // until is where usage and costs end. Without --end that is where a ledger with this configuration begins to count, so

@@ -65,7 +65,7 @@ func (c *verifyCommand) run(ctx context.Context, logger log.Logger, stdout io.Wr
 	}
 	for _, e := range valid.Endpoints() {
 		if e.Enabled {
-			o.Endpoints = append(o.Endpoints, verify.Endpoint{Endpoint: e.Endpoint, GroupBy: e.GroupBy})
+			o.Endpoints = append(o.Endpoints, verify.Endpoint{Endpoint: e.Endpoint, GroupBy: e.GroupBy, Filters: filtersOf(e, organizations)})
 		}
 	}
 	for _, org := range organizations {

@@ -51,6 +51,8 @@ type SpendLimit struct {
 	USD       float64 `json:"usd"`
 	// Enforcement is inactive, or enforcing while requests are refused; empty where the API says neither.
 	Enforcement string `json:"enforcement,omitempty"`
+	// Whole says that the amount is of the whole organization, of which only some projects are read.
+	Whole bool `json:"-"`
 }
 
 // What a SpendLimit's Enforcement can be.
@@ -91,7 +93,8 @@ type Snapshot struct{ Organizations []*Organization }
 // Settings say what is kept of an organization.
 type Settings struct {
 	Organization string
-	Names        bool // what is not kept is forgotten at once, on disk with the next Save
+	ProjectIDs   []string // the only projects that are kept; none means all
+	Names        bool     // what is not kept is forgotten at once, on disk with the next Save
 	UserEmails   bool
 	Limits       bool
 }
@@ -141,6 +144,7 @@ func (d *Directory) Configure(settings []Settings) []*Entry {
 			e.projects, e.listed = e.known.Projects, e.known.Listed
 		}
 		e.known = e.known.reduced(s)
+		e.projects = s.own(e.projects)
 		if s.Names {
 			e.known.Projects, e.known.Listed = e.projects, e.listed
 		}
@@ -152,6 +156,16 @@ func (d *Directory) Configure(settings []Settings) []*Entry {
 	return d.entries
 }
 
+// keeps says whether anything of a project is kept. What is the organization's own has no project.
+func (s Settings) keeps(projectID string) bool {
+	return len(s.ProjectIDs) == 0 || projectID == "" || slices.Contains(s.ProjectIDs, projectID)
+}
+
+// own are the projects that are kept.
+func (s Settings) own(projects []Project) []Project {
+	return slices.DeleteFunc(slices.Clone(projects), func(p Project) bool { return !s.keeps(p.ID) })
+}
+
 // reduced is a copy of the organization without what its settings don't keep.
 func (o *Organization) reduced(s Settings) *Organization {
 	r := *o
@@ -160,6 +174,12 @@ func (o *Organization) reduced(s Settings) *Organization {
 	}
 	if !s.Limits {
 		r.SpendLimits, r.RateLimits = nil, nil
+	}
+	r.Keys = slices.DeleteFunc(slices.Clone(r.Keys), func(k Key) bool { return !s.keeps(k.ProjectID) })
+	r.SpendLimits = slices.DeleteFunc(slices.Clone(r.SpendLimits), func(l SpendLimit) bool { return !s.keeps(l.ProjectID) })
+	r.RateLimits = slices.DeleteFunc(slices.Clone(r.RateLimits), func(l RateLimit) bool { return !s.keeps(l.ProjectID) })
+	for i, l := range r.SpendLimits {
+		r.SpendLimits[i].Whole = l.ProjectID == "" && len(s.ProjectIDs) > 0
 	}
 	if !s.UserEmails {
 		r.Users = slices.Clone(r.Users)
@@ -215,10 +235,11 @@ func (e *Entry) Projects() (projects []Project, known bool) {
 // are no longer limited by anything but being archived.
 func (e *Entry) SetProjects(projects []Project) {
 	e.change(func(o *Organization) bool {
+		projects := e.settings.own(projects)
 		if e.listed && slices.Equal(e.projects, projects) {
 			return false
 		}
-		e.listed, e.projects = true, slices.Clone(projects)
+		e.listed, e.projects = true, projects
 		if e.settings.Names {
 			o.Listed, o.Projects = true, e.projects
 		}
@@ -259,6 +280,9 @@ func (e *Entry) DropSpendLimit(projectID string) { e.setSpendLimits(projectID) }
 
 func (e *Entry) setSpendLimits(projectID string, limits ...SpendLimit) {
 	e.change(func(o *Organization) bool {
+		for i := range limits {
+			limits[i].Whole = projectID == "" && len(e.settings.ProjectIDs) > 0
+		}
 		return replace(&o.SpendLimits, limits, func(l *SpendLimit) bool { return l.ProjectID == projectID })
 	})
 }

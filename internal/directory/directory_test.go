@@ -219,3 +219,32 @@ func TestADirectoryThatCanNotBeWrittenSaysSo(t *testing.T) {
 		t.Errorf("%d users were saved", n)
 	}
 }
+
+func TestWhatIsNotOfTheChosenProjectsIsForgottenAndNotTakenUp(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir)
+	only := everything
+	only.ProjectIDs = []string{"proj_2"}
+	d := directory.Open(dir, log.NewNopLogger())
+	e := d.Configure([]directory.Settings{only})[0]
+	for _, when := range []string{"after the restart", "after a look-up"} {
+		o := d.Snapshot().Organizations[0]
+		if len(o.Projects) != 1 || o.Projects[0].ID != "proj_2" || len(o.Keys) != 1 || o.Keys[0].ID != "key_2" {
+			t.Errorf("%s: projects %v, keys %v", when, o.Projects, o.Keys)
+		}
+		if len(o.SpendLimits) != 1 || !o.SpendLimits[0].Whole {
+			t.Errorf("%s: spend limits %v", when, o.SpendLimits)
+		}
+		if projects, _ := e.Projects(); len(projects) != 1 {
+			t.Errorf("%s: %v would be looked up", when, projects)
+		}
+		e.SetProjects([]directory.Project{{ID: "proj_1", Name: "Search"}, {ID: "proj_2", Name: "Old", Status: "archived"}})
+		e.SetSpendLimit(directory.SpendLimit{USD: 25_000})
+	}
+	// Without the choice there is all of it again.
+	e = d.Configure([]directory.Settings{everything})[0]
+	e.SetProjects([]directory.Project{{ID: "proj_1", Name: "Search"}, {ID: "proj_2", Name: "Old", Status: "archived"}})
+	if o := d.Snapshot().Organizations[0]; len(o.Projects) != 2 || o.SpendLimits[0].Whole {
+		t.Errorf("projects %v, spend limits %v", o.Projects, o.SpendLimits)
+	}
+}

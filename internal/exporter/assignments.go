@@ -31,6 +31,7 @@ func assignments(s shard.Shard, valid *config.Valid) []assignment {
 		a := assignment{organization: o, lookups: s.Owns(o.Name, shard.Lookups)}
 		for _, e := range enabled {
 			if s.Owns(o.Name, e.Endpoint.Name) {
+				e.Filters = e.FiltersOf(o)
 				a.endpoints = append(a.endpoints, e)
 			}
 		}

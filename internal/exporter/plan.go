@@ -103,7 +103,7 @@ func (p *plan) directorySettings() []directory.Settings {
 	var out []directory.Settings
 	for _, a := range p.assigned {
 		// This replica forgets what another one looks up, so that it is shown once.
-		out = append(out, directory.Settings{Organization: a.organization.Name, Names: names.Enabled && a.lookups, UserEmails: names.UserEmails, Limits: limits.Enabled && a.lookups})
+		out = append(out, directory.Settings{Organization: a.organization.Name, ProjectIDs: a.organization.ProjectIDs, Names: names.Enabled && a.lookups, UserEmails: names.UserEmails, Limits: limits.Enabled && a.lookups})
 	}
 	return out
 }
@@ -123,7 +123,7 @@ func lookups(valid *config.Valid, entry *directory.Entry) fetcher.Lookups {
 func (e *exporter) client(running *plan, o config.Organization) (*fetcher.Client, error) {
 	if running != nil {
 		for i, a := range running.assigned {
-			if a.organization.Equal(o) {
+			if a.organization.SameClient(o) {
 				return running.organizations[i].Client, nil
 			}
 		}
@@ -133,7 +133,7 @@ func (e *exporter) client(running *plan, o config.Organization) (*fetcher.Client
 
 func feedOptions(organization string, s config.EndpointSettings, start config.Start) ledger.FeedOptions {
 	return ledger.FeedOptions{
-		Organization: organization, Endpoint: s.Endpoint, GroupBy: s.GroupBy,
+		Organization: organization, Endpoint: s.Endpoint, GroupBy: s.GroupBy, Filters: s.Filters.Encode(),
 		Width: s.Width, Lookback: s.Lookback, AuditInterval: s.AuditInterval, AuditWindow: s.AuditWindow,
 		StartText: start.String(),
 		Start: func(now time.Time) (time.Time, bool) {

@@ -181,6 +181,10 @@ func parseFilters(e *api.Endpoint, q url.Values) (map[string][]string, *refusal)
 	out := make(map[string][]string)
 	for _, name := range e.Filters {
 		values := array(q, name)
+		if name == "line_items" {
+			// A line item has commas of its own, so this one is never joined.
+			values = slices.Concat(q[name], q[name+"[]"])
+		}
 		if len(values) == 0 {
 			continue
 		}

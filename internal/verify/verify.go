@@ -35,6 +35,8 @@ type Organization struct {
 type Endpoint struct {
 	Endpoint *api.Endpoint
 	GroupBy  []string
+	// Filters say which rows are recorded of an organization, by its name, as api.Filters encodes them.
+	Filters map[string]string
 }
 
 // Options describe a comparison.
@@ -110,7 +112,7 @@ func Run(ctx context.Context, o Options) ([]Sum, error) {
 				}
 				return sums[k]
 			}
-			if err := o.said(ctx, org.Source, e, at); err != nil {
+			if err := o.said(ctx, org, e, at); err != nil {
 				return nil, fmt.Errorf("read %s of %s: %w", e.Endpoint.Name, org.Name, err)
 			}
 			if err := o.recorded(ctx, org.Name, e, at); err != nil {
@@ -137,7 +139,7 @@ const (
 )
 
 // said adds up what the API says.
-func (o Options) said(ctx context.Context, source Source, e Endpoint, at func(time.Time, string, string) *Sum) error {
+func (o Options) said(ctx context.Context, org Organization, e Endpoint, at func(time.Time, string, string) *Sum) error {
 	width, ok := e.Endpoint.WidthOf(oneDay)
 	if !ok {
 		return fmt.Errorf("%s has no daily buckets", e.Endpoint.Name)
@@ -149,7 +151,7 @@ func (o Options) said(ctx context.Context, source Source, e Endpoint, at func(ti
 		if to.After(o.To) {
 			to = o.To
 		}
-		read, err := source.Read(ctx, fetcher.Query{Endpoint: e.Endpoint, GroupBy: groupBy, Window: ledger.Window{Width: width, From: from, To: to}})
+		read, err := org.Source.Read(ctx, fetcher.Query{Endpoint: e.Endpoint, GroupBy: groupBy, Filters: e.Filters[org.Name], Window: ledger.Window{Width: width, From: from, To: to}})
 		var fe *fetcher.Error
 		switch {
 		case errors.As(err, &fe) && fe.Class == fetcher.ClassNotFound:

@@ -50,6 +50,12 @@ func method(client *openai.Client, e *api.Endpoint) reflect.Value {
 // names of their types, so the fields are found by name.
 func read(t *testing.T, client *openai.Client, e *api.Endpoint, width string, groupBy []string, from, to time.Time) []reflect.Value {
 	t.Helper()
+	return readFiltered(t, client, e, width, groupBy, nil, from, to)
+}
+
+// readFiltered is read of the rows that a filter lets through.
+func readFiltered(t *testing.T, client *openai.Client, e *api.Endpoint, width string, groupBy []string, filters api.Filters, from, to time.Time) []reflect.Value {
+	t.Helper()
 	call := method(client, e)
 	if !call.IsValid() {
 		t.Fatalf("the official client does not know %s", e.Name)
@@ -60,6 +66,17 @@ func read(t *testing.T, client *openai.Client, e *api.Endpoint, width string, gr
 	params.FieldByName("Limit").Set(reflect.ValueOf(openai.Int(5)))
 	params.FieldByName("BucketWidth").SetString(width)
 	params.FieldByName("GroupBy").Set(reflect.ValueOf(groupBy))
+	for name, values := range filters {
+		f, ok := filter(params, name)
+		if !ok {
+			t.Fatalf("the client can't filter %s by %s", e.Name, name)
+		}
+		if name == api.FilterBatch {
+			f.Set(reflect.ValueOf(openai.Bool(values[0] == "true")))
+		} else {
+			f.Set(reflect.ValueOf(values))
+		}
+	}
 	var rows []reflect.Value
 	for pages := 0; ; pages++ {
 		out := call.Call([]reflect.Value{reflect.ValueOf(context.Background()), params})
@@ -82,6 +99,16 @@ func read(t *testing.T, client *openai.Client, e *api.Endpoint, width string, gr
 		}
 		params.FieldByName("Page").Set(reflect.ValueOf(param.NewOpt(page.FieldByName("NextPage").String())))
 	}
+}
+
+// filter is the field of the client's parameters for a query parameter.
+func filter(params reflect.Value, name string) (reflect.Value, bool) {
+	for i := range params.NumField() {
+		if tag, _, _ := strings.Cut(params.Type().Field(i).Tag.Get("query"), ","); tag == name {
+			return params.Field(i), true
+		}
+	}
+	return reflect.Value{}, false
 }
 
 // ahead are endpoints, dimensions and fields that organizations have already and that neither the client nor the specification
