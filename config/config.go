@@ -29,6 +29,7 @@ type Config struct {
 	Limits        Limits
 	Counters      Counters
 	Pricing       Pricing
+	Teams         []Team
 	Budgets       []Budget
 
 	// source remembers the lines of the file, so that a check that needs the whole configuration can still name one.

@@ -241,12 +241,17 @@ func TestEveryKeyOfTheFullExampleArrives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{v.Names(), v.Limits(), v.Counters(), v.Pricing(), v.Budgets()}
+	got := []any{v.Names(), v.Limits(), v.Counters(), v.Pricing(), v.Teams(), v.Budgets()}
 	rest := []any{
 		config.Names{Enabled: true, Interval: 15 * time.Minute, UserEmails: true},
 		config.Limits{Interval: time.Hour},
 		config.Counters{Start: start, MaxLabelSets: 5000, IdleRetention: 1000 * time.Hour},
 		config.Pricing{File: "testdata/prices.json"},
+		[]config.Team{
+			{Name: "search", Organization: "acme", ProjectIDs: []string{"proj_abc"}, Labels: config.Labels{"cost_center": "4711", "lead": "Aiko"}},
+			{Name: "research", Organization: "acme", ProjectIDs: []string{"proj_def"}},
+			{Name: "research", Organization: "acme-research", ProjectIDs: []string{"proj_ghi", "proj_jkl"}},
+		},
 		[]config.Budget{
 			{Name: "research", Organization: "acme-research", ProjectIDs: []string{"proj_abc", "proj_def"}, MonthlyUSD: 500},
 			{Name: "everything", Organization: "acme", MonthlyUSD: 1999.5},

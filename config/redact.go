@@ -144,6 +144,8 @@ func valueNode(field any) *yaml.Node {
 		return textNode(hidden)
 	case *api.Filters:
 		return filtersNode(*v)
+	case *Labels:
+		return labelsNode(*v)
 	case *promconfig.ProxyHeader:
 		return headerNode(*v)
 	}

@@ -32,6 +32,9 @@ func (s *source) scalar(n *yaml.Node, path string, k *key, target any) {
 	case *api.Filters:
 		s.filters(n, path, target)
 		return
+	case *Labels:
+		s.labels(n, path, target)
+		return
 	case *promconfig.ProxyHeader:
 		s.header(n, path, target)
 		return

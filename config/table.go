@@ -67,6 +67,8 @@ func kindOf(t reflect.Type) string {
 		return "URL"
 	case reflect.TypeFor[api.Filters]():
 		return "lists of strings by filter"
+	case reflect.TypeFor[Labels]():
+		return "strings by label"
 	case reflect.TypeFor[promconfig.ProxyHeader]():
 		return "lists of strings by header"
 	}
@@ -156,6 +158,13 @@ func table() []key {
 			value("file", "A file with prices of your own.", func(p *Pricing) *string { return &p.File }),
 			value("learn_from_costs", "Prefers the prices that the bill shows you were charged.", func(p *Pricing) *bool { return &p.LearnFromCosts }),
 		),
+
+		section("teams", "Who pays for which projects, a list. The team and its labels stand on `openai_project_info`. What belongs to no team reads `"+Unallocated+"`.", func(c *Config) *[]Team { return &c.Teams },
+			value("name", "The value of the label `team`. Needed, and unique in its organization.", func(t *Team) *string { return &t.Name }).or("none: needed"),
+			value("organization", "The organization whose projects they are, by its name. Needed where there are several.", func(t *Team) *string { return &t.Organization }).or("the only organization"),
+			value("project_ids", "The team's projects. A project belongs to one team.", func(t *Team) *[]string { return &t.ProjectIDs }).or("none: needed"),
+			value("labels", "Further labels, which become `team_<label>`.", func(t *Team) *Labels { return &t.Labels }).or(""),
+		).as(list).or("none").of(func() any { return &Team{} }),
 
 		section("budgets", "Monthly budgets, a list.", func(c *Config) *[]Budget { return &c.Budgets },
 			value("name", "The value of the label `budget`. Needed, and unique in its organization.", func(b *Budget) *string { return &b.Name }).or("none: needed"),

@@ -35,6 +35,7 @@ func (c *Config) Validate() (*Valid, error) {
 	settings := c.checkEndpoints(s)
 	c.checkLookups(s)
 	c.checkCounters(s, settings)
+	c.checkTeams(s)
 	c.checkBudgets(s)
 	if err := s.err(); err != nil {
 		return nil, err
@@ -53,6 +54,7 @@ func (c *Config) clone() *Config {
 	out.Usage.GroupBy = slices.Clone(c.Usage.GroupBy)
 	out.Usage.Endpoints = maps.Clone(c.Usage.Endpoints)
 	out.Costs.GroupBy = slices.Clone(c.Costs.GroupBy)
+	out.Teams = slices.Clone(c.Teams)
 	out.Budgets = slices.Clone(c.Budgets)
 	out.source = newSource("")
 	if c.source != nil {
