@@ -81,7 +81,7 @@ build: ## Build the binary into ./openai_exporter
 	@CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o openai_exporter .
 
 .PHONY: demo
-demo: ## Serve a living make-believe organization on :10095, without a key
+demo: ## Serve a simulated organization on :10095, without a key
 	@$(GO) run . --demo
 
 .PHONY: fmt
