@@ -31,8 +31,14 @@ func exposeNames(table map[string]*Metric, s *directory.Snapshot) []*dto.MetricF
 	fs := newFamilies(table)
 	for _, o := range s.Organizations {
 		base := []ledger.Label{{Name: organization, Value: o.Name}}
-		for _, p := range o.Projects {
-			fs.gauge(fs.family(projectInfo), fs.labels(base, filled(projectID, p.ID, "project_name", p.Name, "status", p.Status, "residency", p.Residency)), 1)
+		owners := o.Owners()
+		for _, p := range o.Named() {
+			of := owners.Of(p.ID)
+			labels := filled(projectID, p.ID, "project_name", p.Name, "status", p.Status, "residency", p.Residency, team, of.Name)
+			for _, l := range of.Labels {
+				labels = append(labels, ledger.Label{Name: team + "_" + l.Name, Value: l.Value})
+			}
+			fs.gauge(fs.family(projectInfo), fs.labels(base, labels), 1)
 		}
 		for _, u := range o.Users {
 			fs.gauge(fs.family(userInfo), fs.labels(base, filled("user_id", u.ID, "user_name", u.Name, "role", u.Role, "user_email", u.Email, "is_service_account", u.ServiceAccount)), 1)

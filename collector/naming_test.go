@@ -40,3 +40,31 @@ func TestNamesAreMadeReadyOnce(t *testing.T) {
 		t.Error("other names are not shown")
 	}
 }
+
+func TestATeamAndItsLabelsStandOnItsProjects(t *testing.T) {
+	s, c := pollingOrganization(t)
+	owned := namesOfOrganization()
+	owned.Organizations[0].Unowned = "unallocated"
+	owned.Organizations[0].Teams = []directory.Team{
+		{Name: "search", ProjectIDs: []string{"proj_a", "proj_new"}, Labels: []directory.Label{{Name: "cost_center", Value: "4711"}, {Name: "lead", Value: "Aiko"}}},
+		{Name: "research", ProjectIDs: []string{"proj_b"}},
+	}
+	s.names.Store(owned)
+	want := []string{
+		`openai_project_info{organization="acme",project_id="proj_a",project_name="Search \"beta\"",residency="EU_STORAGE_PROCESSING",status="active",team="search",team_cost_center="4711",team_lead="Aiko"} 1`,
+		`openai_project_info{organization="acme",project_id="proj_b",project_name="Prototype",status="archived",team="research"} 1`,
+		`openai_project_info{organization="acme",project_id="proj_c",team="unallocated"} 1`,
+		`openai_project_info{organization="acme",project_id="proj_new",team="search",team_cost_center="4711",team_lead="Aiko"} 1`,
+	}
+	if diff := cmp.Diff(want, samples(t, c, "openai_project_info")); diff != "" {
+		t.Errorf("projects (-want +got):\n%s", diff)
+	}
+	owned = namesOfOrganization()
+	owned.Organizations[0].Projects = nil
+	owned.Organizations[0].Teams = []directory.Team{{Name: "search", ProjectIDs: []string{"proj_a"}}}
+	s.names.Store(owned)
+	want = []string{`openai_project_info{organization="acme",project_id="proj_a",team="search"} 1`}
+	if diff := cmp.Diff(want, samples(t, c, "openai_project_info")); diff != "" {
+		t.Errorf("projects without names (-want +got):\n%s", diff)
+	}
+}

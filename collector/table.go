@@ -116,6 +116,7 @@ const (
 	unit         = "unit"
 	source       = "source"
 	budgetName   = "budget"
+	team         = "team"
 )
 
 // A polled value says in HELP that it is polled and how old it may be, because nothing else in an exposition does.
@@ -306,8 +307,8 @@ var budgetMetrics = []Metric{
 // counter in two.
 var nameMetrics = []Metric{
 	{
-		Name: projectInfo, Type: Gauge, Section: SectionNames, Labels: []string{organization, projectID, "project_name", "status", "residency"},
-		Help: "A constant 1 for every project, archived ones included, with its name and where its data are kept and processed, as OpenAI spells it." + polledNames,
+		Name: projectInfo, Type: Gauge, Section: SectionNames, Labels: []string{organization, projectID, "project_name", "status", "residency", team},
+		Help: "A constant 1 for every project, archived ones included, with its name, where its data are kept and processed, as OpenAI spells it, and the team that pays for it, with the team's labels as team_<label>, as configured; with names.enabled: false the teams' projects alone." + polledNames,
 	},
 	{
 		Name: userInfo, Type: Gauge, Section: SectionNames, Labels: []string{organization, "user_id", "user_name", "role", "user_email", "is_service_account"},

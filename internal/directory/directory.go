@@ -83,6 +83,10 @@ type Organization struct {
 	Keys     []Key     `json:"keys,omitempty"`
 
 	SpendLimits []SpendLimit `json:"spend_limits,omitempty"`
+	// Teams are those of the configuration, and Unowned is the name of the team of what belongs to none; it is empty where
+	// there are no teams.
+	Teams   []Team `json:"-"`
+	Unowned string `json:"-"`
 	// RateLimits are not saved: they are many, and of use only beside fresh usage.
 	RateLimits []RateLimit `json:"-"`
 }
@@ -97,6 +101,8 @@ type Settings struct {
 	Names        bool     // what is not kept is forgotten at once, on disk with the next Save
 	UserEmails   bool
 	Limits       bool
+	Teams        []Team
+	Unowned      string // the name of the team of what belongs to none
 }
 
 // A Directory is the names of all organizations.
@@ -169,6 +175,7 @@ func (s Settings) own(projects []Project) []Project {
 // reduced is a copy of the organization without what its settings don't keep.
 func (o *Organization) reduced(s Settings) *Organization {
 	r := *o
+	r.Teams, r.Unowned = s.Teams, s.Unowned
 	if !s.Names {
 		r.Listed, r.Projects, r.Users, r.Keys = false, nil, nil, nil
 	}

@@ -96,6 +96,8 @@ type exporter struct {
 	seams     seams
 
 	current atomic.Pointer[plan]
+	// unknown are the mentions of projects that the log has named because nobody has them.
+	unknown sync.Map
 	// reloading admits one reload at a time. It is a channel so that who waits for it can give up.
 	reloading chan struct{}
 }
@@ -152,6 +154,7 @@ func (e *exporter) open(dir string) (err error) {
 		Shard: e.shard.Index, Shards: e.shard.Count, Logger: e.logger, Now: e.now,
 	})
 	e.watch = newWatch(e.collector, e, e.logger)
+	e.watch.listed = e.unknownProjects
 	if e.ledger, err = ledger.Open(ledger.Options{Dir: dir, Logger: e.logger, Committed: e.collector.Commit}); err != nil {
 		return err
 	}

@@ -19,12 +19,13 @@ type plan struct {
 	config        *config.Valid
 	assigned      []assignment
 	organizations []fetcher.Organization // as assigned
+	entries       map[string]*directory.Entry
 }
 
 // plan makes the clients and the feeds of a configuration. Organizations that have not changed keep their client, and
 // with it their budget and their connections.
 func (e *exporter) plan(valid *config.Valid) (*plan, error) {
-	p := &plan{config: valid, assigned: assignments(e.shard, valid)}
+	p := &plan{config: valid, assigned: assignments(e.shard, valid), entries: make(map[string]*directory.Entry)}
 	running := e.current.Load()
 	money, err := moneySettings(valid)
 	if err != nil {
@@ -59,6 +60,7 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 	e.books.Configure(money)
 	entries := e.directory.Configure(p.directorySettings())
 	for i, a := range p.assigned {
+		p.entries[a.organization.Name] = entries[i]
 		if a.lookups {
 			p.organizations[i].Lookups = lookups(valid, entries[i])
 		}
@@ -103,7 +105,11 @@ func (p *plan) directorySettings() []directory.Settings {
 	var out []directory.Settings
 	for _, a := range p.assigned {
 		// This replica forgets what another one looks up, so that it is shown once.
-		out = append(out, directory.Settings{Organization: a.organization.Name, ProjectIDs: a.organization.ProjectIDs, Names: names.Enabled && a.lookups, UserEmails: names.UserEmails, Limits: limits.Enabled && a.lookups})
+		s := directory.Settings{Organization: a.organization.Name, ProjectIDs: a.organization.ProjectIDs, Names: names.Enabled && a.lookups, UserEmails: names.UserEmails, Limits: limits.Enabled && a.lookups}
+		if a.lookups {
+			s.Teams, s.Unowned = teams(p.config, s.Organization)
+		}
+		out = append(out, s)
 	}
 	return out
 }

@@ -25,6 +25,8 @@ type watch struct {
 	*collector.Collector
 	views interface{ View() *ledger.View }
 	log   log.Logger
+	// listed is told when the projects of an organization were looked up.
+	listed func(organization string)
 
 	mu     sync.Mutex
 	warned map[bounded]time.Time // when it was last near
@@ -40,6 +42,9 @@ func newWatch(c *collector.Collector, views interface{ View() *ledger.View }, lo
 // Poll looks at the label sets of the organization, which only a poll makes more.
 func (w *watch) Poll(organization, endpoint string, took time.Duration, err error) {
 	w.Collector.Poll(organization, endpoint, took, err)
+	if endpoint == fetcher.LookupProjects && err == nil && w.listed != nil {
+		w.listed(organization)
+	}
 	for _, o := range w.views.View().Organizations {
 		if o.Name == organization && w.news(bounded{organization, "", "label_sets"}, float64(o.LabelSets)/float64(o.Limit)) {
 			level.Warn(w.log).Log("msg", "The limit of label sets is near, past which new ones are counted as \"other\": raise counters.max_label_sets, or group by fewer dimensions", "organization", organization, "label_sets", o.LabelSets, "max_label_sets", o.Limit)
