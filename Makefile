@@ -21,6 +21,8 @@ HELM_VERSION          := 4.3.1
 KUSTOMIZE_VERSION     := 5.8.1
 KUBECONFORM_VERSION   := 0.8.0
 ACTIONLINT_VERSION    := 1.7.12
+KUBE_SCORE_VERSION    := 1.20.0
+AJV_VERSION           := 8.20.0
 GORELEASER_VERSION    := 2.15.4
 CYCLONEDX_VERSION     := 1.7.0
 GOVULNCHECK_VERSION   := 1.6.0
@@ -41,6 +43,8 @@ VMALERT       := $(BIN)/vmalert-$(VICTORIAMETRICS_VERSION)
 HELM          := $(BIN)/helm-$(HELM_VERSION)
 KUSTOMIZE     := $(BIN)/kustomize-$(KUSTOMIZE_VERSION)
 KUBECONFORM   := $(BIN)/kubeconform-$(KUBECONFORM_VERSION)
+AJV           := $(CURDIR)/.cache/ajv-$(AJV_VERSION)
+KUBE_SCORE    := $(BIN)/kube-score-$(KUBE_SCORE_VERSION)
 ACTIONLINT    := $(BIN)/actionlint-$(ACTIONLINT_VERSION)
 GORELEASER    := $(BIN)/goreleaser-$(GORELEASER_VERSION)
 CYCLONEDX     := $(BIN)/cyclonedx-gomod-$(CYCLONEDX_VERSION)
@@ -122,7 +126,7 @@ check: ## The inner loop: format, vet, lint and unit tests, under two minutes wh
 
 .PHONY: test
 test: ## The whole suite, as CI runs it from an empty clone
-	$(call stages,tools fmt-check vet lint generated race official simulation faults rules manifests e2e)
+	$(call stages,tools fmt-check vet lint generated race official parsers simulation faults rules manifests e2e)
 
 .PHONY: fmt-check
 fmt-check: $(GOLANGCI_LINT) ## Fail when a Go file is not formatted
@@ -130,7 +134,7 @@ fmt-check: $(GOLANGCI_LINT) ## Fail when a Go file is not formatted
 
 .PHONY: vet
 vet: ## Run go vet, the tests that need other programs and the benchmarks included
-	@$(GO) vet -tags browser,cluster,e2e,manifests ./...
+	@$(GO) vet -tags browser,cluster,e2e,manifests,parsers ./...
 	cd test/bench && $(GO) vet ./...
 
 .PHONY: lint
@@ -166,6 +170,11 @@ generated: ## Fail when go.mod, a golden file or a generated document is not cur
 official: ## Read the simulator with the official client and validate it against the official specification
 	@cd test/official && $(GO) vet ./... && $(GO) test ./...
 
+.PHONY: parsers
+parsers: $(AJV) ## Hold schemas, live answers and dashboards against parsers that are not ours
+	@AJV=$(AJV) $(GO) test -tags parsers -count=1 ./test/parsers
+	cd test/foundation && $(GO) vet ./... && $(GO) test ./...
+
 .PHONY: faults
 faults: ## Spoil API, network and scrapes around the real binary, and look for the key in all that leaves it; FAULTTIME=5m for minutes
 	@cd test/faults && $(GO) vet ./... && $(GO) test -count=1 -parallel 4 -timeout 60m ./... -faulttime '$(FAULTTIME)'
@@ -189,7 +198,7 @@ rules: $(PROMTOOL) $(PROMTOOL_BEFORE) $(VMALERT) ## Check and unit-test the rule
 	cd "$$dir/tests" && $(PROMTOOL) test rules *.yml
 
 .PHONY: manifests
-manifests: $(PROMTOOL) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLINT) $(SCHEMAS) ## Check everything in deploy/ and .github/ with the programs that read it; UPDATE=1 rewrites golden files
+manifests: $(PROMTOOL) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(KUBE_SCORE) $(ACTIONLINT) $(SCHEMAS) ## Check everything in deploy/ and .github/ with the programs that read it; UPDATE=1 rewrites golden files
 	@$(PROMTOOL) check config --syntax-only prometheus.yml.example
 	$(PROMTOOL) check config --syntax-only deploy/compose/prometheus.yml
 	$(AMTOOL) check-config deploy/alertmanager/alertmanager.yml
@@ -198,7 +207,7 @@ manifests: $(PROMTOOL) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLIN
 			|| { echo "An alert with $$labels does not reach $$receivers: see deploy/alertmanager/routes.txt"; exit 1; }
 	done
 	$(ACTIONLINT) -shellcheck= -pyflakes=
-	HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) KUBECONFORM=$(KUBECONFORM) PROMTOOL=$(PROMTOOL) SCHEMAS=$(SCHEMAS) \
+	HELM=$(HELM) KUSTOMIZE=$(KUSTOMIZE) KUBECONFORM=$(KUBECONFORM) KUBE_SCORE=$(KUBE_SCORE) PROMTOOL=$(PROMTOOL) SCHEMAS=$(SCHEMAS) \
 		$(GO) test -tags manifests -count=1 ./deploy/... $(if $(UPDATE),-args -update)
 
 # The chart that `make cluster` installs: another one, an older one for example, should fail.
@@ -296,7 +305,7 @@ release: $(GORELEASER) $(CYCLONEDX) ## Publish the tag that is checked out, as a
 ##@ Tools
 
 .PHONY: tools
-tools: $(GOLANGCI_LINT) $(PROMETHEUS) $(PROMTOOL) $(PROMTOOL_BEFORE) $(ALERTMANAGER) $(AMTOOL) $(VICTORIAMETRICS) $(VMALERT) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(ACTIONLINT) $(SCHEMAS) ## Build the pinned tools into .cache/bin, once
+tools: $(GOLANGCI_LINT) $(PROMETHEUS) $(PROMTOOL) $(PROMTOOL_BEFORE) $(ALERTMANAGER) $(AMTOOL) $(VICTORIAMETRICS) $(VMALERT) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(KUBE_SCORE) $(ACTIONLINT) $(AJV) $(SCHEMAS) ## Build the pinned tools into .cache/bin, once
 
 # A browser can't be built here: where it can be installed without asking, it is.
 .PHONY: chromium
@@ -340,6 +349,9 @@ $(KUSTOMIZE):
 $(KUBECONFORM):
 	$(call install,github.com/yannh/kubeconform/cmd/kubeconform@v$(KUBECONFORM_VERSION),kubeconform,$@)
 
+$(KUBE_SCORE):
+	$(call install,github.com/zegl/kube-score/cmd/kube-score@v$(KUBE_SCORE_VERSION),kube-score,$@)
+
 $(ACTIONLINT):
 	$(call install,github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION),actionlint,$@)
 
@@ -348,6 +360,17 @@ $(GORELEASER):
 
 $(GOVULNCHECK):
 	$(call install,golang.org/x/vuln/cmd/govulncheck@v$(GOVULNCHECK_VERSION),govulncheck,$@)
+
+# A program of Node's, which can't be built here: node and npm have to be there. The lock file has the sums.
+$(AJV): tools/ajv/package.json tools/ajv/package-lock.json
+	@command -v npm >/dev/null || { echo 'There is no npm: install Node 20 or newer (on Debian, apt-get install nodejs npm)'; exit 1; }
+	dir=$$(mktemp -d .cache/.ajv.XXXXXX)
+	trap 'rm -rf "$$dir"' EXIT
+	echo "Fetching ajv $(AJV_VERSION)"
+	cp tools/ajv/package.json tools/ajv/package-lock.json "$$dir/"
+	(cd "$$dir" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
+	rm -rf $@
+	mv "$$dir" $@
 
 # Its versions are in a module of its own, whose sums are kept here.
 $(CYCLONEDX): tools/cyclonedx/go.mod tools/cyclonedx/go.sum

@@ -110,7 +110,7 @@ func newDashboard(d Dashboard, variables []variable, rows ...row) *Dashboard {
 	d.Links = []link{{Title: "OpenAI", Type: "dashboards", Tags: []string{tag}, Icon: "external link", IncludeVars: true, KeepTime: true}}
 	d.Annotations.List = []any{}
 	d.Templating.List = append([]variable{{
-		Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus", Refresh: 1, Current: map[string]any{}, Options: []any{},
+		Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus", Refresh: 1, Current: map[string]any{"text": "", "value": ""}, Options: []any{},
 	}}, variables...)
 	d.GraphTooltip = 1 // One crosshair for all panels.
 	d.Editable = true

@@ -127,6 +127,7 @@ func stat(title, description, unit, expr string) *panel {
 	p.FieldConfig.Defaults.Color = map[string]any{"mode": "thresholds"}
 	p.Options = map[string]any{
 		"colorMode": "value", "graphMode": "none", "justifyMode": "center", "orientation": "auto", "textMode": "value", "wideLayout": true,
+		"showPercentChange": false, "percentChangeColorMode": "standard",
 		"reduceOptions": map[string]any{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
 	}
 	return p
@@ -233,7 +234,7 @@ func table(title, description, sortBy string, columns ...column) *panel {
 	p.Transformations = append(p.Transformations,
 		transformation{"organize", map[string]any{"excludeByName": map[string]any{"Time": true}, "indexByName": order, "renameByName": rename}},
 		transformation{"sortBy", map[string]any{"fields": map[string]any{}, "sort": []any{map[string]any{"field": sortBy, "desc": down}}}})
-	p.Options = map[string]any{"showHeader": true, "cellHeight": "sm"}
+	p.Options = map[string]any{"showHeader": true, "cellHeight": "sm", "frameIndex": 0}
 	return p
 }
 

@@ -1,0 +1,2 @@
+// Package foundation decodes our dashboards strictly, with the types that Grafana generates from its own schemas.
+package foundation
