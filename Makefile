@@ -232,6 +232,10 @@ browser: chromium ## Open the status page in a real browser, in every state; not
 cookbook: $(PROMETHEUS) ## Ask the queries of docs/cookbook.md of a real Prometheus and write the answers there
 	@PROMETHEUS=$(PROMETHEUS) $(GO) test -tags e2e -count=1 ./test/cookbook -answers
 
+.PHONY: answers
+answers: $(PROMETHEUS) $(VICTORIAMETRICS) ## Measure what queries say against the truth and write the table of docs/accuracy.md
+	@PROMETHEUS=$(PROMETHEUS) VICTORIAMETRICS=$(VICTORIAMETRICS) $(GO) test -tags e2e -count=1 -v -run InWindows ./test/e2e -table
+
 .PHONY: crash
 crash: ## Kill the real binary a hundred times, and cut the power and damage the state ten thousand times
 	@$(GO) test -tags e2e -count=1 -timeout 20m -v -run 'Kills' ./test/accuracy -kills 100
