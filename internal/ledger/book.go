@@ -19,7 +19,10 @@ func (f *Feed) Book(ctx context.Context, r *Read) error {
 	if r.Window.shape != f.shape || !slices.Equal(r.columns, f.columns) {
 		return ErrReshaped
 	}
-	gap, err := f.admit(r)
+	at, err := r.reading()
+	if err == nil {
+		at.gap, err = f.admit(r)
+	}
 	if err != nil {
 		return fmt.Errorf("book %s: %w", f.options.Endpoint.Name, err)
 	}
@@ -29,8 +32,7 @@ func (f *Feed) Book(ctx context.Context, r *Read) error {
 		return nil
 	}
 	st := f.newStage()
-	st.gap = gap
-	if err := st.apply(r); err != nil {
+	if err := st.apply(r, at); err != nil {
 		return fmt.Errorf("book %s: %w", f.options.Endpoint.Name, err)
 	}
 	if err := l.commit([]*stage{st}); err != nil {
@@ -43,139 +45,183 @@ func (f *Feed) Book(ctx context.Context, r *Read) error {
 	return nil
 }
 
-// How the buckets of a span are to be taken.
-type mode int
+// A spanRead is what a read has of one span.
+type spanRead struct {
+	start, width int64
+	buckets      []readBucket
+	first        bool // of the first read of a shape
+	last         bool // its last bucket is the read's
+	audit        bool
+}
 
-const (
-	compare  mode = iota // book the difference to what is recorded
-	fresh                // nothing is recorded because there was nothing: book it all
-	baseline             // it is not to count: record only
-)
+// through is how far the buckets go from the span's start on without a gap, or false if there is one.
+func (r *spanRead) through() (end int64, gapless bool) {
+	for i := range r.buckets {
+		if r.buckets[i].start.Unix() != r.start+int64(i)*r.width {
+			return 0, false
+		}
+	}
+	return r.start + int64(len(r.buckets))*r.width, true
+}
 
-// meet says how a bucket is taken.
-func (st *stage) meet(start int64, first, recorded bool) mode {
+// bookSpan books what a read has of a span: bucket by bucket, or as a whole where it is on record in another width. A
+// span changes hands only when the read has it whole, from its start to its end or to the API's now; what is left out
+// waits for a read that has.
+func (st *stage) bookSpan(r spanRead, to reach) error {
+	end, gapless := r.through()
+	whole := gapless && end >= r.start+to.span
+	held := st.f.spans[r.start]
 	switch {
-	case st.meta.Fixed && start < st.meta.Origin:
-		return baseline
-	case recorded:
-		return compare
-	case first && !st.explicit, start < max(st.meta.Origin, st.meta.Final):
-		return baseline
-	}
-	return fresh
-}
-
-// applySpan books the buckets that a read has of one span.
-func (st *stage) applySpan(r *Read, at, width int64, read []readBucket, first bool) error {
-	f := st.f
-	held := f.spans[at]
-	if held != nil && held.width != width {
-		return st.changeHands(r, at, width, held, read)
-	}
-	var next *span
-	for i := range read {
-		start := read[i].start.Unix()
-		var old []byte
-		if held != nil {
-			old = held.buckets[start]
-		}
-		cells := st.cells(&read[i])
-		encoded := encodeCells(nil, f.layouts.current, cells)
-		if old != nil && unchanged(old, encoded, len(cells)) {
-			continue
-		}
-		how := st.meet(start, first, old != nil)
-		var before []cell
-		known := st.knows()
-		if old != nil {
-			var err error
-			if before, known, err = st.decode(old); err != nil {
-				return err
-			}
-		}
-		if f.options.estimates() {
-			st.price(&read[i], before, known.derived, cells)
-			encoded = encodeDerived(encoded, cells)
-		}
-		st.estimate(start, before, cells)
-		st.book(how, start+width, before, known, cells, r.Window.Audit && how == compare)
-		if next == nil {
-			if next = (&span{width, map[int64][]byte{}}); held != nil {
-				next = held.clone()
-			}
-			st.spans[at] = next
-		}
-		next.buckets[start] = encoded
-		st.buckets[bucketKey{start, width}] = encoded
-		st.see(cells, start)
-	}
-	return nil
-}
-
-// changeHands replaces a span held in one width by what was read in another. It does so only when the read has the
-// span whole, from its start to its end or to the API's now; what is left out waits for a read that has.
-func (st *stage) changeHands(r *Read, at, width int64, held *span, read []readBucket) error {
-	f := st.f
-	for i := range read {
-		if read[i].start.Unix() != at+int64(i)*width {
+	case held == nil && !st.meta.admits(r.start, whole):
+		return nil
+	case held != nil && held.width != r.width:
+		if toItsEnd := whole || gapless && r.last; !toItsEnd {
 			return nil
 		}
+		return st.replace(replacement{
+			at: r.start, end: end, read: r.buckets, width: r.width, old: held.all(), oldWidth: held.width,
+			how: st.meta.meet(r.start, false, true),
+			// What a downtime left out of the span is no finding of the audit.
+			audit: r.audit && int64(len(held.buckets))*held.width == to.span,
+		})
 	}
-	end := at + int64(len(read))*width
-	if end < at+f.spanSize() && !read[len(read)-1].start.Equal(r.buckets[len(r.buckets)-1].start) {
-		return nil
-	}
-	was, is := map[uint32]*cell{}, map[uint32]*cell{}
-	known := st.knows()
-	for start, old := range held.buckets {
-		cells, k, err := st.decode(old)
-		if err != nil {
+	for i := range r.buckets {
+		start := r.buckets[i].start.Unix()
+		one := replacement{at: start, end: start + r.width, read: r.buckets[i : i+1], width: r.width, oldWidth: r.width}
+		if held != nil && held.buckets[start] != nil {
+			one.old = []bucket{{start, held.buckets[start]}}
+		}
+		one.how = st.meta.meet(start, r.first, one.old != nil)
+		one.audit = r.audit && one.how == compare
+		if err := st.replace(one); err != nil {
 			return err
 		}
-		addCells(was, cells)
-		known.restrict(k)
-		st.buckets[bucketKey{start, held.width}] = nil
 	}
-	before := sortCells(was)
-	parts := make([][]cell, len(read))
-	for i := range read {
-		parts[i] = st.cells(&read[i])
-		if f.options.estimates() {
-			st.price(&read[i], nil, true, parts[i])
-		}
-		addCells(is, parts[i])
-	}
-	if known.derived {
-		keepDerived(was, is, parts)
-	}
-	next := &span{width, map[int64][]byte{}}
-	for i := range read {
-		start := read[i].start.Unix()
-		st.see(parts[i], start)
-		encoded := encodeCells(nil, f.layouts.current, parts[i])
-		if f.options.estimates() {
-			encoded = encodeDerived(encoded, parts[i])
-		}
-		next.buckets[start] = encoded
-		st.buckets[bucketKey{start, width}] = encoded
-	}
-	st.spans[at] = next
-	after := sortCells(is)
-	st.estimate(at, before, after)
-	// What a downtime left out of the span is no finding of the audit.
-	complete := int64(len(held.buckets))*held.width == f.spanSize()
-	st.book(st.meet(at, false, true), end, before, known, after, r.Window.Audit && complete)
 	return nil
 }
 
-// book adds the difference between two states of a bucket or span that ends at end.
-func (st *stage) book(how mode, end int64, before []cell, known knowledge, after []cell, audit bool) {
-	if how == baseline {
+// A replacement is buckets that were read and what is on record of the same time: one bucket for one of its width, or all
+// of a span.
+type replacement struct {
+	at, end         int64
+	read            []readBucket
+	old             []bucket
+	width, oldWidth int64
+	how             mode
+	audit           bool // a difference is a finding of the audit
+}
+
+// replace puts what was read in the place of what is on record, and books after minus before.
+func (st *stage) replace(r replacement) error {
+	f := st.f
+	parts, encoded := make([][]cell, len(r.read)), make([][]byte, len(r.read))
+	for i := range r.read {
+		parts[i] = st.cells(&r.read[i])
+		encoded[i] = encodeCells(nil, f.layouts.current, parts[i])
+	}
+	same := r.width == r.oldWidth
+	if same && r.old != nil && unchanged(r.old[0].cells, encoded[0], len(parts[0])) {
+		return nil
+	}
+	before, known, err := st.recorded(r.old)
+	if err != nil {
+		return err
+	}
+	if f.options.estimates() {
+		for i := range r.read {
+			if same {
+				st.price(&r.read[i], before, known.derived, parts[i])
+			} else {
+				st.price(&r.read[i], nil, true, parts[i])
+			}
+		}
+	}
+	after := parts[0]
+	if !same {
+		after = st.sum(before, known, parts)
+	}
+	st.estimate(r.at, before, after)
+	st.book(r, before, known, after)
+	if r.width != r.oldWidth {
+		for _, b := range r.old {
+			st.buckets[bucketKey{b.start, r.oldWidth}] = nil
+		}
+	}
+	next := st.draft(f.spanOf(r.at), r.width)
+	for i := range r.read {
+		start := r.read[i].start.Unix()
+		st.see(parts[i], start)
+		if f.options.estimates() {
+			encoded[i] = encodeDerived(encoded[i], parts[i])
+		}
+		next.buckets[start] = encoded[i]
+		st.buckets[bucketKey{start, r.width}] = encoded[i]
+	}
+	return nil
+}
+
+// recorded decodes buckets on record and adds them up, with what all of them could record.
+func (st *stage) recorded(old []bucket) (before []cell, known knowledge, err error) {
+	known = st.knows()
+	if len(old) == 0 {
+		return nil, known, nil
+	}
+	var sum map[uint32]*cell
+	for _, b := range old {
+		cells, could, err := st.decode(b.cells)
+		if err != nil {
+			return nil, known, err
+		}
+		known.restrict(could)
+		if len(old) == 1 {
+			return cells, known, nil
+		}
+		if sum == nil {
+			sum = make(map[uint32]*cell, len(cells))
+		}
+		addCells(sum, cells)
+	}
+	return sortCells(sum), known, nil
+}
+
+// sum adds up the buckets of a span that changes hands. They keep what was derived of the former ones where it still
+// holds.
+func (st *stage) sum(before []cell, known knowledge, parts [][]cell) []cell {
+	is := map[uint32]*cell{}
+	for _, cells := range parts {
+		addCells(is, cells)
+	}
+	if known.derived {
+		was := make(map[uint32]*cell, len(before))
+		for i := range before {
+			was[before[i].id] = &before[i]
+		}
+		keepDerived(was, is, parts)
+	}
+	return sortCells(is)
+}
+
+// draft is the span as the stage leaves it, in the width that it is written in now.
+func (st *stage) draft(at, width int64) *span {
+	next := st.spans[at]
+	if next == nil || next.width != width {
+		next = &span{width, map[int64][]byte{}}
+		if held := st.f.spans[at]; held != nil && held.width == width {
+			next = held.clone()
+		}
+		st.spans[at] = next
+	}
+	return next
+}
+
+// book adds the difference between what was and what is.
+func (st *stage) book(r replacement, before []cell, known knowledge, after []cell) {
+	if r.how == baseline {
 		return
 	}
 	// Growth is a restatement when it comes this long after the bucket's end.
 	const growsFor = 15 * 60
-	late := how == compare && st.asOf > end+growsFor
+	late := r.how == compare && st.asOf > r.end+growsFor
 	i, j := 0, 0
 	for i < len(before) || j < len(after) {
 		var id uint32
@@ -215,14 +261,14 @@ func (st *stage) book(how mode, end int64, before []cell, known knowledge, after
 			switch {
 			case delta.Sign() < 0:
 				stats.RestatedDown = stats.RestatedDown.Sub(delta)
-				if audit {
+				if r.audit {
 					stats.AuditDown = stats.AuditDown.Sub(delta)
 				}
 			default:
 				if late {
 					stats.RestatedUp = stats.RestatedUp.Add(delta)
 				}
-				if audit {
+				if r.audit {
 					stats.AuditUp = stats.AuditUp.Add(delta)
 				}
 			}

@@ -1,67 +1,191 @@
 package ledger
 
-import (
-	"time"
+// Marks say how far the reading of an endpoint has come, in Unix seconds of the API's clock. They are a value: each
+// transition returns the marks that follow and changes nothing itself.
+//
+// What they hold to: a span before Final, or from before counting began, is on record whole or not at all. One that isn't
+// has been counted and let go of, or never counts. So what is met there for the first time does not count. With a part on
+// record, the next read of the whole would take the rest for growth. Two kinds of spans are left out of this: those that
+// were given up, of which no more is known than is on record, and those before a fixed origin, which never count at all.
+type marks struct {
+	// Started is false until the first read is booked. Afresh: the shape changed, so that read is a baseline whatever
+	// counters.start says.
+	Started bool `json:"started"`
+	Afresh  bool `json:"afresh,omitempty"`
+	// StartedAt is when the first read was booked.
+	StartedAt int64 `json:"started_at,omitempty"`
+	// CountsFrom is where the counters' zero lies: the start that was asked for, or StartedAt where that was now.
+	CountsFrom int64 `json:"counts_from,omitempty"`
+	// Origin divides the buckets that are met for the first time: from it on they count in full, before it what the
+	// API says at that moment is their baseline.
+	Origin int64 `json:"origin"`
+	// Fixed: counting starts at a given time. What lies before the origin never counts then, whenever it comes, so that
+	// everybody who starts at the same time counts the same. A state of an older version does not say so and goes on as
+	// it began.
+	Fixed bool `json:"fixed,omitempty"`
+	// Settled is the time up to which polls have read every bucket at least a lookback after its end.
+	Settled int64 `json:"settled"`
+	// Final is the time up to which every window has left the spans behind.
+	Final int64 `json:"final"`
+	// ReadAt is when the newest poll was answered.
+	ReadAt int64 `json:"read_at,omitempty"`
+	// ReadThrough and Audited are the ends of the newest closed bucket that a poll read, and of the newest hour audited.
+	ReadThrough int64 `json:"read_through"`
+	Audited     int64 `json:"audited,omitempty"`
+}
 
-	"github.com/go-kit/log/level"
+// A reach is how far back an endpoint is read and kept, in seconds.
+type reach struct {
+	span     int64 // an hour of usage, a day of the bill
+	width    int64 // of the buckets that polls read
+	lookback int64 // of polls
+	audits   int64 // of audits, 0 where there are none
+	idle     int64 // after which a series is retired
+	bill     bool
+	level    bool // a stock, of which nothing is kept
+}
+
+// A reading is when a read was answered, and which time its buckets are of.
+type reading struct {
+	asOf    int64
+	from    int64 // where its window begins
+	through int64 // the end of the newest bucket, which may be running
+	closed  int64 // the end of the newest bucket that was over, or 0
+	gap     int64 // the first bucket that it lacks, or 0
+	audit   bool
+}
+
+// How the buckets of a span are to be taken.
+type mode int
+
+const (
+	compare  mode = iota // book the difference to what is recorded
+	fresh                // nothing is recorded because there was nothing: book it all
+	baseline             // it is not to count: record only
 )
 
-// start fixes where counting begins, with the first read of a shape.
-func (st *stage) start(r *Read, from int64) {
-	f, m := st.f, &st.meta
-	m.Started = true
-	m.StartedAt = r.AsOf.Unix()
-	origin, explicit := f.start(r.AsOf)
-	st.explicit = explicit
-	m.CountsFrom, m.Fixed = origin, explicit
-	if !explicit {
-		m.CountsFrom = m.StartedAt
+func (r reach) spanOf(t int64) int64 { return t - mod(t, r.span) }
+
+// startAfresh begins a new shape. Its first read is a baseline, but for a shape that never got to one.
+func (m marks) startAfresh() marks {
+	return marks{Afresh: m.Afresh || m.Started, StartedAt: m.StartedAt, ReadAt: m.ReadAt, ReadThrough: m.ReadThrough}
+}
+
+// owed says whether counting begins at a given time of which not all has been read, so that a new shape has to begin there
+// again.
+func (m marks) owed() bool { return m.Fixed && m.Audited == 0 }
+
+// begin fixes where counting begins, with the first read of a shape: at the origin where that is fixed, else with what
+// is read. It is refused to marks that have begun.
+func (m marks) begin(r reading, origin int64, fixed bool, to reach) marks {
+	if m.Started {
+		return m
+	}
+	m.Started, m.Afresh = true, false
+	m.StartedAt = r.asOf
+	m.CountsFrom, m.Fixed = origin, fixed
+	if !fixed {
+		m.CountsFrom = r.asOf
 		// What this read says is the baseline. A bucket that it does not have is one of which the API says nothing
 		// yet, so all of it will count.
-		origin = from
+		origin = r.from
 	}
 	m.Origin = origin
 	// Hours before the start belong to the audit window too: they have a baseline and may still grow.
-	m.Final = f.spanOf(min(origin, from, st.asOf-int64(f.options.AuditWindow/time.Second)))
-	m.Afresh = false
-	m.Start = f.options.StartText
-	if explicit {
-		unit := "UTC hour"
-		if f.options.Endpoint.IsCosts() {
-			unit = "UTC day"
-		}
-		level.Info(f.logger()).Log("msg", "Ledger started", "counts_from", time.Unix(origin, 0).UTC().Format(time.RFC3339), "floored_to", unit)
-	} else {
-		level.Info(f.logger()).Log("msg", "Ledger started", "counts_from", "now")
-	}
+	m.Final = to.spanOf(min(origin, r.from, r.asOf-to.audits))
+	return m
 }
 
-// advance moves the feed's marks forward.
-func (st *stage) advance(r *Read, from, through int64) {
-	f, m := st.f, &st.meta
-	if st.gap != 0 {
-		through = min(through, st.gap) // What is missing stays open.
-	}
-	settled := min(through, st.asOf) - int64(f.options.Lookback/time.Second)
+// meet says how a bucket of a read is taken: of the first of its shape or of a later one, recorded before or not.
+func (m marks) meet(start int64, first, recorded bool) mode {
 	switch {
-	case r.Window.Audit:
-		m.Audited = max(m.Audited, through)
-		// A round that was interrupted goes on later than it began: what lies between was not read again since.
-		if from <= m.Final {
-			m.Final = max(m.Final, min(through, f.spanOf(st.closed()-int64(f.options.AuditWindow/time.Second))))
-		}
-	case f.options.Endpoint.IsCosts():
-		m.Settled = settled
-		m.Final = max(m.Final, from)
-	default:
-		m.Settled = settled
+	case m.Fixed && start < m.Origin:
+		return baseline
+	case recorded:
+		return compare
+	case first && !m.Fixed, start < m.met():
+		return baseline
 	}
+	return fresh
+}
+
+// met is the time before which what is not on record has been met all the same, or never counts.
+func (m marks) met() int64 { return max(m.Origin, m.Final) }
+
+// admits says whether a span of which nothing is on record may be put there from a read that has it whole or only in
+// part.
+func (m marks) admits(span int64, whole bool) bool {
+	return whole || span >= m.met() || m.Fixed && span < m.Origin
+}
+
+// poll moves the marks past a poll. What the answer lacks stays open.
+func (m marks) poll(r reading, to reach) marks {
+	if !m.Started || r.audit {
+		return m
+	}
+	m.ReadAt = r.asOf
+	m.ReadThrough = max(m.ReadThrough, r.closed)
+	if to.level {
+		return m
+	}
+	m.Settled = min(r.open(), r.asOf) - to.lookback
+	if to.bill {
+		m.Final = max(m.Final, r.from) // No audit reads the bill: polls leave its days behind.
+	}
+	return m
+}
+
+// audit moves the marks past an audit.
+func (m marks) audit(r reading, to reach) marks {
+	if !m.Started || !r.audit {
+		return m
+	}
+	m.Audited = max(m.Audited, r.open())
+	return m.leave(r.from, r.open(), r.asOf, to)
+}
+
+// leave moves Final past hours that were audited or given up, as far as the audit window has left them. A round that was
+// interrupted goes on later than it began: what lies between was not read again since, so Final stays before it.
+func (m marks) leave(from, through, asOf int64, to reach) marks {
+	if m.Started && from <= m.Final {
+		m.Final = max(m.Final, min(through, to.spanOf(m.closed(asOf)-to.audits)))
+	}
+	return m
+}
+
+// open is the time from which a read tells nothing.
+func (r reading) open() int64 {
+	if r.gap != 0 {
+		return min(r.through, r.gap)
+	}
+	return r.through
 }
 
 // closed is the time up to which buckets are over by what was read of them. A clock that is ahead says more, for a while.
-func (st *stage) closed() int64 {
-	if st.meta.ReadThrough == 0 {
-		return st.asOf
+func (m marks) closed(asOf int64) int64 {
+	if m.ReadThrough == 0 {
+		return asOf
 	}
-	return min(st.asOf, st.meta.ReadThrough)
+	return min(asOf, m.ReadThrough)
 }
+
+// keep is the time before which spans are let go of. They stay in the totals.
+func (m marks) keep(asOf int64, to reach) int64 {
+	closed := m.closed(asOf)
+	limit := m.Final
+	if to.audits > 0 {
+		// A window that grew reads again what is already final. It must stay on record, else it would be met anew.
+		limit = min(limit, to.spanOf(closed-to.audits))
+	}
+	// The view shows days of the bill for prices and forecasts, and hours of usage for the estimates of the last days,
+	// although no window reads them any more. A series must not be retired while a record names it, which bounds how long.
+	shown := to.spanOf(closed - billDays)
+	if !to.bill {
+		shown = closed - mod(closed, secondsOfDay) - 2*secondsOfDay
+	}
+	return min(limit, max(shown, closed-to.idle))
+}
+
+// left is the time that was read and will not be read again. Idleness is measured against it, so that neither a downtime
+// nor a jump of the clock looks like idleness.
+func (m marks) left(asOf int64, to reach) int64 { return min(m.Final, m.closed(asOf)-to.audits) }

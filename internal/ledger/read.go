@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"time"
 
@@ -52,6 +53,27 @@ type readBucket struct {
 func NewRead(e *api.Endpoint, groupBy []string, w Window) *Read {
 	columns, groups := layout(e, groupBy)
 	return &Read{Window: w, columns: columns, groups: groups, keys: make(map[string]string)}
+}
+
+// reading checks that the buckets are those that were asked for, puts them in order and says which time they are of.
+func (r *Read) reading() (reading, error) {
+	slices.SortFunc(r.buckets, func(a, b readBucket) int { return a.start.Compare(b.start) })
+	at := reading{asOf: r.AsOf.Unix(), from: r.Window.From.Unix(), audit: r.Window.Audit}
+	width := seconds(r.Window.Width.Duration)
+	for i, b := range r.buckets {
+		start := b.start.Unix()
+		if start < at.from || mod(start, width) != 0 || !r.Window.To.IsZero() && !b.start.Before(r.Window.To) {
+			return at, fmt.Errorf("the API answered with a bucket that was not asked for: %s", b.start.UTC().Format(time.RFC3339))
+		}
+		if i > 0 && b.start.Equal(r.buckets[i-1].start) || b.repeated {
+			return at, fmt.Errorf("the API answered with the bucket %s twice", b.start.UTC().Format(time.RFC3339))
+		}
+		at.through = start + width
+		if at.through <= at.asOf {
+			at.closed = at.through
+		}
+	}
+	return at, nil
 }
 
 // gap is the first bucket that the answer leaves out although it was asked for. The buckets must be in order. What an

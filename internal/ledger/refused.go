@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -22,7 +21,6 @@ type refused struct {
 // After some in a row what is there is taken, and gap says where the first bucket is missing. That one stays open: it
 // is neither read, nor settled, nor final. An old page without any bucket is given up like one that is refused.
 func (f *Feed) admit(r *Read) (gap int64, err error) {
-	slices.SortFunc(r.buckets, func(a, b readBucket) int { return a.start.Compare(b.start) })
 	at, found := r.gap()
 	row := &f.refused.polls
 	if r.Window.Audit {
@@ -77,9 +75,7 @@ func (f *Feed) giveUp(w Window) error {
 	f.audited(w, unixOrZero(f.meta.ReadAt))
 	st := f.newStage()
 	st.asOf = f.meta.ReadAt
-	if m := &st.meta; w.From.Unix() <= m.Final {
-		m.Final = max(m.Final, min(w.To.Unix(), f.spanOf(st.closed()-int64(f.options.AuditWindow/time.Second))))
-	}
+	st.meta.marks = st.meta.leave(w.From.Unix(), w.To.Unix(), st.asOf, f.reach())
 	st.fold()
 	if err := l.commit([]*stage{st}); err != nil {
 		return err
@@ -94,7 +90,8 @@ func (f *Feed) note(from, to time.Time) (news bool) {
 	if f.refused.hours == nil {
 		f.refused.hours = map[int64]bool{}
 	}
-	for at := f.spanOf(from.Unix()); at < to.Unix(); at += f.spanSize() {
+	hour := f.reach()
+	for at := hour.spanOf(from.Unix()); at < to.Unix(); at += hour.span {
 		if !f.refused.hours[at] {
 			f.refused.hours[at], news = true, true
 		}

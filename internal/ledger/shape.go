@@ -72,7 +72,7 @@ func (f *Feed) Drop(dimension string) error {
 	st.meta.Dropped = append(slices.Clone(st.meta.Dropped), dimension)
 	// Whoever asked for a start gets it, if the API refuses the dimension before all of it was read. What was counted so
 	// far is counted again.
-	again := st.meta.Fixed && st.meta.Audited == 0
+	again := st.meta.owed()
 	st.startAfresh(newShape(f.options.Endpoint, without(f.groupBy, st.meta.Dropped), f.filters))
 	if again {
 		st.meta.Afresh = false
@@ -118,10 +118,7 @@ func (f *Feed) reshape(o FeedOptions) *stage {
 // set exists in the new shape too will go on from its total.
 func (st *stage) startAfresh(next *shape) {
 	st.shape = next
-	m := &st.meta
-	m.Afresh = m.Afresh || m.Started
-	m.Started = false
-	m.Origin, m.CountsFrom, m.Settled, m.Final, m.Audited, m.Fixed = 0, 0, 0, 0, 0, false
+	st.meta.marks = st.meta.startAfresh()
 	for _, s := range st.f.list {
 		c := *s
 		c.ended = true

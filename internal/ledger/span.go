@@ -1,11 +1,6 @@
 package ledger
 
-import (
-	"maps"
-	"time"
-
-	"github.com/openai-exporter/openai_exporter/internal/api"
-)
+import "maps"
 
 // A span is an hour of usage or a day of the bill, the unit that changes hands between widths: an hour is held as the
 // minutes that polls read until an audit reads it whole, and is then held as one bucket. A span is never held in two
@@ -15,15 +10,22 @@ type span struct {
 	buckets map[int64][]byte // encoded cells by start
 }
 
-func (s *span) clone() *span { return &span{s.width, maps.Clone(s.buckets)} }
-
-func (f *Feed) spanSize() int64 {
-	if f.options.Endpoint.IsCosts() {
-		return int64(api.CostDay.Duration / time.Second)
-	}
-	return int64(time.Hour / time.Second)
+// A bucket is the encoded cells of one that is on record.
+type bucket struct {
+	start int64
+	cells []byte
 }
 
-func (f *Feed) spanOf(t int64) int64 { return t - mod(t, f.spanSize()) }
+func (s *span) all() []bucket {
+	out := make([]bucket, 0, len(s.buckets))
+	for start, cells := range s.buckets {
+		out = append(out, bucket{start, cells})
+	}
+	return out
+}
+
+func (s *span) clone() *span { return &span{s.width, maps.Clone(s.buckets)} }
+
+func (f *Feed) spanOf(t int64) int64 { return f.reach().spanOf(t) }
 
 func mod(t, width int64) int64 { return ((t % width) + width) % width }

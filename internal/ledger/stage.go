@@ -1,10 +1,11 @@
 package ledger
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/go-kit/log/level"
 
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 )
@@ -31,9 +32,7 @@ type stage struct {
 	stock      []Row
 	stockOther int
 
-	asOf     int64
-	explicit bool  // counting starts at a given time
-	gap      int64 // the first bucket that the read lacks, or 0
+	asOf int64
 }
 
 func (f *Feed) newStage() *stage {
@@ -52,56 +51,54 @@ func (f *Feed) newStage() *stage {
 	}
 }
 
-// apply works out what a read changes.
-func (st *stage) apply(r *Read) error {
-	f := st.f
-	st.asOf = r.AsOf.Unix()
-	width := int64(r.Window.Width.Duration / time.Second)
-	from := r.Window.From.Unix()
-	slices.SortFunc(r.buckets, func(a, b readBucket) int { return a.start.Compare(b.start) })
-	through := int64(0) // end of the newest bucket, which may be running
-	for i, b := range r.buckets {
-		start := b.start.Unix()
-		if start < from || mod(start, width) != 0 || !r.Window.To.IsZero() && !b.start.Before(r.Window.To) {
-			return fmt.Errorf("the API answered with a bucket that was not asked for: %s", b.start.UTC().Format(time.RFC3339))
-		}
-		if i > 0 && b.start.Equal(r.buckets[i-1].start) || b.repeated {
-			return fmt.Errorf("the API answered with the bucket %s twice", b.start.UTC().Format(time.RFC3339))
-		}
-		through = start + width
-		if end := start + width; end <= st.asOf && !r.Window.Audit {
-			st.meta.ReadThrough = max(st.meta.ReadThrough, end)
-		}
-	}
-	if !r.Window.Audit {
-		st.meta.ReadAt = st.asOf
-	}
+// apply works out what a read changes. at is its reading, less what it lacks.
+func (st *stage) apply(r *Read, at reading) error {
+	to := st.f.reach()
+	st.asOf = at.asOf
 	first := !st.meta.Started
 	if first {
-		st.start(r, from)
+		st.begin(at)
 	}
-	if f.options.Endpoint.Stock {
+	if to.level {
+		st.meta.marks = st.meta.poll(at, to)
 		st.applyStock(r)
 		return nil
 	}
-
-	// Group the buckets by span: a span is booked in one width.
+	// A span is booked in one width, so the buckets are taken span by span.
 	for lo := 0; lo < len(r.buckets); {
-		at := f.spanOf(r.buckets[lo].start.Unix())
-		hi := lo
-		for hi < len(r.buckets) && f.spanOf(r.buckets[hi].start.Unix()) == at {
+		span := to.spanOf(r.buckets[lo].start.Unix())
+		hi := lo + 1
+		for hi < len(r.buckets) && r.buckets[hi].start.Unix() < span+to.span {
 			hi++
 		}
-		if err := st.applySpan(r, at, width, r.buckets[lo:hi], first); err != nil {
+		part := spanRead{start: span, width: seconds(r.Window.Width.Duration), buckets: r.buckets[lo:hi], first: first, last: hi == len(r.buckets), audit: at.audit}
+		if err := st.bookSpan(part, to); err != nil {
 			return err
 		}
 		lo = hi
 	}
-	st.advance(r, from, through)
+	st.meta.marks = st.meta.poll(at, to).audit(at, to)
 	st.fold()
 	st.total()
 	st.retire()
 	return nil
+}
+
+// begin fixes where counting begins, with the first read of a shape.
+func (st *stage) begin(at reading) {
+	f, m := st.f, &st.meta
+	origin, fixed := f.start(time.Unix(at.asOf, 0))
+	m.marks = m.begin(at, origin, fixed, f.reach())
+	m.Start = f.options.StartText
+	if !fixed {
+		level.Info(f.logger()).Log("msg", "Ledger started", "counts_from", "now")
+		return
+	}
+	unit := "UTC hour"
+	if f.options.Endpoint.IsCosts() {
+		unit = "UTC day"
+	}
+	level.Info(f.logger()).Log("msg", "Ledger started", "counts_from", time.Unix(origin, 0).UTC().Format(time.RFC3339), "floored_to", unit)
 }
 
 // total adds the differences to the series.

@@ -6,58 +6,97 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/api"
 )
 
-// PollWindow is what a poll at this time of the API has to read.
-func (f *Feed) PollWindow(now time.Time) Window {
-	f.ledger.mu.Lock()
-	defer f.ledger.mu.Unlock()
-	width := int64(f.options.Width.Duration / time.Second)
-	back := now.Add(-f.options.Lookback).Unix()
+// billHistory is how far back, beside the running day, the bill is read once when the ledger starts, and how long its
+// days are held after that: a month's rhythm can be told from nothing shorter.
+const (
+	billHistory = 34 * 24 * time.Hour
+	billDays    = int64(billHistory / time.Second)
+)
+
+// pollFrom is where a poll begins to read. held is the width in which a span is on record, or 0; origin is where counting
+// is to begin, if that is fixed.
+func (m marks) pollFrom(now, origin int64, fixed bool, to reach, held func(span int64) int64) int64 {
+	back := now - to.lookback
 	from := back
-	if f.meta.Started && f.meta.Settled != 0 {
-		from = min(from, f.meta.Settled)
+	if m.Started && m.Settled != 0 {
+		from = min(from, m.Settled)
 	}
 	switch {
-	case f.options.Endpoint.Stock:
+	case to.level:
 		from = back
-	case f.options.Endpoint.IsCosts():
-		month := time.Date(now.UTC().Year(), now.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
-		from = min(from, month.Unix())
-		if origin, explicit := f.start(now); explicit && !f.meta.Started {
+	case to.bill:
+		t := time.Unix(now, 0).UTC()
+		from = min(from, time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC).Unix())
+		if fixed && !m.Started {
 			from = min(from, origin)
 		}
-		if !f.meta.Started {
-			from = min(from, now.Add(-billHistory).Unix())
+		if !m.Started {
+			from = min(from, now-billDays)
 		}
 	default:
 		// Hours that ended before the lookback are the audit's. The hour at its edge is read whole when it is not on
-		// record, because the ledger starts or the lookback has grown: an hour is on record whole or not at all, else
-		// an audit would take the rest of it for growth. It is read whole, too, when it was last held in another width,
-		// and after a downtime.
-		edge := f.spanOf(back)
+		// record, because the ledger starts or the lookback has grown: see what the marks hold to. It is read whole, too,
+		// when it was last held in another width, and after a downtime.
+		edge := to.spanOf(back)
 		from = max(from, edge)
-		if sp := f.spans[edge]; sp == nil || sp.width != width {
+		if held(edge) != to.width {
 			from = edge
 		}
 	}
-	from -= mod(from, width)
-	return Window{Width: f.options.Width, From: time.Unix(from, 0).UTC(), shape: f.shape}
+	return from - mod(from, to.width)
 }
 
-// billHistory is how far back, beside the running day, the bill is read once when the ledger starts, and how long its
-// days are held after that: a month's rhythm can be told from nothing shorter.
-const billHistory = 34 * 24 * time.Hour
-
-// start is where counting starts when there is no state; explicit is false for "now".
-func (f *Feed) start(now time.Time) (origin int64, explicit bool) {
-	if f.options.Start == nil || f.meta.Afresh {
-		return 0, false
-	}
-	t, explicit := f.options.Start(now)
-	return t.Unix(), explicit
+// round is the next round of audits: from the oldest hour that may still change to the newest that lies wholly outside
+// what polls read.
+func (m marks) round(now int64, to reach) round {
+	return round{min(to.spanOf(now-to.audits), m.Final), to.spanOf(now - to.lookback)}
 }
 
 // A round of audits goes through the closed hours from the oldest that may still change to the newest.
 type round struct{ cursor, end int64 }
+
+// PollWindow is what a poll at this time of the API has to read.
+func (f *Feed) PollWindow(now time.Time) Window {
+	f.ledger.mu.Lock()
+	defer f.ledger.mu.Unlock()
+	origin, fixed := f.start(now)
+	from := f.meta.pollFrom(now.Unix(), origin, fixed, f.reach(), func(span int64) int64 {
+		if sp := f.spans[span]; sp != nil {
+			return sp.width
+		}
+		return 0
+	})
+	return Window{Width: f.options.Width, From: time.Unix(from, 0).UTC(), shape: f.shape}
+}
+
+// start is where counting starts when there is no state; fixed is false for "now".
+func (f *Feed) start(now time.Time) (origin int64, fixed bool) {
+	if f.options.Start == nil || f.meta.Afresh {
+		return 0, false
+	}
+	t, fixed := f.options.Start(now)
+	return t.Unix(), fixed
+}
+
+// reach is how far back the endpoint is read and kept.
+func (f *Feed) reach() reach {
+	o := &f.options
+	r := reach{
+		span:     int64(time.Hour / time.Second),
+		width:    seconds(o.Width.Duration),
+		lookback: seconds(o.Lookback),
+		audits:   seconds(o.AuditWindow),
+		idle:     seconds(f.ledger.settings.IdleRetention),
+		bill:     o.Endpoint.IsCosts(),
+		level:    o.Endpoint.Stock,
+	}
+	if r.bill {
+		r.span = seconds(api.CostDay.Duration)
+	}
+	return r
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 // AuditWindow is the next page of closed hours that is due to be read again.
 func (f *Feed) AuditWindow(now time.Time) (Window, bool) {
@@ -67,23 +106,19 @@ func (f *Feed) AuditWindow(now time.Time) (Window, bool) {
 	if o.AuditWindow == 0 || o.Endpoint.Stock || o.Endpoint.IsCosts() || !f.meta.Started {
 		return Window{}, false
 	}
-	hour := int64(time.Hour / time.Second)
 	if f.round == nil {
 		// The distance is taken both ways because the clock may have been set back.
 		if !f.lastAudit.IsZero() && now.Sub(f.lastAudit).Abs() < o.AuditInterval {
 			return Window{}, false
 		}
-		r := &round{
-			cursor: min(f.spanOf(now.Add(-o.AuditWindow).Unix()), f.meta.Final),
-			end:    f.spanOf(now.Add(-o.Lookback).Unix()),
-		}
+		r := f.meta.round(now.Unix(), f.reach())
 		if r.cursor >= r.end {
 			return Window{}, false
 		}
-		f.round = r
+		f.round = &r
 	}
 	// A read is held in memory until it is booked: with very many label sets it takes some hours at a time.
-	page := max(min(int64(api.Hour.Max), auditRows/max(int64(f.own), 1)), 1) * hour
+	page := max(min(int64(api.Hour.Max), auditRows/max(int64(f.own), 1)), 1) * seconds(time.Hour)
 	return Window{
 		Width: api.Hour,
 		From:  time.Unix(f.round.cursor, 0).UTC(),

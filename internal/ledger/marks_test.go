@@ -1,0 +1,423 @@
+package ledger
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+const (
+	tMinute = int64(60)
+	tHour   = 60 * tMinute
+	tDay    = 24 * tHour
+	tNow    = 20_000*tDay + 12*tHour + 30*tMinute + 20
+)
+
+var (
+	ofUsage = reach{span: tHour, width: tMinute, lookback: tHour, audits: 72 * tHour, idle: 35 * tDay}
+	ofBill  = reach{span: tDay, width: tDay, lookback: 96 * tHour, idle: 35 * tDay, bill: true}
+	ofLevel = reach{span: tHour, width: tHour, lookback: 24 * tHour, idle: 35 * tDay, level: true}
+)
+
+// TestMarksMoveAndRefuseToMove goes through every transition.
+func TestMarksMoveAndRefuseToMove(t *testing.T) {
+	at := func(hoursAgo int64) int64 { return tNow - mod(tNow, tHour) - hoursAgo*tHour }
+	poll := reading{asOf: tNow, from: at(1), through: at(0) + 31*tMinute, closed: at(0) + 30*tMinute}
+	audit := reading{asOf: tNow, from: at(80), through: at(20), closed: at(20), audit: true}
+	counting := marks{Started: true, Origin: at(300), Final: at(80), ReadThrough: at(0) + 20*tMinute, Audited: at(90)}
+	change := func(m marks, f func(*marks)) marks { f(&m); return m }
+	for name, tc := range map[string]struct{ got, want marks }{
+		"counting begins now": {
+			marks{Afresh: true, ReadThrough: 5}.begin(poll, 0, false, ofUsage),
+			marks{Started: true, StartedAt: tNow, CountsFrom: tNow, Origin: at(1), Final: at(72), ReadThrough: 5},
+		},
+		"counting begins at a given time": {
+			marks{}.begin(poll, at(500), true, ofUsage),
+			marks{Started: true, StartedAt: tNow, CountsFrom: at(500), Origin: at(500), Fixed: true, Final: at(500)},
+		},
+		"a given time after the first audits' hours": {
+			marks{}.begin(poll, at(3), true, ofUsage),
+			marks{Started: true, StartedAt: tNow, CountsFrom: at(3), Origin: at(3), Fixed: true, Final: at(72)},
+		},
+		"the bill is counted from its first day": {
+			marks{}.begin(reading{asOf: tNow, from: tNow - mod(tNow, tDay) - 20*tDay}, 0, false, ofBill),
+			marks{Started: true, StartedAt: tNow, CountsFrom: tNow, Origin: tNow - mod(tNow, tDay) - 20*tDay, Final: tNow - mod(tNow, tDay) - 20*tDay},
+		},
+		"what has begun does not begin again": {counting.begin(poll, at(500), true, ofUsage), counting},
+
+		"a new shape keeps what was read": {
+			marks{Started: true, StartedAt: 1, CountsFrom: 2, Origin: 3, Fixed: true, Settled: 4, Final: 5, ReadAt: 6, ReadThrough: 7, Audited: 8}.startAfresh(),
+			marks{Afresh: true, StartedAt: 1, ReadAt: 6, ReadThrough: 7},
+		},
+		"a shape that never began passes its start on":     {marks{}.startAfresh(), marks{}},
+		"a shape that begins afresh twice still does so":   {marks{Started: true}.startAfresh().startAfresh(), marks{Afresh: true}},
+		"a poll settles what it has read a lookback of":    {counting.poll(poll, ofUsage), change(counting, func(m *marks) { m.ReadAt, m.ReadThrough, m.Settled = tNow, poll.closed, tNow-tHour })},
+		"a poll does not settle what the API has not yet":  {counting.poll(but(poll, func(r *reading) { r.through = at(0) }), ofUsage), change(counting, func(m *marks) { m.ReadAt, m.ReadThrough, m.Settled = tNow, poll.closed, at(1) })},
+		"a poll with a hole leaves it open":                {counting.poll(but(poll, func(r *reading) { r.gap = at(0) - tMinute }), ofUsage), change(counting, func(m *marks) { m.ReadAt, m.ReadThrough, m.Settled = tNow, poll.closed, at(1)-tMinute })},
+		"a poll that goes back in time takes nothing back": {counting.poll(reading{asOf: at(10), from: at(11), through: at(10), closed: at(10)}, ofUsage), change(counting, func(m *marks) { m.ReadAt, m.Settled = at(10), at(11) })},
+		"a poll makes no hour of usage final":              {counting.poll(reading{asOf: tNow, from: at(1), through: at(0), closed: at(0)}, ofUsage), change(counting, func(m *marks) { m.ReadAt, m.Settled = tNow, at(1) })},
+		"a poll of the bill leaves the days before it":     {marks{Started: true, Final: 10 * tDay}.poll(reading{asOf: 20*tDay + 5, from: 15 * tDay, through: 21 * tDay, closed: 20 * tDay}, ofBill), marks{Started: true, Final: 15 * tDay, ReadAt: 20*tDay + 5, ReadThrough: 20 * tDay, Settled: 16*tDay + 5}},
+		"a longer poll of the bill takes no day back":      {marks{Started: true, Final: 18 * tDay}.poll(reading{asOf: 20 * tDay, from: 15 * tDay, through: 20 * tDay, closed: 20 * tDay}, ofBill), marks{Started: true, Final: 18 * tDay, ReadAt: 20 * tDay, ReadThrough: 20 * tDay, Settled: 16 * tDay}},
+		"a poll of a level keeps no marks of spans":        {marks{Started: true}.poll(poll, ofLevel), marks{Started: true, ReadAt: tNow, ReadThrough: poll.closed}},
+		"a poll before the start moves nothing":            {marks{Final: 7}.poll(poll, ofUsage), marks{Final: 7}},
+		"a poll is no audit":                               {counting.audit(poll, ofUsage), counting},
+		"an audit is no poll":                              {counting.poll(audit, ofUsage), counting},
+		"an audit makes final what its window has left":    {counting.audit(audit, ofUsage), change(counting, func(m *marks) { m.Audited, m.Final = at(20), at(72) })},
+		"an audit makes no more final than it has read":    {counting.audit(but(audit, func(r *reading) { r.through = at(75) }), ofUsage), change(counting, func(m *marks) { m.Audited, m.Final = at(75), at(75) })},
+		"an audit with a hole leaves it open":              {counting.audit(but(audit, func(r *reading) { r.gap = at(77) }), ofUsage), change(counting, func(m *marks) { m.Audited, m.Final = at(77), at(77) })},
+		"an audit that begins past Final does not move it": {counting.audit(but(audit, func(r *reading) { r.from = at(79) }), ofUsage), change(counting, func(m *marks) { m.Audited = at(20) })},
+		"an audit of older hours takes nothing back":       {counting.audit(reading{asOf: tNow, from: at(100), through: at(95), closed: at(95), audit: true}, ofUsage), counting},
+		"an audit by a clock ahead makes nothing final":    {counting.audit(but(audit, func(r *reading) { r.asOf = tNow + 100*tHour }), ofUsage), change(counting, func(m *marks) { m.Audited, m.Final = at(20), at(72) })},
+		"an audit before the start moves nothing":          {marks{}.audit(audit, ofUsage), marks{}},
+		"what is given up is left":                         {counting.leave(at(80), at(75), tNow, ofUsage), change(counting, func(m *marks) { m.Final = at(75) })},
+		"what is given up past Final is not left":          {counting.leave(at(79), at(75), tNow, ofUsage), counting},
+		"what is given up within the window is not left":   {counting.leave(at(80), at(10), tNow, ofUsage), change(counting, func(m *marks) { m.Final = at(72) })},
+		"nothing is left before the start":                 {marks{}.leave(at(80), at(75), tNow, ofUsage), marks{}},
+	} {
+		if tc.got != tc.want {
+			t.Errorf("%s:\n got %+v\nwant %+v", name, tc.got, tc.want)
+		}
+	}
+}
+
+func but(r reading, f func(*reading)) reading { f(&r); return r }
+
+func TestMarksSayHowABucketIsTaken(t *testing.T) {
+	now := marks{Started: true, Origin: 100, Final: 50}
+	folded := marks{Started: true, Origin: 100, Final: 200}
+	fixed := marks{Started: true, Origin: 100, Fixed: true, Final: 50}
+	for _, tc := range []struct {
+		m               marks
+		start           int64
+		first, recorded bool
+		want            mode
+	}{
+		{now, 150, true, false, baseline},
+		{now, 150, false, false, fresh},
+		{now, 100, false, false, fresh},
+		{now, 99, false, false, baseline},
+		{now, 40, false, true, compare},
+		{folded, 150, false, false, baseline},
+		{folded, 150, false, true, compare},
+		{folded, 200, false, false, fresh},
+		{fixed, 150, true, false, fresh},
+		{fixed, 99, true, false, baseline},
+		{fixed, 99, false, true, baseline},
+		{fixed, 100, false, true, compare},
+	} {
+		if got := tc.m.meet(tc.start, tc.first, tc.recorded); got != tc.want {
+			t.Errorf("%+v meets %d (first %t, recorded %t) as %d, want %d", tc.m, tc.start, tc.first, tc.recorded, got, tc.want)
+		}
+	}
+	for _, tc := range []struct {
+		m     marks
+		span  int64
+		whole bool
+		want  bool
+	}{
+		{folded, 150, false, false},
+		{folded, 150, true, true},
+		{folded, 200, false, true},
+		{folded, 200, true, true},
+		{now, 60, false, false}, // final or not: it is from before counting began
+		{now, 100, false, true},
+		{fixed, 60, false, true},
+		{fixed, 100, false, true},
+	} {
+		if got := tc.m.admits(tc.span, tc.whole); got != tc.want {
+			t.Errorf("%+v admits %d (whole %t): %t", tc.m, tc.span, tc.whole, got)
+		}
+	}
+}
+
+func TestMarksSayWhatToReadAndToKeep(t *testing.T) {
+	hour := tNow - mod(tNow, tHour)
+	day := tNow - mod(tNow, tDay)
+	first := time.Unix(tNow, 0).UTC()
+	month := time.Date(first.Year(), first.Month(), 1, 0, 0, 0, 0, time.UTC).Unix()
+	nothing := func(int64) int64 { return 0 }
+	minutes := func(int64) int64 { return tMinute }
+	hours := func(int64) int64 { return tHour }
+	running := marks{Started: true, Settled: tNow - tHour - 10*tMinute}
+	for name, tc := range map[string]struct{ got, want int64 }{
+		"the first poll reads the hour at its edge whole":     {marks{}.pollFrom(tNow, 0, false, ofUsage, nothing), hour - tHour},
+		"a poll reads a lookback":                             {running.pollFrom(tNow, 0, false, ofUsage, minutes), tNow - tHour - 20 - 10*tMinute},
+		"a poll reads what the API did not have":              {marks{Started: true, Settled: hour - 40*tMinute}.pollFrom(tNow, 0, false, ofUsage, minutes), hour - 40*tMinute},
+		"an hour that changed hands is read whole":            {running.pollFrom(tNow, 0, false, ofUsage, hours), hour - tHour},
+		"hours before the edge are the audit's":               {marks{Started: true, Settled: hour - 50*tHour}.pollFrom(tNow, 0, false, ofUsage, minutes), hour - tHour},
+		"a level is read for its lookback":                    {marks{Started: true, Settled: hour - 50*tHour}.pollFrom(tNow, 0, false, ofLevel, nothing), hour - 24*tHour},
+		"the bill is read from the first of the month":        {marks{Started: true, Settled: day - 4*tDay}.pollFrom(tNow, 0, false, ofBill, nothing), min(month, day-4*tDay)},
+		"the bill is caught up with":                          {marks{Started: true, Settled: day - 60*tDay}.pollFrom(tNow, 0, false, ofBill, nothing), day - 60*tDay},
+		"the first bill shows a month's rhythm":               {marks{}.pollFrom(tNow, 0, false, ofBill, nothing), day - 34*tDay},
+		"the first bill reaches back to the start":            {marks{}.pollFrom(tNow, day-90*tDay, true, ofBill, nothing), day - 90*tDay},
+		"a start given later does not matter":                 {marks{Started: true, Settled: day - 4*tDay}.pollFrom(tNow, day-90*tDay, true, ofBill, nothing), min(month, day-4*tDay)},
+		"a round begins where the audit window does":          {marks{Final: hour - 10*tHour}.round(tNow, ofUsage).cursor, hour - 72*tHour},
+		"a round begins where the last one got to":            {marks{Final: hour - 100*tHour}.round(tNow, ofUsage).cursor, hour - 100*tHour},
+		"a round ends before what polls read":                 {marks{}.round(tNow, ofUsage).end, hour - tHour},
+		"what the view shows is kept":                         {marks{Final: hour - 72*tHour, ReadThrough: tNow}.keep(tNow, reach{span: tHour, width: tMinute, audits: tHour, idle: 35 * tDay}), min(hour-72*tHour, day-2*tDay)},
+		"what an audit may read again is kept":                {marks{Final: hour, ReadThrough: tNow}.keep(tNow, ofUsage), hour - 72*tHour},
+		"what is not final is kept":                           {marks{Final: hour - 300*tHour, ReadThrough: tNow}.keep(tNow, ofUsage), hour - 300*tHour},
+		"a clock ahead lets go of nothing":                    {marks{Final: hour, ReadThrough: tNow}.keep(tNow+900*tHour, ofUsage), hour - 72*tHour},
+		"the days of the bill are kept":                       {marks{Final: day - 10*tDay, ReadThrough: tNow}.keep(tNow, ofBill), day - 34*tDay},
+		"idleness does not count what may be read again":      {marks{Final: hour, ReadThrough: tNow}.left(tNow, ofUsage), tNow - 72*tHour},
+		"idleness does not count what was not read":           {marks{Final: hour - 500*tHour, ReadThrough: tNow}.left(tNow, ofUsage), hour - 500*tHour},
+		"a clock ahead makes nothing idle":                    {marks{Final: hour, ReadThrough: tNow}.left(tNow+900*tHour, ofUsage), tNow - 72*tHour},
+		"idleness of a state that never read is by the clock": {marks{Final: tNow * 2}.left(tNow, ofUsage), tNow - 72*tHour},
+	} {
+		if tc.got != tc.want {
+			t.Errorf("%s: %s, want %s", name, time.Unix(tc.got, 0).UTC().Format(time.DateTime), time.Unix(tc.want, 0).UTC().Format(time.DateTime))
+		}
+	}
+	if (marks{Fixed: true}).owed() != true || (marks{}).owed() || (marks{Fixed: true, Audited: 1}).owed() {
+		t.Error("a start is owed until an audit has come through, if one was given")
+	}
+}
+
+// A clerk keeps a record by the marks alone. Of each second of usage there is one request, so that a bucket has as many
+// as seconds of it have passed, and all that is counted must be the seconds since counting began.
+type clerk struct {
+	marks
+	reach
+	t       *testing.T
+	rng     *rand.Rand
+	now     int64
+	origin  int64 // or 0 for now
+	record  map[int64]*clerkSpan
+	total   int64
+	given   map[int64]bool // hours given up
+	history []string
+}
+
+type clerkSpan struct {
+	width   int64
+	buckets map[int64]int64
+}
+
+func (c *clerk) whole(at int64) bool {
+	return int64(len(c.record[at].buckets))*c.record[at].width == c.span
+}
+
+// take books a read as a feed does: span by span, bucket by bucket or as a whole.
+func (c *clerk) take(from, to, width, asOf, hole int64, audit bool) {
+	r := reading{asOf: asOf, from: from, audit: audit}
+	var starts []int64
+	for start := from; start < c.now && (to == 0 || start < to); start += width {
+		if start == hole {
+			r.gap = hole
+			continue
+		}
+		starts = append(starts, start)
+		r.through = start + width
+		if r.through <= asOf {
+			r.closed = r.through
+		}
+	}
+	if len(starts) == 0 {
+		return
+	}
+	first := !c.Started
+	if first {
+		c.marks = c.begin(r, c.origin, c.origin != 0, c.reach)
+	}
+	for i, start := range starts {
+		span := c.spanOf(start)
+		if i > 0 && c.spanOf(starts[i-1]) == span {
+			continue
+		}
+		n := 1
+		for i+n < len(starts) && c.spanOf(starts[i+n]) == span {
+			n++
+		}
+		c.takeSpan(span, starts[i:i+n], width, first, i+n == len(starts))
+	}
+	c.marks = c.poll(r, c.reach).audit(r, c.reach)
+	for at := range c.record {
+		if at < c.keep(asOf, c.reach) {
+			delete(c.record, at)
+		}
+	}
+}
+
+func (c *clerk) takeSpan(span int64, starts []int64, width int64, first, last bool) {
+	value := func(start int64) int64 { return min(start+width, c.now) - start }
+	gapless := starts[0] == span && starts[len(starts)-1] == span+int64(len(starts)-1)*width
+	whole := gapless && int64(len(starts))*width >= c.span
+	held := c.record[span]
+	switch {
+	case held == nil && !c.admits(span, whole):
+		return
+	case held == nil:
+		held = &clerkSpan{width, map[int64]int64{}}
+		c.record[span] = held
+	case held.width != width:
+		if toItsEnd := whole || gapless && last; !toItsEnd {
+			return
+		}
+		sum := int64(0)
+		for _, start := range starts {
+			sum += value(start)
+		}
+		if c.meet(span, false, true) == compare {
+			for _, v := range held.buckets {
+				sum -= v
+			}
+			c.total += sum
+		}
+		held = &clerkSpan{width, map[int64]int64{}}
+		for _, start := range starts {
+			held.buckets[start] = value(start)
+		}
+		c.record[span] = held
+		return
+	}
+	for _, start := range starts {
+		before, recorded := held.buckets[start]
+		if c.meet(start, first, recorded) != baseline {
+			c.total += value(start) - before
+		}
+		held.buckets[start] = value(start)
+	}
+}
+
+// step does something at random.
+func (c *clerk) step() {
+	do := func(format string, args ...any) {
+		c.history = append(c.history, time.Unix(c.now, 0).UTC().Format("02 15:04:05 ")+fmt.Sprintf(format, args...))
+	}
+	switch c.rng.IntN(12) {
+	case 0:
+		c.now += c.rng.Int64N(100 * tHour)
+		do("a downtime")
+	case 1:
+		c.now += c.rng.Int64N(3 * tHour)
+	default:
+		c.now += c.rng.Int64N(5 * tMinute)
+	}
+	if !c.bill {
+		switch c.rng.IntN(12) {
+		case 0:
+			c.lookback = (5 + c.rng.Int64N(90*60)) * tMinute
+			do("lookback %d min", c.lookback/tMinute)
+		case 1:
+			c.audits = (72 + c.rng.Int64N(150)) * tHour
+			do("audit window %d h", c.audits/tHour)
+		case 2:
+			c.width = []int64{tMinute, tHour}[c.rng.IntN(2)]
+			do("width %d min", c.width/tMinute)
+		}
+	}
+	clock := c.now
+	if c.rng.IntN(10) == 0 {
+		clock += c.rng.Int64N(40*tHour) - 20*tHour
+		do("the clock is off by %d min", (clock-c.now)/tMinute)
+	}
+	hole := func(from, to, width int64) int64 {
+		if !c.Started || c.bill || c.rng.IntN(6) != 0 || to <= from {
+			return 0
+		}
+		at := from + c.rng.Int64N(to-from)
+		do("the next answer lacks a bucket")
+		return at - mod(at, width)
+	}
+	from := c.pollFrom(clock, c.origin, c.origin != 0, c.reach, func(span int64) int64 {
+		if held := c.record[span]; held != nil {
+			return held.width
+		}
+		return 0
+	})
+	do("poll from %s", time.Unix(from, 0).UTC().Format("02 15:04"))
+	c.take(from, 0, c.width, clock, hole(from, c.now, c.width), false)
+	if c.bill || !c.Started || c.rng.IntN(3) == 0 {
+		return
+	}
+	for r := c.round(clock, c.reach); r.cursor < r.end; {
+		end := min(r.cursor+(1+c.rng.Int64N(168))*tHour, r.end)
+		do("audit %s to %s", time.Unix(r.cursor, 0).UTC().Format("02 15:04"), time.Unix(end, 0).UTC().Format("02 15:04"))
+		switch c.rng.IntN(40) {
+		case 0:
+			do("and stop")
+			return
+		case 1:
+			do("and give it up")
+			for at := r.cursor; at < end; at += c.span {
+				c.given[at] = true
+			}
+			c.marks = c.leave(r.cursor, end, c.ReadAt, c.reach)
+		default:
+			c.take(r.cursor, end, tHour, clock, hole(r.cursor, end, tHour), true)
+		}
+		r.cursor = end
+	}
+}
+
+// TestWhatIsBeforeFinalIsOnRecordWholeOrNotAtAll lives through random histories of reads, and holds the marks to what
+// they promise after each of them, and to the whole count at the end.
+func TestWhatIsBeforeFinalIsOnRecordWholeOrNotAtAll(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		c := &clerk{t: t, rng: rng, reach: ofUsage, now: tNow, record: map[int64]*clerkSpan{}, given: map[int64]bool{}}
+		if seed%4 == 3 {
+			c.reach = ofBill
+		}
+		if rng.IntN(3) == 0 {
+			c.origin = c.spanOf(tNow - rng.Int64N(200*tHour))
+		}
+		c.take(c.pollFrom(c.now, c.origin, c.origin != 0, c.reach, func(int64) int64 { return 0 }), 0, c.width, c.now, 0, false)
+		begin := c.origin
+		if begin == 0 {
+			begin = c.now
+		}
+		for range 120 {
+			before := c.marks
+			c.step()
+			c.hold(seed, before, begin)
+			if t.Failed() {
+				return
+			}
+		}
+		// Everything is read once more, by a good clock and without a hole.
+		c.take(c.pollFrom(c.now, 0, false, c.reach, func(span int64) int64 {
+			if held := c.record[span]; held != nil {
+				return held.width
+			}
+			return 0
+		}), 0, c.width, c.now, 0, false)
+		if r := c.round(c.now, c.reach); !c.bill && r.cursor < r.end {
+			c.take(r.cursor, r.end, tHour, c.now, 0, true)
+		}
+		if want := c.now - begin; c.total > want || c.total != want && len(c.given) == 0 {
+			t.Errorf("seed %d: %d counted of %d", seed, c.total, want)
+			c.tell()
+			return
+		}
+	}
+}
+
+func (c *clerk) hold(seed uint64, before marks, begin int64) {
+	m := c.marks
+	if m.Final < before.Final || m.Audited < before.Audited || m.ReadThrough < before.ReadThrough || m.Origin != before.Origin {
+		c.t.Errorf("seed %d: marks fell from %+v to %+v", seed, before, m)
+	}
+	if mod(m.Final, c.span) != 0 || m.Final > c.now {
+		c.t.Errorf("seed %d: Final is %d at %d", seed, m.Final, c.now)
+	}
+	if c.total > c.now-begin {
+		c.t.Errorf("seed %d: %d counted of %d", seed, c.total, c.now-begin)
+	}
+	for at := range c.record {
+		// Of an hour that was given up nobody knows more than is on record.
+		if exempt := c.given[at] || m.Fixed && at < m.Origin; at < m.met() && !exempt && !c.whole(at) {
+			c.t.Errorf("seed %d: %s is met and on record in part: %d of %d s", seed, time.Unix(at, 0).UTC().Format(time.DateTime), int64(len(c.record[at].buckets))*c.record[at].width, c.span)
+		}
+	}
+	if c.t.Failed() {
+		c.tell()
+	}
+}
+
+func (c *clerk) tell() {
+	for _, line := range c.history {
+		c.t.Log(line)
+	}
+}
