@@ -35,7 +35,8 @@ type Read struct {
 	columns []string
 	groups  []group
 	buckets []readBucket
-	open    int // index of the bucket that takes rows
+	newest  time.Time // start of the newest bucket
+	open    int       // index of the bucket that takes rows
 	key     []byte
 	// Label sets come again in bucket after bucket: each is kept once.
 	keys map[string]string
@@ -99,6 +100,10 @@ func (r *Read) Columns() []string { return r.columns }
 // Bucket opens the bucket that starts at start. An empty bucket counts as read: what it held before is gone. The same
 // bucket twice is a contradiction that Book refuses, since nobody can tell whether to add or to replace.
 func (r *Read) Bucket(start time.Time) {
+	if start.After(r.newest) {
+		r.add(start) // As they come, nearly always.
+		return
+	}
 	for i := range slices.Backward(r.buckets) {
 		if r.buckets[i].start.Equal(start) {
 			r.open = i
@@ -106,8 +111,15 @@ func (r *Read) Bucket(start time.Time) {
 			return
 		}
 	}
+	r.add(start)
+}
+
+func (r *Read) add(start time.Time) {
 	r.buckets = append(r.buckets, readBucket{start: start, cells: make([]map[string][]decimal.Fixed, len(r.groups))})
 	r.open = len(r.buckets) - 1
+	if start.After(r.newest) {
+		r.newest = start
+	}
 }
 
 // Row adds a row to the open bucket. Labels follow Columns, "" where the row has none; values follow the endpoint's

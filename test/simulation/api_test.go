@@ -4,37 +4,62 @@ package simulation_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
+	"hash/fnv"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/simulator"
 )
 
 // A spoiler stands before a simulator and answers now and then as the API does when something behind it is broken:
-// in ways that a share of faults cannot describe, because each of them concerns one answer at one moment.
+// in ways that a share of faults cannot describe, because each of them concerns one answer at one moment. It also keeps
+// what each page said when, since a read of several pages is as of several moments.
 type spoiler struct {
-	sim http.Handler
-	now func() time.Time
+	sim  *simulator.Simulator
+	seed uint64
 
 	mu sync.Mutex
 	// holes is how many answers of an endpoint will lack a bucket in their middle.
 	holes map[string]int
-	// empty is until when an endpoint answers without any bucket.
-	empty map[string]time.Time
+	// empty is until when an endpoint answers without any bucket, refused until when with 404.
+	empty, refused map[string]time.Time
+	// forgotten is how far back an endpoint knows anything; it refuses what begins earlier.
+	forgotten map[string]time.Duration
 	// wrongDate is by how much the Date of the next answer is wrong; gateway says that it is a gateway's page.
 	wrongDate time.Duration
 	gateway   bool
-	// refused is until when an endpoint answers 404.
-	refused map[string]time.Time
-	spoiled int
+	// drift is by how much the Date of every answer is wrong until it is over.
+	drift      time.Duration
+	driftsTill time.Time
+	wires      map[string]*wire
 }
 
-func newSpoiler(sim http.Handler, now func() time.Time) *spoiler {
-	return &spoiler{sim: sim, now: now, holes: map[string]int{}, empty: map[string]time.Time{}, refused: map[string]time.Time{}}
+// A wire is what was seen of an endpoint's polls, or of its audits.
+type wire struct {
+	flying    int
+	begun     time.Time // when the newest request came
+	ended     time.Time // when the newest answer was given
+	status    int       // of the newest answer; 0 where there was none
+	succeeded bool      // a request was ever answered with 200
+	pages     []page    // of the newest read
+}
+
+// A page is where a page begins, the moment that its data is as of, and what it lacks.
+type page struct {
+	start, at, hole int64
+	empty           bool
+}
+
+func newSpoiler(sim *simulator.Simulator, seed uint64) *spoiler {
+	return &spoiler{sim: sim, seed: seed, holes: map[string]int{}, empty: map[string]time.Time{}, refused: map[string]time.Time{}, forgotten: map[string]time.Duration{}, wires: map[string]*wire{}}
 }
 
 func (s *spoiler) change(f func()) {
@@ -49,8 +74,18 @@ func (s *spoiler) heal() {
 		clear(s.holes)
 		clear(s.empty)
 		clear(s.refused)
-		s.wrongDate = 0
+		clear(s.forgotten)
+		s.wrongDate, s.drift = 0, 0
 	})
+}
+
+// wire returns what was seen of an endpoint. The lock must be held.
+func (s *spoiler) wire(endpoint string, audit bool) *wire {
+	key := endpoint + map[bool]string{true: " audits"}[audit]
+	if s.wires[key] == nil {
+		s.wires[key] = &wire{}
+	}
+	return s.wires[key]
 }
 
 func endpointOf(path string) string {
@@ -64,91 +99,154 @@ func endpointOf(path string) string {
 
 // A lot is what befalls one request.
 type lot struct {
-	hole, empty, missing, gateway bool
-	wrongDate                     time.Duration
+	hole, empty, missing, forgotten, gateway bool
+	wrongDate                                time.Duration
 }
 
-func (s *spoiler) draw(endpoint string) lot {
+func (s *spoiler) draw(endpoint string, start int64) lot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.now()
+	now := s.sim.Now()
 	l := lot{wrongDate: s.wrongDate, gateway: s.gateway && s.wrongDate != 0}
 	s.wrongDate = 0
-	l.empty = now.Before(s.empty[endpoint])
-	l.missing = now.Before(s.refused[endpoint])
-	if s.holes[endpoint] > 0 {
+	if l.wrongDate == 0 && now.Before(s.driftsTill) {
+		l.wrongDate = s.drift
+	}
+	l.empty, l.missing = now.Before(s.empty[endpoint]), now.Before(s.refused[endpoint])
+	l.forgotten = s.forgotten[endpoint] > 0 && start < now.Add(-s.forgotten[endpoint]).Unix()
+	if s.holes[endpoint] > 0 && !l.missing && !l.empty && !l.gateway && !l.forgotten {
 		s.holes[endpoint]--
 		l.hole = true
-	}
-	if l != (lot{}) {
-		s.spoiled++
 	}
 	return l
 }
 
+// latency is how long an answer takes: up to a second, and never twice the same, so that no two things happen in one
+// instant and the order of all is the same each time.
+func (s *spoiler) latency(r *http.Request) time.Duration {
+	h := fnv.New64a()
+	_ = binary.Write(h, binary.LittleEndian, []int64{int64(s.seed), time.Now().UnixNano()}) // A hash never fails.
+	_, _ = h.Write([]byte(r.URL.Path + r.URL.RawQuery))
+	return time.Duration(h.Sum64() % uint64(time.Second))
+}
+
 func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	endpoint := endpointOf(r.URL.Path)
+	q := r.URL.Query()
+	start, _ := strconv.ParseInt(q.Get("start_time"), 10, 64)
+	if b, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(q.Get("page"), "page_")); err == nil && len(b) == 20 {
+		start = int64(binary.BigEndian.Uint64(b[12:]))
+	}
+	audit := q.Has("end_time")
+	if endpoint != "" {
+		s.change(func() {
+			x := s.wire(endpoint, audit)
+			x.flying++
+			x.begun = time.Now()
+		})
+	}
+	status := 0
+	defer func() {
+		if endpoint != "" {
+			s.change(func() {
+				x := s.wire(endpoint, audit)
+				x.flying--
+				x.ended, x.status = time.Now(), status
+				x.succeeded = x.succeeded || status == http.StatusOK
+			})
+		}
+	}()
+	select {
+	case <-time.After(s.latency(r)):
+	case <-r.Context().Done():
+		panic(http.ErrAbortHandler)
+	}
 	if endpoint == "" {
-		s.sim.ServeHTTP(w, r)
+		s.sim.Handler().ServeHTTP(w, r)
 		return
 	}
-	l := s.draw(endpoint)
-	if l == (lot{}) {
-		s.sim.ServeHTTP(w, r)
-		return
+	status = s.answer(w, r, endpoint, audit, q.Get("page") == "", start)
+}
+
+// answer answers a request for usage or costs, and returns the status.
+func (s *spoiler) answer(w http.ResponseWriter, r *http.Request, endpoint string, audit, first bool, start int64) int {
+	l := s.draw(endpoint, start)
+	dated := func() {
+		w.Header().Set("Date", s.sim.Now().Add(l.wrongDate).UTC().Format(http.TimeFormat))
 	}
-	if l.gateway {
-		w.Header().Set("Date", s.now().Add(l.wrongDate).UTC().Format(http.TimeFormat))
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(http.StatusBadGateway)
-		_, _ = w.Write([]byte("<html><body>502 Bad Gateway</body></html>"))
-		return
+	refuse := func(status int, body string) int {
+		dated()
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body)) // A client that has gone is no concern here.
+		return status
 	}
-	if l.missing {
-		w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
-		w.WriteHeader(http.StatusNotFound)
-		_, _ = w.Write([]byte(`{"error":{"message":"Invalid URL","type":"invalid_request_error","param":null,"code":null}}`))
-		return
+	switch {
+	case l.gateway:
+		return refuse(http.StatusBadGateway, "<html><body>502 Bad Gateway</body></html>")
+	case l.missing:
+		return refuse(http.StatusNotFound, `{"error":{"message":"Invalid URL","type":"invalid_request_error","param":null,"code":null}}`)
+	case l.forgotten:
+		return refuse(http.StatusBadRequest, `{"error":{"message":"Invalid 'start_time': data is no longer available.","type":"invalid_request_error","param":"start_time","code":null}}`)
 	}
+	p := page{start: start, at: s.sim.Now().Unix(), empty: l.empty}
 	answer := httptest.NewRecorder()
-	s.sim.ServeHTTP(answer, r) // A fault's abort passes through as the panic that it is.
+	s.sim.Handler().ServeHTTP(answer, r) // A fault's abort passes through as the panic that it is.
 	for name, values := range answer.Header() {
 		w.Header()[name] = values
 	}
 	body := answer.Body.Bytes()
 	if answer.Code == http.StatusOK && (l.hole || l.empty) {
-		body = without(body, l.empty)
+		body, p.hole = without(body, l.empty)
 		w.Header().Del("Content-Length")
 	}
 	if l.wrongDate != 0 {
-		w.Header().Set("Date", s.now().Add(l.wrongDate).UTC().Format(http.TimeFormat))
+		dated()
+	}
+	if answer.Code == http.StatusOK {
+		s.change(func() {
+			x := s.wire(endpoint, audit)
+			if n := len(x.pages); first {
+				x.pages = x.pages[:0]
+			} else if n > 0 && x.pages[n-1].start == start {
+				x.pages = x.pages[:n-1]
+			}
+			x.pages = append(x.pages, p)
+		})
 	}
 	w.WriteHeader(answer.Code)
 	_, _ = w.Write(body)
+	return answer.Code
 }
 
-// without takes a bucket out of the middle of a page, or all of them.
-func without(body []byte, all bool) []byte {
-	var page map[string]json.RawMessage
+// without takes a bucket out of the middle of a page, whose start it returns, or all of them.
+func without(body []byte, all bool) (page []byte, hole int64) {
+	var fields map[string]json.RawMessage
 	var buckets []json.RawMessage
-	if json.Unmarshal(body, &page) != nil || json.Unmarshal(page["data"], &buckets) != nil {
-		return body
+	if json.Unmarshal(body, &fields) != nil || json.Unmarshal(fields["data"], &buckets) != nil {
+		return body, 0
 	}
 	switch {
 	case all:
-		buckets, page["has_more"], page["next_page"] = []json.RawMessage{}, []byte("false"), []byte("null")
+		buckets, fields["has_more"], fields["next_page"] = []json.RawMessage{}, []byte("false"), []byte("null")
 	case len(buckets) >= 3:
 		at := len(buckets) / 2
+		var bucket struct {
+			Start int64 `json:"start_time"`
+		}
+		if json.Unmarshal(buckets[at], &bucket) != nil {
+			return body, 0
+		}
+		hole = bucket.Start
 		buckets = append(buckets[:at:at], buckets[at+1:]...)
 	}
 	data, err := json.Marshal(buckets)
 	if err != nil {
-		return body
+		return body, 0
 	}
-	page["data"] = data
-	out, err := json.Marshal(page)
+	fields["data"] = data
+	out, err := json.Marshal(fields)
 	if err != nil {
-		return body
+		return body, 0
 	}
-	return bytes.TrimSpace(out)
+	return bytes.TrimSpace(out), hole
 }

@@ -3,233 +3,289 @@
 package simulation_test
 
 import (
-	"fmt"
-	"maps"
+	"cmp"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/openai-exporter/openai_exporter/internal/api"
-	"github.com/openai-exporter/openai_exporter/internal/simulator"
+	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
-// An oracle knows the contract: what a scrape may show after what earlier ones showed, and what it has to show in the
-// end.
+// An oracle knows the contract: it sees what is read and booked, knows what the API says, and so what a scrape may show
+// after what earlier ones showed, and what has to be shown in the end.
 type oracle struct {
+	w *world
+
+	mu       sync.Mutex
+	taps     map[fetcher.Feed]*tap
+	books    map[[2]string]*book
+	bookings int
+	lossy    int // sums that could be held to a bound only
+
 	highest map[string]float64 // of every counter of the API's data that was ever shown
+	own     map[string]float64 // of the process' own counters
+	through map[string]float64 // the newest read-through
+	limit   int                // the most label sets ever allowed
+	filled  bool               // something came back after others may have filled the room
+	mended  time.Time          // when commits worked again
+	next    time.Time          // of the bounds
+	money   map[string][]map[string]decimal.Fixed
 }
 
-func newOracle() oracle { return oracle{highest: map[string]float64{}} }
+func newOracle(w *world) *oracle {
+	return &oracle{
+		w: w, taps: map[fetcher.Feed]*tap{}, books: map[[2]string]*book{}, highest: map[string]float64{},
+		own: map[string]float64{}, through: map[string]float64{}, money: map[string][]map[string]decimal.Fixed{},
+	}
+}
 
-type families map[string]*dto.MetricFamily
+func (o *oracle) started() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.taps)
+	clear(o.own)
+	for _, x := range o.w.organizations {
+		x.api.change(func() { clear(x.api.wires) })
+	}
+}
+
+func (o *oracle) ended() {}
+
+func (o *oracle) reconfigured() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.own) // A feed that goes takes its own counters along.
+	for _, b := range o.books {
+		if f := o.feed(b); f != nil && !b.goesOn(f) && b.epoch != nil {
+			b.epoch.over = true
+		}
+	}
+	o.limit = max(o.limit, o.w.settings.labelSets)
+	o.filled = o.filled || len(o.w.settings.off) > 0 || !o.w.settings.costs || o.w.organizations[1].removed
+}
+
+// ordered are the books in one order.
+func (o *oracle) ordered() []*book {
+	out := make([]*book, 0, len(o.books))
+	for _, b := range o.books {
+		out = append(out, b)
+	}
+	slices.SortFunc(out, func(a, b *book) int {
+		return cmp.Or(cmp.Compare(a.organization.name, b.organization.name), cmp.Compare(a.endpoint.Name, b.endpoint.Name))
+	})
+	return out
+}
+
+// shown says whether a book's endpoint is configured now.
+func (w *world) shown(b *book) bool {
+	if b.organization.removed {
+		return false
+	}
+	if b.endpoint.IsCosts() {
+		return w.settings.costs
+	}
+	return !w.settings.off[b.endpoint.Name]
+}
+
+// A scraped exposition is what it shows by the spelling of each series.
+type scraped map[string]float64
 
 // scrape reads the exposition with the parser of Prometheus' own libraries and holds it against the contract.
-func (w *world) scrape() families {
+func (w *world) scrape() {
 	if w.running == nil {
-		return nil
+		return
 	}
 	answer := httptest.NewRecorder()
 	w.running.Metrics().ServeHTTP(answer, httptest.NewRequestWithContext(w.t.Context(), http.MethodGet, "/metrics", nil))
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	all, err := parser.TextToMetricFamilies(answer.Body)
-	if err != nil {
-		w.fault("the exposition can't be parsed: %v", err)
-		return nil
+	families, err := parser.TextToMetricFamilies(answer.Body)
+	if err != nil || answer.Code != http.StatusOK {
+		w.fault("the exposition is answered with %d and can't be read: %v", answer.Code, err)
+		return
 	}
-	w.scrapes++
-	w.never(all)
-	return all
+	w.lived.scrapes++
+	o := w.oracle
+	o.mu.Lock()
+	got := o.read(families)
+	o.counters(got)
+	o.gauges(got)
+	o.honest(got)
+	o.mu.Unlock()
+	if !time.Now().Before(o.next) {
+		o.bounds()
+		o.next = time.Now().Add(20 * time.Hour)
+	}
 }
 
-// never holds what may never be seen, whatever has happened.
-func (w *world) never(all families) {
-	var sums []string
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		f := all[name]
+// read spells what was scraped, and holds what may never be seen, whatever has happened.
+func (o *oracle) read(families map[string]*dto.MetricFamily) scraped {
+	w := o.w
+	out := scraped{}
+	sums := map[string]decimal.Fixed{}
+	for _, name := range sorted(families) {
+		if !strings.HasPrefix(name, "openai_") {
+			continue
+		}
+		f := families[name]
 		for _, x := range f.GetMetric() {
-			labels := labelsOf(x)
-			switch {
-			case name == "openai_exporter_label_sets":
-				// What returns after others have filled the room is not ended for that, so only then the limit may be passed.
-				if n, limit := x.GetGauge().GetValue(), float64(w.settings.labelSets); n < 0 || n > limit && !w.returned {
-					w.fault("%s{%s} is %v, the limit is %v", name, spell(labels), n, limit)
-				}
-			case name == "openai_exporter_withheld":
-				if n := x.GetGauge().GetValue(); n < 0 || n > 0 && !w.falls && !derived(labels["measure"]) {
-					w.fault("%s{%s} is %v, although the API corrects nothing downwards", name, spell(labels), n)
-				}
-			case name == "openai_usage_read_through_timestamp_seconds":
-				if n := x.GetGauge().GetValue(); n > float64(time.Now().Unix()) {
-					w.fault("%s{%s} is %v, which is in the future", name, spell(labels), n)
-				}
-			case counted(name):
-				key, n := name+"{"+spell(labels)+"}", x.GetCounter().GetValue()
-				if before := w.oracle.highest[key]; n < before {
-					w.fault("%s fell from %v to %v", key, before, n)
-				}
-				w.oracle.highest[key] = max(w.oracle.highest[key], n)
+			n := x.GetGauge().GetValue()
+			switch f.GetType() {
+			case dto.MetricType_COUNTER:
+				n = x.GetCounter().GetValue()
+			case dto.MetricType_GAUGE:
+			default:
+				continue // Histograms are of what took how long.
+			}
+			key := spell(name, x.GetLabel())
+			if _, twice := out[key]; twice {
+				w.fault("%s is shown twice", key)
+			}
+			if math.IsNaN(n) || math.IsInf(n, 0) {
+				w.fault("%s is %v", key, n)
+			}
+			out[key] = n
+			o.never(name, key, n, f.GetType() == dto.MetricType_COUNTER)
+			if counted(name) {
+				i := strings.Index(key, "organization=")
+				v, _ := decimal.Parse(strconv.FormatFloat(n, 'f', -1, 64)) // A float that is none was a fault above.
+				k := name + " " + key[i:i+20]
+				sums[k] = sums[k].Add(v)
 			}
 		}
 	}
-	for k, n := range w.counters(all) {
-		sums = append(sums, fmt.Sprintf("%s=%v", k, n.sum))
+	var b strings.Builder
+	for _, k := range sorted(sums) {
+		b.WriteString(" " + k + " " + sums[k].String())
 	}
-	slices.Sort(sums)
-	w.note("scrape %d: %s", w.scrapes, strings.Join(sums, " "))
+	w.note("scrape %d:%s", w.lived.scrapes, b.String())
+	return out
 }
 
-// derived says whether a measure is made of rows and prices: it falls where a row is priced anew at a lower price.
-func derived(measure string) bool {
-	return measure == "estimated_cost_usd" || measure == "unpriced_tokens"
+func (o *oracle) never(name, key string, n float64, counter bool) {
+	w := o.w
+	derived := strings.Contains(key, `measure="estimated_cost_usd"`) || strings.Contains(key, `measure="unpriced_tokens"`)
+	switch {
+	case counted(name) || name == "openai_estimated_cost_usd_total":
+		if before := o.highest[key]; n < before {
+			w.fault("%s fell from %v to %v", key, before, n)
+		}
+		o.highest[key] = max(o.highest[key], n)
+	case counter:
+		if before := o.own[key]; n < before {
+			w.fault("%s fell from %v to %v", key, before, n)
+		}
+		o.own[key] = n
+		if !w.falls && n > 1e-12 && !derived && strings.Contains(key, `direction="down"`) {
+			w.fault("%s is %v, although the API corrects nothing downwards", key, n)
+		}
+	case name == "openai_exporter_label_sets":
+		// What returns after others have filled the room is not ended for that, so only then the limit may be passed.
+		if n < 0 || n > float64(o.limit) && !o.filled {
+			w.fault("%s is %v, the limit is %d", key, n, o.limit)
+		}
+	case name == "openai_exporter_withheld":
+		if n < 0 || n > 1e-12 && !w.falls && !derived {
+			w.fault("%s is %v, although the API corrects nothing downwards", key, n)
+		}
+	case name == "openai_usage_read_through_timestamp_seconds":
+		if n > float64(w.now().Unix()) && time.Since(w.stepped) > 6*time.Hour && !w.dating() {
+			w.fault("%s is %v, which is in the future", key, n)
+		}
+		if n < o.through[key] {
+			w.fault("%s fell from %v to %v", key, o.through[key], n)
+		}
+		o.through[key] = n
+	}
 }
 
+// dating says whether an organization's Date is wrong now.
+func (w *world) dating() bool {
+	return slices.ContainsFunc(w.organizations, func(o *organization) bool { return o.troubles["date"] > 0 })
+}
+
+// counted says whether a counter is of what the API says.
 func counted(name string) bool {
 	return strings.HasSuffix(name, "_total") && (strings.HasPrefix(name, "openai_usage_") || strings.HasPrefix(name, "openai_cost_"))
 }
 
-// A total is what is counted of one measure of one endpoint of one organization.
-type total struct {
-	sum    float64
-	series map[string]float64 // by label set, without organization and endpoint
-}
-
-type measure struct{ organization, endpoint, measure string }
-
-func (m measure) String() string { return m.organization + "/" + m.endpoint + "/" + m.measure }
-
-// counters are the totals that a scrape shows, less what is withheld.
-func (w *world) counters(all families) map[measure]total {
-	out := map[measure]total{}
-	for i := range api.Endpoints {
-		e := &api.Endpoints[i]
-		if e.Stock {
+// counters holds what is shown against what is booked: all of it, and nothing else.
+func (o *oracle) counters(got scraped) {
+	w := o.w
+	want := map[string]bool{}
+	for _, b := range o.ordered() {
+		f := o.feed(b)
+		if f == nil {
+			if w.shown(b) {
+				w.fault("%s %s is configured and not in the view", b.organization.name, b.endpoint.Name)
+			}
 			continue
 		}
-		for _, m := range e.Measures {
-			name := "openai_usage_" + m.Name + "_total"
-			if e.IsCosts() {
-				name = "openai_" + m.Name + "_total"
-			}
-			for _, x := range all[name].GetMetric() {
-				labels := labelsOf(x)
-				if !e.IsCosts() && labels["endpoint"] != e.Name {
-					continue
+		o.remember(b)
+		b.organization.gaveUp = b.organization.gaveUp || f.HoursGivenUp > 0
+		for _, s := range f.Series {
+			labels := w.labels(b, s.Labels)
+			for i, m := range s.Measures {
+				name := "openai_" + b.endpoint.Measures[m].Name + "_total"
+				if !b.endpoint.IsCosts() {
+					name = "openai_usage_" + b.endpoint.Measures[m].Name + "_total"
 				}
-				k := measure{labels["organization"], e.Name, m.Name}
-				delete(labels, "organization")
-				delete(labels, "endpoint")
-				have := out[k]
-				if have.series == nil {
-					have.series = map[string]float64{}
-				}
-				have.sum += x.GetCounter().GetValue()
-				have.series[spell(labels)] += x.GetCounter().GetValue()
-				out[k] = have
-			}
-		}
-	}
-	for _, x := range all["openai_exporter_withheld"].GetMetric() {
-		labels := labelsOf(x)
-		k := measure{labels["organization"], labels["endpoint"], labels["measure"]}
-		if have, known := out[k]; known {
-			have.sum -= x.GetGauge().GetValue()
-			out[k] = have
-		}
-	}
-	return out
-}
-
-// truths are what the API says in the end about everything that has to be counted.
-func (w *world) truths() map[measure]total {
-	from := w.begin.Truncate(24 * time.Hour)
-	out := map[measure]total{}
-	for _, o := range w.organizations {
-		for i := range api.Endpoints {
-			e := &api.Endpoints[i]
-			if e.Stock || !e.IsCosts() && !slices.Contains(w.endpoints, e.Name) {
-				continue
-			}
-			groupBy := e.GroupBy(w.settings.groupBy)
-			to := w.end
-			if e.IsCosts() {
-				groupBy = e.GroupBy(w.settings.costsGroupBy)
-				to = w.end.Truncate(24 * time.Hour).Add(48 * time.Hour)
-			}
-			rows := o.sim.Final(e.Name, groupBy, from, to)
-			for _, m := range e.Measures {
-				labelled := rows
-				if m.By != nil {
-					labelled = simulator.Sum(rows, m.By...)
-				} else if len(e.Attributes) > 0 {
-					labelled = simulator.Sum(rows, groupBy...)
-				}
-				k := measure{o.name, e.Name, m.Name}
-				for _, r := range labelled {
-					names := map[string]string{}
-					for name, value := range r.Labels {
-						d, _ := e.Dimension(name)
-						names[d.Label] = value
-					}
-					have := out[k]
-					if have.series == nil {
-						have.series = map[string]float64{}
-					}
-					n := r.Values[m.Name].Float64()
-					have.sum += n
-					have.series[spell(names)] += n
-					out[k] = have
+				key := spellLabels(name, labels)
+				want[key] = true
+				if n, shown := got[key]; shown && n != s.Values[i].Float64() || !shown && !s.Values[i].IsZero() {
+					w.fault("%s shows %v (%t), the books say %s", key, n, shown, s.Values[i])
 				}
 			}
 		}
 	}
-	return out
-}
-
-// exact compares what is counted in the end with the truth: to the last token and cent where nothing had to be taken
-// as a baseline within the life, else as a bound that nothing counted twice can stay under.
-func (w *world) exact() {
-	got, want := w.counters(w.scrape()), w.truths()
-	if len(got) == 0 || len(want) == 0 {
-		w.fault("there is nothing to compare: %d counted, %d true", len(got), len(want))
-	}
-	for _, k := range slices.SortedFunc(maps.Keys(want), func(a, b measure) int { return strings.Compare(a.String(), b.String()) }) {
-		n, truth := got[k], want[k]
-		off := n.sum - truth.sum
-		near := 1e-9 * max(math.Abs(truth.sum), 1)
-		switch {
-		case w.reshapes && off <= near:
-			// A new grouping starts from a baseline, and what its series do not have any more is not shown.
-		case math.Abs(off) > near:
-			w.fault("%s: counted %v, the truth is %v", k, n.sum, truth.sum)
-		case !w.falls && w.settings.labelSets > 1000:
-			for _, labels := range slices.Sorted(maps.Keys(truth.series)) {
-				if math.Abs(n.series[labels]-truth.series[labels]) > near {
-					w.fault("%s{%s}: counted %v, the truth is %v", k, labels, n.series[labels], truth.series[labels])
-				}
-			}
+	for _, key := range sorted(got) {
+		if name, _, _ := strings.Cut(key, "{"); counted(name) && !want[key] {
+			w.fault("%s is shown, and nothing of it is booked", key)
 		}
 	}
 }
 
-func labelsOf(m *dto.Metric) map[string]string {
-	labels := map[string]string{}
-	for _, l := range m.GetLabel() {
-		labels[l.GetName()] = l.GetValue()
+// labels are those of a series of a book.
+func (w *world) labels(b *book, own []ledger.Label) []ledger.Label {
+	labels := append(slices.Clone(own), ledger.Label{Name: "organization", Value: b.organization.name})
+	if !b.endpoint.IsCosts() {
+		labels = append(labels, ledger.Label{Name: "endpoint", Value: b.endpoint.Name})
 	}
 	return labels
 }
 
-func spell(labels map[string]string) string {
+func spell(name string, pairs []*dto.LabelPair) string {
+	labels := make([]ledger.Label, len(pairs))
+	for i, p := range pairs {
+		labels[i] = ledger.Label{Name: p.GetName(), Value: p.GetValue()}
+	}
+	return spellLabels(name, labels)
+}
+
+func spellLabels(name string, labels []ledger.Label) string {
+	return name + "{" + labelsKey(labels) + "}"
+}
+
+// labelsKey spells labels in the order of their names.
+func labelsKey(labels []ledger.Label) string {
+	labels = slices.Clone(labels)
+	slices.SortFunc(labels, func(a, b ledger.Label) int { return strings.Compare(a.Name, b.Name) })
 	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		fmt.Fprintf(&b, "%s=%q,", name, labels[name])
+	for i, l := range labels {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(l.Name + `="` + l.Value + `"`)
 	}
 	return b.String()
 }

@@ -6,21 +6,21 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
+	"maps"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
-	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/go-kit/log"
-
-	"github.com/openai-exporter/openai_exporter/config"
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/exporter"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
@@ -32,11 +32,18 @@ const settling = 104 * time.Hour
 
 // An organization is one key and the API behind it.
 type organization struct {
-	name    string
-	sim     *simulator.Simulator
-	api     *spoiler
-	faults  simulator.Faults // what the seed has it suffer all the time
-	removed bool
+	name      string
+	sim       *simulator.Simulator
+	api       *spoiler
+	faults    simulator.Faults // what the seed has it suffer all the time
+	removed   bool
+	key       string
+	gaveUp    bool // old hours of it were given up
+	respelled bool // its amounts turned from numbers into strings, or back
+	budgeted  int  // the project that has a budget of its own
+	// troubles are what is wrong with it now, by kind; well is since when nothing is.
+	troubles map[string]int
+	well     time.Time
 }
 
 // A world is the exporter, the organizations that it polls, and everything that happens to them.
@@ -46,218 +53,237 @@ type world struct {
 	rng  *rand.Rand
 
 	dir           string
-	begin, end    time.Time // of the exporter's life and of the usage
+	begin, end    time.Time // of the exporter's life and of the usage, by the API's clock
+	offset        atomic.Int64
+	stepped       time.Time // when the clock stepped last, by the machine's
 	organizations []*organization
 	endpoints     []string
 	settings      settings
-	falls         bool // the API corrects downwards
-	reshapes      bool // groupings change, so that there are baselines within the life
-	fixed         bool // counters.start is a given time
-	returned      bool // an endpoint or an organization was away for a while
+	counting      string // counters.start
+	falls         bool   // the API corrects downwards
+	reshapes      bool   // groupings change, so that there are baselines within the life
 	only, skip    map[string]bool
+	omit          map[int]bool
 
-	running  *exporter.Unserved
-	log      bytes.Buffer
-	trace    []string
-	hash     hash.Hash
-	events   int
-	scrapes  int
-	oracle   oracle
-	occurred map[string]int
+	running    *exporter.Unserved
+	configured time.Time // when the exporter was started or reloaded last
+	log        bytes.Buffer
+	queue      []delayed
+	events     int
+	calm       bool
+	broken     bool // commits fail
+	hash       hash.Hash
+	oracle     *oracle
+	lived      lived
+	noting     sync.Mutex
 }
 
-// settings are what a reload may change.
-type settings struct {
-	interval, lookback, auditInterval, auditWindow, zeroHold time.Duration
-	width                                                    string
-	groupBy, costsGroupBy                                    []string
-	labelSets                                                int
-	costs                                                    bool
+// A delayed thing happens later, with the source of what caused it.
+type delayed struct {
+	at  time.Time
+	rng *rand.Rand
+	do  func()
 }
 
-func (s settings) String() string {
-	return fmt.Sprint(s.interval, s.lookback, s.auditInterval, s.auditWindow, s.zeroHold, s.width, s.groupBy, s.costsGroupBy, s.labelSets, s.costs)
-}
+// stopped ends a life that can't go on.
+type stopped struct{ error }
 
-// yaml is the configuration file.
-func (w *world) yaml() string {
-	s := w.settings
-	if s.width == "1h" { // A lookback is at least a bucket.
-		s.lookback = max(s.lookback, time.Hour)
-	}
-	var b strings.Builder
-	fmt.Fprintln(&b, "organizations:")
-	for _, o := range w.organizations {
-		if !o.removed {
-			fmt.Fprintf(&b, "  - {name: %s, api_key_file: %q, base_url: http://%s.test/v1, requests_per_minute: 6000}\n", o.name, filepath.Join(w.dir, o.name+".key"), o.name)
-		}
-	}
-	fmt.Fprintf(&b, "usage:\n  interval: %s\n  bucket_width: %s\n  lookback: %s\n  group_by: [%s]\n  audit: {interval: %s, window: %s}\n  endpoints:\n",
-		s.interval, s.width, s.lookback, strings.Join(s.groupBy, ", "), s.auditInterval, s.auditWindow)
-	for i := range api.Endpoints {
-		e := &api.Endpoints[i]
-		switch {
-		case e.IsCosts():
-		case slices.Contains(w.endpoints, e.Name):
-			fmt.Fprintf(&b, "    %s: {enabled: true}\n", e.Name)
-		default:
-			fmt.Fprintf(&b, "    %s: {enabled: false}\n", e.Name)
-		}
-	}
-	fmt.Fprintf(&b, "costs: {enabled: %t, interval: 1h, lookback: 96h, group_by: [%s]}\n", s.costs, strings.Join(s.costsGroupBy, ", "))
-	fmt.Fprintln(&b, "names: {enabled: false}\nlimits: {enabled: false}")
-	start := "now"
-	if w.fixed {
-		start = w.begin.Truncate(24 * time.Hour).Format(time.RFC3339)
-	}
-	fmt.Fprintf(&b, "counters: {start: %q, zero_hold: %s, max_label_sets: %d}\n", start, s.zeroHold, s.labelSets)
-	return b.String()
-}
+func source(seed, n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) }
 
-// live is a seed's whole life, in a bubble of its own in which weeks pass in seconds.
+// now is the API's clock, which the machine's may be far from.
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.offset.Load())).UTC() }
+
+// live is a seed's whole life.
 func (w *world) live(days int) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case stopped:
+			w.fault("%v", p.error)
+		default:
+			w.fault("panic: %v\n%s", p, debug.Stack())
+		}
+		if w.running != nil {
+			_ = w.running.Stop() // What is wrong has been said.
+		}
+	}()
 	w.setUp(days)
 	w.start()
+	scrapes := source(w.seed, 1)
+	spacing := []time.Duration{time.Hour, 3 * time.Hour, 6 * time.Hour}[scrapes.IntN(3)]
 	nextScrape, nextEvent := time.Now().Add(time.Minute), time.Now().Add(w.between(time.Minute, 5*time.Hour))
-	for time.Now().Before(w.end) {
+	for w.now().Before(w.end) {
 		next := nextScrape
 		if nextEvent.Before(next) {
 			next = nextEvent
 		}
-		w.pass(time.Until(next))
+		if len(w.queue) > 0 && w.queue[0].at.Before(next) {
+			next = w.queue[0].at
+		}
+		w.pass(min(time.Until(next), w.end.Sub(w.now())))
+		w.catchUp()
 		if !time.Now().Before(nextEvent) {
-			w.happen()
 			nextEvent = time.Now().Add(w.between(time.Minute, 8*time.Hour))
+			w.happen()
 		}
 		if !time.Now().Before(nextScrape) {
 			w.scrape()
-			nextScrape = time.Now().Add(w.between(5*time.Minute, 40*time.Minute))
+			nextScrape = time.Now().Add(spacing/4 + time.Duration(scrapes.Int64N(int64(2*spacing))))
 		}
 	}
 	w.settle()
+	w.lived.days = w.now().Sub(w.begin).Hours() / 24
 	w.stop()
 }
 
+// catchUp does what is due of what was put off.
+func (w *world) catchUp() {
+	for len(w.queue) > 0 && !w.queue[0].at.After(time.Now()) {
+		d := w.queue[0]
+		w.queue = w.queue[1:]
+		former := w.rng
+		w.rng = d.rng
+		d.do()
+		w.rng = former
+		synctest.Wait()
+	}
+}
+
+// after does something later.
+func (w *world) after(d time.Duration, do func()) {
+	w.queue = append(w.queue, delayed{time.Now().Add(d), w.rng, do})
+	slices.SortStableFunc(w.queue, func(a, b delayed) int { return a.at.Compare(b.at) })
+}
+
 func (w *world) setUp(days int) {
-	w.dir = w.t.TempDir()
 	w.hash = sha256.New()
-	w.occurred = map[string]int{}
-	w.oracle = newOracle()
+	w.oracle = newOracle(w)
+	if days == 0 {
+		days = 8 + w.rng.IntN(23)
+	}
 	// Bubbles begin at 2000-01-01. The API knows some fields only since 2026, and months and years have to turn.
 	starts := []time.Time{
 		time.Date(2026, 2, 24, 0, 0, 0, 0, time.UTC), time.Date(2026, 12, 27, 0, 0, 0, 0, time.UTC),
 		time.Date(2028, 2, 26, 0, 0, 0, 0, time.UTC), time.Date(2026, 9, 9, 0, 0, 0, 0, time.UTC),
 	}
 	<-time.After(time.Until(starts[w.rng.IntN(len(starts))].Add(w.between(0, 23*time.Hour))))
-	w.begin = time.Now().UTC()
-	w.end = w.begin.Add(time.Duration(days) * 24 * time.Hour).Truncate(time.Minute)
-	w.fixed, w.reshapes, w.falls = w.chance(0.7), w.chance(0.3), w.chance(0.3)
+	if w.chance(0.3) {
+		w.offset.Store(int64(w.duration(-26*time.Hour, -50*time.Minute, 7*time.Minute, 9*time.Hour)))
+	}
+	w.begin = w.now()
+	w.end = w.begin.Add(time.Duration(days)*24*time.Hour - w.between(0, 23*time.Hour)).Truncate(time.Minute)
+	w.falls, w.reshapes = w.chance(0.3), w.chance(0.4)
+	w.counting = w.pick("now", "now", "today", "month", w.begin.Truncate(24*time.Hour).Format(time.RFC3339))
 
-	flows := []string{"embeddings", "moderations", "images", "audio_speeches", "audio_transcriptions", "code_interpreter_sessions", "file_search_calls", "web_search_calls", "vector_stores"}
+	flows := []string{"embeddings", "moderations", "images", "audio_speeches", "audio_transcriptions", "code_interpreter_sessions", "file_search_calls", "web_search_calls", "vector_stores", "decisions"}
 	w.rng.Shuffle(len(flows), func(i, j int) { flows[i], flows[j] = flows[j], flows[i] })
-	w.endpoints = append([]string{"completions"}, flows[:2]...)
+	w.endpoints = flows[:1+w.rng.IntN(3)]
+	if w.chance(0.5) {
+		w.endpoints[0] = "completions"
+	}
 	for i, name := range []string{"acme", "globex"} {
-		o := simulator.Options{
-			Seed: w.seed*2 + uint64(i), Scale: 0.2, End: w.end,
-			Begin: w.begin.Add(-100 * time.Hour).Truncate(time.Hour), AdminKey: "sk-admin-" + name,
-			StringAmounts: w.chance(0.5), ResultKey: w.pick("result", "results"),
-		}
-		if w.chance(0.7) {
-			o.Lateness = simulator.Lateness{Immediate: 0.4, Lumps: 4, Within: w.between(0, 20*time.Minute), TailShare: 0.2, Tail: w.between(time.Hour, 20*time.Hour), Costs: w.between(0, 6*time.Hour)}
-		}
-		if w.falls {
-			o.Restate = simulator.Restatement{Up: 0.05, Down: 0.05, By: 0.3, After: 30 * time.Minute, Until: 20 * time.Hour, Costs: 0.1}
-		}
-		if !w.fixed {
-			// What the API says at the first read is not known to the second, so nothing may have happened before.
-			o.Begin = w.begin.Add(2 * time.Hour).Truncate(time.Hour)
-		}
-		x := &organization{name: name, sim: simulator.New(o)}
-		x.api = newSpoiler(x.sim.Handler(), time.Now)
-		if w.chance(0.4) {
-			x.faults = simulator.Faults{Throttle: 0.05, ServerError: 0.05, Gateway: 0.03, Empty: 0.03, Torn: 0.04, Reset: 0.03, Latency: time.Second}
-			x.sim.SetFaults(x.faults)
-		}
-		w.organizations = append(w.organizations, x)
-		w.must(os.WriteFile(filepath.Join(w.dir, name+".key"), []byte("sk-admin-"+name+"\n"), 0o600))
+		w.organizations = append(w.organizations, w.newOrganization(i, name))
 	}
-	w.settings = settings{
-		interval: w.duration(15*time.Minute, 30*time.Minute, 45*time.Minute), lookback: w.duration(30*time.Minute, time.Hour, 2*time.Hour),
-		auditInterval: 4 * time.Hour, auditWindow: 72 * time.Hour, zeroHold: w.duration(0, 2*time.Minute),
-		width: w.pick("1m", "1h"), groupBy: []string{"project_id", "model"}, costsGroupBy: []string{"project_id", "line_item"},
-		labelSets: 20000, costs: true,
+	w.settings = w.firstSettings()
+	w.note("seed %d from %s to %s, offset %s, start %s, reshapes=%t falls=%t endpoints=%v %s", w.seed, w.begin.Format(time.DateTime), w.end.Format(time.DateTime), time.Duration(w.offset.Load()), w.counting, w.reshapes, w.falls, w.endpoints, &w.settings)
+}
+
+func (w *world) newOrganization(i int, name string) *organization {
+	o := simulator.Options{
+		Seed: w.seed*2 + uint64(i), Scale: []float64{0.02, 0.2, 1}[w.rng.IntN(3)], End: w.end, Clock: w.now,
+		AdminKey: "sk-admin-" + name + "-0", ByContent: true, Streams: map[string]int{}, Organization: name,
+		StringAmounts: w.chance(0.5), ResultKey: w.pick("result", "results"),
 	}
-	if w.chance(0.25) {
-		w.settings.labelSets = 12
+	if w.chance(0.8) {
+		o.Lateness = simulator.Lateness{
+			Immediate: w.rng.Float64(), Lumps: 1 + w.rng.IntN(5), Within: w.between(0, 30*time.Minute),
+			TailShare: []float64{0, 0.02, 0.2}[w.rng.IntN(3)], Tail: w.duration(0, 45*time.Minute, 5*time.Hour, 20*time.Hour, 60*time.Hour), Costs: w.between(0, 6*time.Hour),
+		}
 	}
-	w.note("seed %d fixed=%t reshapes=%t falls=%t endpoints=%v %s", w.seed, w.fixed, w.reshapes, w.falls, w.endpoints, w.settings)
+	if w.chance(0.4) {
+		o.Restate = simulator.Restatement{Up: 0.05, By: 0.3, After: 30 * time.Minute, Until: 20 * time.Hour}
+	}
+	if w.falls {
+		o.Restate = simulator.Restatement{Up: 0.05, Down: 0.05, By: 0.3, After: 30 * time.Minute, Until: 20 * time.Hour, Costs: 0.1}
+		o.Credits = w.chance(0.3)
+	}
+	for e := range api.Endpoints {
+		o.Streams[api.Endpoints[e].Name] = w.rng.IntN(2)
+	}
+	for _, e := range w.endpoints {
+		o.Streams[e] = 1 + w.rng.IntN(4)
+	}
+	if w.chance(0.2) {
+		o.LabelSets, o.LabelSetEvery = w.rng.IntN(8), time.Duration(20+w.rng.IntN(300))*time.Hour
+	}
+	if w.chance(0.3) {
+		o.Prices = []simulator.PriceChange{{From: w.begin.Add(w.between(0, w.end.Sub(w.begin))).Truncate(24 * time.Hour), Factor: 500 + w.rng.Int64N(1500)}}
+	}
+	// Projects come and go: one has no traffic before some moment, or from it on, or for a while.
+	const long = 10000 * time.Hour
+	for _, p := range simulator.New(o).Projects() {
+		at := w.begin.Add(w.between(0, w.end.Sub(w.begin)))
+		switch w.rng.IntN(8) {
+		case 0:
+			o.Spikes = append(o.Spikes, simulator.Spike{Project: p.ID, From: w.begin.Add(-long), To: at})
+		case 1:
+			o.Spikes = append(o.Spikes, simulator.Spike{Project: p.ID, From: at, To: at.Add(long)})
+		case 2:
+			o.Spikes = append(o.Spikes, simulator.Spike{Project: p.ID, From: at, To: at.Add(w.between(time.Hour, 300*time.Hour))})
+		}
+	}
+	x := &organization{name: name, sim: simulator.New(o), key: o.AdminKey, budgeted: w.rng.IntN(5), troubles: map[string]int{}, well: time.Now()}
+	x.api = newSpoiler(x.sim, o.Seed)
+	if w.chance(0.4) {
+		x.faults = simulator.Faults{Throttle: 0.05, ServerError: 0.05, Gateway: 0.03, Empty: 0.03, Torn: 0.04, Reset: 0.03}
+		x.sim.SetFaults(x.faults)
+	}
+	w.writeKey(x)
+	return x
+}
+
+func (w *world) writeKey(o *organization) {
+	path := filepath.Join(w.dir, o.name+".key")
+	w.must(errors.Join(os.WriteFile(path+".new", []byte(o.key+"\n"), 0o600), os.Rename(path+".new", path)))
 }
 
 // settle ends the usage, heals everything, and waits until all that is late has landed and was read.
 func (w *world) settle() {
+	w.calm = true
+	// What is still to come comes now: keys, endpoints, organizations.
+	for n := 0; len(w.queue) > 0 && n < 1000; n++ {
+		w.queue[0].at = time.Now()
+		w.catchUp()
+	}
+	w.mendDisk()
 	for _, o := range w.organizations {
 		o.removed = false
 		o.api.heal()
 		o.faults = simulator.Faults{}
 		o.sim.SetFaults(o.faults)
+		o.sim.SetMissing()
+		o.sim.SetKeysWithoutScope()
+		o.sim.SetAdminKey(o.key)
+		for i := range api.Endpoints {
+			o.sim.SetRejectGroupBy(api.Endpoints[i].Name)
+		}
+		clear(o.troubles)
+		o.well = time.Now()
 	}
-	w.settings.costs = true
-	w.settings.lookback, w.settings.interval = time.Hour, time.Hour
+	w.settings.costs, w.settings.off = true, map[string]bool{}
+	w.settings.lookback, w.settings.interval, w.settings.requests = time.Hour, time.Hour, 6000
 	w.settings.auditWindow, w.settings.auditInterval = max(w.settings.auditWindow, 96*time.Hour), 6*time.Hour
 	if w.running == nil {
 		w.start()
 	} else {
 		w.reload()
 	}
-	for until := w.end.Add(settling); time.Now().Before(until); {
+	for until := w.end.Add(settling); w.now().Before(until); {
 		w.pass(4 * time.Hour)
 		w.scrape()
 	}
-	w.exact()
+	w.oracle.final()
 }
-
-// start starts the exporter on whatever its directory holds.
-func (w *world) start() {
-	running, err := exporter.StartUnserved(exporter.UnservedOptions{
-		Load:        func() (*config.Valid, error) { return config.Parse("config.yml", []byte(w.yaml())) },
-		StoragePath: filepath.Join(w.dir, "data"),
-		Transport:   w.transport,
-		Logger:      log.NewLogfmtLogger(log.NewSyncWriter(&w.log)),
-	})
-	w.must(err)
-	w.running = running
-}
-
-// transport is how an organization's API is reached.
-func (w *world) transport(name string) http.RoundTripper {
-	for _, o := range w.organizations {
-		if o.name == name {
-			return simulator.TransportOf(o.api)
-		}
-	}
-	return nil
-}
-
-func (w *world) stop() {
-	if w.running == nil {
-		return
-	}
-	w.must(w.running.Stop())
-	w.running = nil
-}
-
-// kill ends the exporter as SIGKILL would: what is on disk at this moment is what the next start finds.
-func (w *world) kill() {
-	synctest.Wait()
-	data, copied := filepath.Join(w.dir, "data"), filepath.Join(w.dir, "copy")
-	w.must(os.RemoveAll(copied))
-	w.must(os.CopyFS(copied, os.DirFS(data)))
-	w.stop()
-	w.must(os.RemoveAll(data))
-	w.must(os.Rename(copied, data))
-}
-
-func (w *world) reload() { w.must(w.running.Reload(w.t.Context())) }
 
 // pass lets time pass until everybody waits again.
 func (w *world) pass(d time.Duration) {
@@ -268,32 +294,29 @@ func (w *world) pass(d time.Duration) {
 }
 
 func (w *world) must(err error) {
-	w.t.Helper()
 	if err != nil {
-		w.report()
-		w.t.Fatal(err)
+		panic(stopped{err})
 	}
 }
 
 // fault notes that a promise is broken.
 func (w *world) fault(format string, args ...any) {
-	w.t.Helper()
-	w.t.Errorf("%s "+format, append([]any{time.Now().UTC().Format(time.DateTime)}, args...)...)
+	line := fmt.Sprintf(format, args...)
+	w.noting.Lock()
+	w.lived.faults = append(w.lived.faults, w.now().Format(time.DateTime)+" "+line)
+	w.noting.Unlock()
+	w.note("FAULT %s", line)
 }
 
 func (w *world) note(format string, args ...any) {
-	line := time.Now().UTC().Format(time.DateTime) + " " + fmt.Sprintf(format, args...)
-	w.trace = append(w.trace, line)
-	_, _ = fmt.Fprintln(w.hash, line)
+	line := w.now().Format(time.DateTime) + " " + fmt.Sprintf(format, args...)
+	w.noting.Lock()
+	defer w.noting.Unlock()
+	w.lived.trace = append(w.lived.trace, line)
+	_, _ = fmt.Fprintln(w.hash, line) // A hash never fails.
 }
 
 func (w *world) sum() string { return hex.EncodeToString(w.hash.Sum(nil))[:12] }
-
-// report prints what happened and how to see it again.
-func (w *world) report() {
-	happened := slices.DeleteFunc(slices.Clone(w.trace), func(line string) bool { return !*verbose && strings.Contains(line, " scrape ") })
-	w.t.Logf("again: make simulation SEED=%d SEEDS=1 DAYS=%d, with ARGS='-skip lookback,kill' or ARGS='-only kill' to make it small\n%s", w.seed, *lifetime, strings.Join(happened, "\n"))
-}
 
 func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
 
@@ -304,3 +327,6 @@ func (w *world) between(a, b time.Duration) time.Duration {
 func (w *world) pick(all ...string) string { return all[w.rng.IntN(len(all))] }
 
 func (w *world) duration(all ...time.Duration) time.Duration { return all[w.rng.IntN(len(all))] }
+
+// sorted are the keys of a map, since the order of a map is nobody's.
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,150 @@
+//go:build !race
+
+package simulation_test
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/simulator"
+)
+
+var apiEvents = []event{
+	{"faults", func(w *world) {
+		part := func() float64 { return w.rng.Float64() * 0.1 }
+		w.suffer(simulator.Faults{
+			Throttle: part(), ServerError: part(), Gateway: part(), Empty: part(), Torn: part(), Reset: part(), Slow: part(),
+			RetryAfter: w.duration(time.Second, time.Minute, 20*time.Minute), Delay: w.duration(5*time.Second, 20*time.Second, time.Minute), Endpoints: w.concerned(),
+		}, w.between(10*time.Minute, 12*time.Hour))
+	}},
+	{"outage", func(w *world) {
+		f := simulator.Faults{Endpoints: w.concerned(), RetryAfter: w.duration(time.Second, time.Hour)}
+		*[]*float64{&f.ServerError, &f.Reset, &f.Gateway, &f.Throttle, &f.Torn, &f.Empty}[w.rng.IntN(6)] = 1
+		long := 5 * time.Hour
+		if w.chance(0.3) {
+			long = 100 * time.Hour
+		}
+		w.suffer(f, w.between(20*time.Minute, long))
+	}},
+	{"latency", func(w *world) {
+		w.suffer(simulator.Faults{Latency: w.between(time.Second, 40*time.Second)}, w.between(10*time.Minute, 5*time.Hour))
+	}},
+	{"missing", func(w *world) {
+		o, e, d := w.organization(), w.endpoint(), w.between(10*time.Minute, 20*time.Hour)
+		o.api.change(func() { o.api.refused[e] = w.now().Add(d) })
+		w.ail(o, "missing", d, func() {})
+	}},
+	{"hole", func(w *world) {
+		o, e := w.organization(), w.endpoint()
+		o.api.change(func() { o.api.holes[e] = 1 + w.rng.IntN(2) })
+		w.ail(o, "hole", 3*time.Hour, func() {})
+	}},
+	{"empty", func(w *world) {
+		o, e, d := w.organization(), w.endpoint(), w.between(time.Minute, 3*time.Hour)
+		if w.chance(0.3) {
+			e = api.Costs
+		}
+		o.api.change(func() { o.api.empty[e] = w.now().Add(d) })
+		w.ail(o, "empty", d, func() {})
+	}},
+	// Old hours are no longer known, so audits and what is read after a downtime are refused until they are given up.
+	{"old", func(w *world) {
+		o, e := w.organization(), w.endpoint()
+		if w.chance(0.8) {
+			return // What is given up is not counted, so seeds that have it are not held to the last token.
+		}
+		o.api.change(func() { o.api.forgotten[e] = w.between(20*time.Hour, 60*time.Hour) })
+		w.ail(o, "old", w.between(time.Hour, 60*time.Hour), func() { o.api.change(func() { delete(o.api.forgotten, e) }) })
+	}},
+	{"date", func(w *world) {
+		o := w.organization()
+		wrong, gateway := w.between(10*time.Minute, 9000*time.Hour), w.chance(0.5)
+		if w.chance(0.5) {
+			wrong = -wrong
+		}
+		o.api.change(func() { o.api.wrongDate, o.api.gateway = wrong, gateway })
+		w.ail(o, "date", 3*time.Hour, func() {})
+	}},
+	// The machine's clock steps back, or the API's ahead, which looks the same from here.
+	{"clock", func(w *world) {
+		d := w.duration(w.between(time.Second, time.Minute), w.between(time.Minute, time.Hour), w.between(time.Hour, 30*time.Hour))
+		w.offset.Add(int64(d))
+		w.stepped = time.Now()
+		w.note("the clocks are %s apart", time.Duration(w.offset.Load()))
+	}},
+	{"key", func(w *world) {
+		o := w.organization()
+		fresh := fmt.Sprintf("sk-admin-%s-%d", o.name, w.events)
+		first, second := w.between(0, 2*time.Hour), w.between(0, 2*time.Hour)
+		o.key = fresh
+		w.after(first, func() { w.writeKey(o) })
+		w.after(second, func() { o.sim.SetAdminKey(o.key) })
+		w.ail(o, "key", max(first, second)+time.Second, func() {
+			w.writeKey(o)
+			o.sim.SetAdminKey(o.key)
+		})
+	}},
+	{"scope", func(w *world) {
+		o := w.organization()
+		o.sim.SetKeysWithoutScope(o.key)
+		w.ail(o, "scope", w.between(10*time.Minute, 5*time.Hour), func() { o.sim.SetKeysWithoutScope() })
+	}},
+	{"reject", func(w *world) {
+		if !w.reshapes {
+			return
+		}
+		o, e := w.organization(), w.endpoint()
+		if w.chance(0.2) {
+			e = api.Costs
+		}
+		at, _ := api.Find(e)
+		d := at.Dimensions[w.rng.IntN(len(at.Dimensions))].Name
+		if w.chance(0.2) {
+			d += "+" + at.Dimensions[w.rng.IntN(len(at.Dimensions))].Name
+		}
+		w.note("%s refuses to group %s by %s", o.name, e, d)
+		o.sim.SetRejectGroupBy(e, d)
+		w.ail(o, "reject", w.between(time.Minute, 30*time.Hour), func() { o.sim.SetRejectGroupBy(e) })
+	}},
+	{"spelling", func(w *world) {
+		o := w.organization()
+		o.respelled = true
+		o.sim.SetResultKey(w.pick("result", "results"))
+		o.sim.SetStringAmounts(w.chance(0.5))
+	}},
+}
+
+// concerned are the endpoints that something befalls; none means all.
+func (w *world) concerned() []string {
+	switch w.rng.IntN(3) {
+	case 0:
+		return []string{w.endpoint()}
+	case 1:
+		return []string{api.Costs}
+	}
+	return nil
+}
+
+// suffer has an organization suffer faults for a while.
+func (w *world) suffer(f simulator.Faults, d time.Duration) {
+	o := w.organization()
+	w.note("%s: %+v for %s", o.name, f, d)
+	o.sim.SetFaults(f)
+	w.ail(o, "faults", d, func() { o.sim.SetFaults(o.faults) })
+}
+
+// ail notes that something is wrong with an organization's API for a while, and ends it when the last of its kind is over.
+func (w *world) ail(o *organization, kind string, d time.Duration, end func()) {
+	o.troubles[kind]++
+	w.after(d, func() {
+		if o.troubles[kind]--; o.troubles[kind] <= 0 {
+			delete(o.troubles, kind)
+			end()
+			w.note("%s: no more %s", o.name, kind)
+		}
+		if len(o.troubles) == 0 {
+			o.well = time.Now()
+		}
+	})
+}

@@ -1,0 +1,351 @@
+//go:build !race
+
+package simulation_test
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/simulator"
+)
+
+// A book is what is known of an endpoint of an organization: what was read of it when, and so what has to be counted.
+type book struct {
+	organization *organization
+	endpoint     *api.Endpoint
+	epoch        *epoch
+	epochs       int
+	polled       time.Time // when the newest poll was booked, by the machine's clock
+	asOf         int64     // of that poll, by the API's
+	folded       bool      // "other" has been in use
+	// totals is the newest total of every label set ever shown, by measure, those of former shapes too.
+	totals []map[string]decimal.Fixed
+	// withheld is what is withheld of each measure.
+	withheld []decimal.Fixed
+	// held says that something may have been held at zero when the totals were seen last, and how much it has is not known.
+	held bool
+}
+
+// An epoch is the time of one shape, from its first read on. What a bucket said when it was first read in it is the
+// bucket's baseline, if it began before the first read.
+type epoch struct {
+	groupBy []string
+	asOf    int64 // of its first read
+	started time.Time
+	limit   int64 // what starts before has a baseline, what starts later counts in full
+	lo      int64 // from where on the API was read
+	start   []map[string]decimal.Fixed
+	vague   []decimal.Fixed // by how much the totals at its start may be off, by measure: what was withheld then
+	unsure  bool            // something was held at zero then, so its total is not known
+	covered map[int64]uint64
+	base    []map[string]decimal.Fixed
+	poll    int64 // as of which the newest poll is
+	newest  int64 // as of which the newest read is
+	// low is the moment as of which everything up to lowTo has been counted at least.
+	low, lowTo, lowNext, pageTo int64
+	audited, dropped            bool
+	over                        bool // the shape has changed, and nothing was read in the new one yet
+}
+
+const forever = math.MaxInt64
+
+// hold is longer than a series is ever held at zero.
+const hold = 15 * time.Minute
+
+// A tap stands between what is read and the ledger.
+type tap struct {
+	fetcher.Feed
+	o *oracle
+	b *book
+}
+
+// tap returns the tap of a feed, the same each time.
+func (o *oracle) tap(organization, endpoint string, f fetcher.Feed) fetcher.Feed {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t := o.taps[f]
+	if t == nil {
+		t = &tap{f, o, o.book(organization, endpoint)}
+		o.taps[f] = t
+	}
+	return t
+}
+
+func (o *oracle) book(organization, endpoint string) *book {
+	k := [2]string{organization, endpoint}
+	b := o.books[k]
+	if b == nil {
+		e, _ := api.Find(endpoint)
+		b = &book{endpoint: e, totals: make([]map[string]decimal.Fixed, len(e.Measures)), withheld: make([]decimal.Fixed, len(e.Measures))}
+		for i := range b.totals {
+			b.totals[i] = map[string]decimal.Fixed{}
+		}
+		for _, x := range o.w.organizations {
+			if x.name == organization {
+				b.organization = x
+			}
+		}
+		o.books[k] = b
+	}
+	return b
+}
+
+// feed is what the ledger shows of a book, nil where it shows nothing.
+func (o *oracle) feed(b *book) *ledger.FeedView {
+	if o.w.running == nil {
+		return nil
+	}
+	for _, f := range o.w.running.View().Feeds {
+		if f.Organization == b.organization.name && f.Endpoint == b.endpoint {
+			return f
+		}
+	}
+	return nil
+}
+
+// goesOn says whether what the ledger shows is of the epoch that is known.
+func (b *book) goesOn(f *ledger.FeedView) bool {
+	return b.epoch != nil && !b.epoch.over && b.epoch.started.Equal(f.Started) && slices.Equal(b.epoch.groupBy, f.GroupBy)
+}
+
+// Drop takes note of a dimension that the API refuses.
+func (t *tap) Drop(dimension string) error {
+	err := t.Feed.Drop(dimension)
+	t.o.mu.Lock()
+	defer t.o.mu.Unlock()
+	if err == nil && t.b.epoch != nil {
+		t.b.epoch.over, t.b.epoch.dropped = true, true
+	}
+	return err
+}
+
+// Book takes note of what is booked.
+func (t *tap) Book(ctx context.Context, r *ledger.Read) error {
+	t.o.mu.Lock()
+	t.o.remember(t.b)
+	t.o.mu.Unlock()
+	if err := t.Feed.Book(ctx, r); err != nil {
+		return err
+	}
+	t.o.mu.Lock()
+	defer t.o.mu.Unlock()
+	t.o.booked(t.b, r)
+	t.o.remember(t.b)
+	return nil
+}
+
+// remember keeps the totals that are shown.
+func (o *oracle) remember(b *book) {
+	f := o.feed(b)
+	if f == nil {
+		return
+	}
+	if !b.goesOn(f) {
+		return // The shape has changed: what is shown of the former one is shown no more.
+	}
+	b.held = slices.ContainsFunc(f.Series, func(s *ledger.Series) bool { return time.Since(s.Born) < hold })
+	for m := range f.ByMeasure {
+		b.withheld[m] = f.ByMeasure[m].Withheld
+	}
+	for _, s := range f.Series {
+		key := labelsKey(s.Labels)
+		b.folded = b.folded || strings.Contains(key, `="other"`)
+		for i, m := range s.Measures {
+			b.totals[m][key] = s.Values[i]
+		}
+	}
+}
+
+func (o *oracle) booked(b *book, r *ledger.Read) {
+	o.bookings++
+	b.organization.api.mu.Lock()
+	pages := slices.Clone(b.organization.api.wire(b.endpoint.Name, r.Window.Audit).pages)
+	b.organization.api.mu.Unlock()
+	pages = slices.DeleteFunc(pages, func(p page) bool { return p.empty })
+	if !r.Window.Audit {
+		b.polled = time.Now()
+	}
+	f := o.feed(b)
+	if f == nil || len(pages) == 0 {
+		return // A read without any bucket begins nothing and takes nothing away.
+	}
+	last := pages[len(pages)-1].at
+	if !r.Window.Audit {
+		b.asOf = last
+	}
+	if b.endpoint.Stock {
+		return
+	}
+	if !b.goesOn(f) {
+		o.begin(b, f, last)
+	}
+	ep := b.epoch
+	to := last
+	if !r.Window.To.IsZero() {
+		to = min(to, r.Window.To.Unix())
+	}
+	for i, p := range pages {
+		end := to
+		if i+1 < len(pages) {
+			end = pages[i+1].start
+		}
+		if p.hole > 0 {
+			o.cover(b, p.start, p.hole, p.at)
+			o.cover(b, p.hole+int64(r.Window.Width.Duration/time.Second), end, p.at)
+		} else {
+			o.cover(b, p.start, end, p.at)
+		}
+		ep.newest = max(ep.newest, p.at)
+	}
+	if !r.Window.Audit {
+		ep.poll = last
+		if b.endpoint.IsCosts() {
+			ep.low, ep.lowTo = last, last
+		}
+		return
+	}
+	ep.audited = true
+	if ep.lowNext == 0 || r.Window.From.Unix() != ep.pageTo {
+		ep.lowNext = ep.poll // A round begins.
+	}
+	ep.pageTo = r.Window.To.Unix()
+	ep.low, ep.lowTo = ep.lowNext, ep.pageTo
+}
+
+// begin begins an epoch.
+func (o *oracle) begin(b *book, f *ledger.FeedView, asOf int64) {
+	n := len(b.endpoint.Measures)
+	ep := &epoch{
+		groupBy: f.GroupBy, asOf: asOf, started: f.Started, limit: asOf, lo: math.MaxInt64, covered: map[int64]uint64{},
+		start: make([]map[string]decimal.Fixed, n), base: make([]map[string]decimal.Fixed, n), vague: make([]decimal.Fixed, n),
+	}
+	for i := range n {
+		ep.start[i], ep.base[i] = map[string]decimal.Fixed{}, map[string]decimal.Fixed{}
+		for k, v := range b.totals[i] {
+			ep.start[i][k] = v
+		}
+	}
+	if b.epoch != nil {
+		for m := range ep.vague {
+			ep.vague[m] = b.epoch.vague[m].Add(b.withheld[m])
+		}
+	}
+	ep.unsure = b.held
+	fixed := b.epochs == 0
+	if b.epochs == 1 && b.epoch.dropped && !b.epoch.audited && b.epoch.limit < b.epoch.asOf {
+		fixed = true // A dimension was refused before all was read, so the count began again.
+		for i := range n {
+			clear(ep.start[i])
+		}
+	}
+	if origin := o.w.origin(b.endpoint, asOf); fixed && origin > 0 {
+		ep.limit, ep.lo = origin, origin
+	}
+	b.epoch = ep
+	b.epochs++
+	o.w.note("%s %s: a shape begins: %v as of %s", b.organization.name, b.endpoint.Name, f.GroupBy, time.Unix(asOf, 0).UTC().Format(time.DateTime))
+}
+
+// origin is where counting starts that starts with a given time, 0 where it starts now.
+func (w *world) origin(e *api.Endpoint, asOf int64) int64 {
+	day := asOf - asOf%86400
+	switch w.counting {
+	case "now":
+		return 0
+	case "today":
+		return day
+	case "month":
+		t := time.Unix(asOf, 0).UTC()
+		return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC).Unix()
+	}
+	t, err := time.Parse(time.RFC3339, w.counting)
+	w.must(err)
+	return t.Unix()
+}
+
+// cover takes what is read for the first time, of before the shape, as its baseline.
+func (o *oracle) cover(b *book, from, to, asOf int64) {
+	ep := b.epoch
+	if ep.limit < ep.asOf {
+		return // What lies before a given start never counts, whenever it comes.
+	}
+	ep.lo = min(ep.lo, from)
+	if b.endpoint.IsCosts() {
+		for day := from - from%86400; day < to && day < ep.limit; day += 86400 {
+			if ep.covered[day] == 0 {
+				ep.covered[day] = 1
+				o.baseline(b, day, min(day+86400, asOf), asOf)
+			}
+		}
+		return
+	}
+	to = min(to, ep.limit)
+	for hour := from - from%3600; hour < to; hour += 3600 {
+		run := int64(-1)
+		for m := int64(0); m <= 60; m++ {
+			at := hour + m*60
+			if m < 60 && at >= from && at < to && ep.covered[hour]&(1<<m) == 0 {
+				ep.covered[hour] |= 1 << m
+				if run < 0 {
+					run = at
+				}
+			} else if run >= 0 {
+				o.baseline(b, run, min(at, to), asOf)
+				run = -1
+			}
+		}
+	}
+}
+
+func (o *oracle) baseline(b *book, from, to, asOf int64) {
+	for m, sums := range o.truth(b, b.epoch.groupBy, from, to, asOf) {
+		for k, v := range sums {
+			b.epoch.base[m][k] = b.epoch.base[m][k].Add(v)
+		}
+	}
+}
+
+// truth is what the API says, by measure and label set.
+func (o *oracle) truth(b *book, groupBy []string, from, to, asOf int64) []map[string]decimal.Fixed {
+	out := make([]map[string]decimal.Fixed, len(b.endpoint.Measures))
+	var rows []simulator.Row
+	switch {
+	case from >= to:
+	case asOf == forever:
+		rows = b.organization.sim.Final(b.endpoint.Name, groupBy, time.Unix(from, 0), time.Unix(to, 0))
+	default:
+		rows = b.organization.sim.Truth(b.endpoint.Name, groupBy, time.Unix(from, 0), time.Unix(to, 0), time.Unix(asOf, 0))
+	}
+	var labels []ledger.Label
+	for i := range b.endpoint.Measures {
+		m := &b.endpoint.Measures[i]
+		out[i] = make(map[string]decimal.Fixed, len(rows))
+		for _, r := range rows {
+			labels = labels[:0]
+			for name, value := range r.Labels {
+				if m.By != nil && !slices.Contains(m.By, name) || m.By == nil && !slices.Contains(groupBy, name) {
+					continue
+				}
+				d, _ := b.endpoint.Dimension(name)
+				labels = append(labels, ledger.Label{Name: d.Label, Value: value})
+			}
+			k := labelsKey(labels)
+			out[i][k] = out[i][k].Add(r.Values[m.Name])
+		}
+	}
+	return out
+}
+
+func total(sums map[string]decimal.Fixed) (n decimal.Fixed) {
+	for _, v := range sums {
+		n = n.Add(v)
+	}
+	return n
+}

@@ -1,0 +1,131 @@
+//go:build !race
+
+package simulation_test
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// counted is what was counted in the epoch, by label set, of a measure; without is what of it is withheld.
+func (b *book) counted(f *ledger.FeedView, measure int) (sums map[string]decimal.Fixed, withheld decimal.Fixed) {
+	sums = map[string]decimal.Fixed{}
+	for _, s := range f.Series {
+		for i, m := range s.Measures {
+			if m == measure {
+				key := labelsKey(s.Labels)
+				sums[key] = s.Values[i].Sub(b.epoch.start[m][key])
+			}
+		}
+	}
+	return sums, f.ByMeasure[measure].Withheld
+}
+
+// bounds holds what was counted so far between what the API said when everything was last read and what it says now.
+func (o *oracle) bounds() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.w.falls {
+		return
+	}
+	for _, b := range o.ordered() {
+		f := o.feed(b)
+		if f == nil || b.endpoint.Stock || !b.goesOn(f) || b.epoch.unsure {
+			continue
+		}
+		if slices.ContainsFunc(f.Series, func(s *ledger.Series) bool { return time.Since(s.Born) < hold }) {
+			continue // What is held at zero is counted, but not shown.
+		}
+		ep := b.epoch
+		upper := o.truth(b, ep.groupBy, ep.lo, ep.newest, ep.newest)
+		var lower []map[string]decimal.Fixed
+		if ep.low > 0 && f.HoursGivenUp == 0 && !b.organization.gaveUp {
+			lower = o.truth(b, ep.groupBy, ep.lo, min(ep.lowTo, ep.low), ep.low)
+		}
+		for m := range b.endpoint.Measures {
+			sums, withheld := b.counted(f, m)
+			got, base := total(sums).Sub(withheld), total(ep.base[m])
+			name := b.endpoint.Measures[m].Name
+			if hi := total(upper[m]).Sub(base); got.Cmp(hi) > 0 && !nothing(got.Sub(hi), b.organization) {
+				o.w.fault("%s %s %s: %s were counted, the API says %s at most", b.organization.name, b.endpoint.Name, name, got, hi)
+			}
+			if lower == nil {
+				continue
+			}
+			if lo := total(lower[m]).Sub(base); got.Cmp(lo) < 0 && !nothing(got.Sub(lo), b.organization) {
+				o.w.fault("%s %s %s: %s were counted, the API said %s at least when all was read", b.organization.name, b.endpoint.Name, name, got, lo)
+			}
+		}
+	}
+}
+
+// final holds everything against the truth when all has landed: to the last token and cent, per label set where nothing
+// is folded and nothing falls, else as a sum.
+func (o *oracle) final() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.books) == 0 || o.bookings == 0 {
+		o.w.fault("nothing was booked")
+	}
+	for _, b := range o.ordered() {
+		f := o.feed(b)
+		switch {
+		case b.endpoint.Stock:
+			continue
+		case f == nil || !b.goesOn(f):
+			o.w.fault("%s %s: nothing was read in the end", b.organization.name, b.endpoint.Name)
+			continue
+		}
+		if o.w.now().Sub(time.Unix(b.asOf, 0)) > 5*time.Hour {
+			o.w.fault("%s %s: the newest poll was booked as of %s", b.organization.name, b.endpoint.Name, time.Unix(b.asOf, 0).UTC())
+		}
+		for m := range b.endpoint.Measures {
+			o.exact(b, f, m)
+		}
+	}
+}
+
+func (o *oracle) exact(b *book, f *ledger.FeedView, m int) {
+	ep, name := b.epoch, b.organization.name+" "+b.endpoint.Name+" "+b.endpoint.Measures[m].Name
+	end := o.w.end.Truncate(24 * time.Hour).Add(48 * time.Hour).Unix()
+	want := o.truth(b, ep.groupBy, ep.lo, end, forever)[m]
+	for l, v := range ep.base[m] {
+		want[l] = want[l].Sub(v)
+	}
+	sums, withheld := b.counted(f, m)
+	got, truth := total(sums).Sub(withheld), total(want)
+	off := got.Sub(truth)
+	lossy := ep.unsure || f.HoursGivenUp > 0 || b.organization.gaveUp
+	switch {
+	case nothing(off, b.organization):
+	case lossy && off.Sign() < 0:
+		o.lossy++
+	case o.w.falls && b.epochs > 1 && off.Cmp(ep.vague[m]) <= 0 && off.Neg().Cmp(ep.vague[m]) <= 0:
+		o.lossy++ // What was withheld at the start of the epoch is not known by label set.
+	default:
+		o.w.fault("%s: %s were counted, the truth is %s: %s off (shape %v as of %s)", name, got, truth, off, ep.groupBy, time.Unix(ep.asOf, 0).UTC().Format(time.DateTime))
+	}
+	if b.folded || o.w.falls || lossy {
+		return
+	}
+	for _, l := range sorted(want) {
+		if got := sums[l]; !nothing(got.Sub(want[l]), b.organization) {
+			o.w.fault("%s{%s}: %s were counted, the truth is %s", name, l, got, want[l])
+		}
+		delete(sums, l)
+	}
+	for _, l := range sorted(sums) {
+		if !nothing(sums[l], b.organization) {
+			o.w.fault("%s{%s}: %s were counted of what the API does not have", name, l, sums[l])
+		}
+	}
+}
+
+// nothing says whether a difference is none. A string amount that turned into a number, or back, may differ by 1e-17.
+func nothing(off decimal.Fixed, o *organization) bool {
+	return off.IsZero() || o.respelled && math.Abs(off.Float64()) < 1e-12
+}

@@ -1,0 +1,183 @@
+//go:build !race
+
+package simulation_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/fnv"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-kit/log"
+
+	"github.com/openai-exporter/openai_exporter/config"
+	"github.com/openai-exporter/openai_exporter/internal/exporter"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/simulator"
+)
+
+func (w *world) data() string { return filepath.Join(w.dir, "data") }
+
+func (w *world) state() string { return filepath.Join(w.data(), ledger.FileName) }
+
+// start starts the exporter on whatever its directory holds.
+func (w *world) start() {
+	w.oracle.started()
+	running, err := exporter.StartUnserved(exporter.UnservedOptions{
+		Load:        func() (*config.Valid, error) { return config.Parse("config.yml", []byte(w.yaml())) },
+		StoragePath: w.data(),
+		Transport:   w.transport,
+		Jitter:      w.jitter,
+		Feed:        w.oracle.tap,
+		Logger:      log.NewLogfmtLogger(log.NewSyncWriter(&w.log)),
+	})
+	w.must(err)
+	w.running, w.configured = running, time.Now()
+	w.oracle.reconfigured()
+}
+
+// transport is how an organization's API is reached.
+func (w *world) transport(name string) http.RoundTripper {
+	for _, o := range w.organizations {
+		if o.name == name {
+			return simulator.TransportOf(o.api)
+		}
+	}
+	return nil
+}
+
+// jitter draws a pause from the seed and the moment, so that it is the same each time.
+func (w *world) jitter(organization string, limit time.Duration) time.Duration {
+	h := fnv.New64a()
+	_ = binary.Write(h, binary.LittleEndian, []int64{int64(w.seed), time.Now().UnixNano()}) // A hash never fails.
+	_, _ = h.Write([]byte(organization))
+	return time.Duration(h.Sum64() % uint64(limit))
+}
+
+func (w *world) stop() {
+	if w.running == nil {
+		return
+	}
+	w.must(w.running.Stop())
+	w.running = nil
+	w.oracle.ended()
+}
+
+// reload has the configuration read again. While the exporter is down it is for the next start.
+func (w *world) reload() {
+	if w.running == nil {
+		return
+	}
+	w.mendDisk()
+	w.must(w.running.Reload(w.t.Context()))
+	w.configured = time.Now()
+	w.oracle.reconfigured()
+}
+
+// sound says whether the process may end now without that being the loss of its state: somebody has removed the file,
+// and only the next commit makes it anew.
+func (w *world) sound() bool {
+	w.mendDisk()
+	_, err := os.Stat(w.state())
+	return err == nil && w.running != nil
+}
+
+// kill ends the exporter as SIGKILL would: what is on disk at this moment is what the next start finds.
+func (w *world) kill() {
+	synctest.Wait()
+	copied := filepath.Join(w.dir, "copy")
+	w.must(os.RemoveAll(copied))
+	w.must(os.CopyFS(copied, os.DirFS(w.data())))
+	w.replace(copied)
+}
+
+// replace ends the exporter and puts another directory in the place of what it leaves behind.
+func (w *world) replace(dir string) {
+	w.must(w.running.Stop())
+	w.running = nil
+	w.oracle.ended()
+	w.must(os.RemoveAll(w.data()))
+	w.must(os.Rename(dir, w.data()))
+}
+
+// cutPower ends the exporter in the middle of its next commit, as a power cut would: of what was not synced, any part
+// may be on disk, by sectors of 512 bytes. It returns false where no commit came by itself in a while.
+func (w *world) cutPower() bool {
+	before, err := os.ReadFile(w.state())
+	w.must(err)
+	for range 600 {
+		w.pass(7 * time.Second)
+		after, err := os.ReadFile(w.state())
+		w.must(err)
+		if bytes.Equal(before, after) {
+			continue
+		}
+		if transaction(after) != transaction(before)+1 {
+			before = after // Two commits came at once, and what the first left is not known.
+			continue
+		}
+		copied := filepath.Join(w.dir, "copy")
+		w.must(os.RemoveAll(copied))
+		w.must(os.CopyFS(copied, os.DirFS(w.data())))
+		w.must(os.WriteFile(filepath.Join(copied, ledger.FileName), w.torn(before, after), 0o600))
+		w.replace(copied)
+		return true
+	}
+	return false
+}
+
+// Of a bbolt file: two pages of meta data that take turns, each with the number of the transaction that wrote it.
+const (
+	boltPage      = 4096
+	transactionAt = 16 + 48
+	sector        = 512
+)
+
+// transaction is the number of the newest transaction of a state file.
+func transaction(file []byte) uint64 {
+	at := func(page int) uint64 {
+		return binary.LittleEndian.Uint64(file[page*boltPage+transactionAt:])
+	}
+	return max(at(0), at(1))
+}
+
+// torn is a state file in the middle of a commit: some of its data, or all of it and perhaps the page that makes it
+// valid.
+func (w *world) torn(before, after []byte) []byte {
+	file := bytes.Clone(after)
+	copy(file[:2*boltPage], before[:2*boltPage])
+	if w.chance(0.3) {
+		if w.chance(0.5) {
+			copy(file[:2*boltPage], after[:2*boltPage])
+		}
+		return file
+	}
+	for at := 2 * boltPage; at < min(len(before), len(after)); at += sector {
+		if w.chance(0.5) {
+			copy(file[at:at+sector], before[at:at+sector])
+		}
+	}
+	if len(after) > len(before) && w.chance(0.5) {
+		clear(file[len(before):]) // The file has grown, and nothing has been written there.
+	}
+	return file
+}
+
+// breakDisk has every commit fail: another file lies where the state was.
+func (w *world) breakDisk() {
+	w.must(os.Rename(w.state(), w.state()+".away"))
+	w.must(os.WriteFile(w.state(), []byte("not a database"), 0o600))
+	w.broken = true
+}
+
+func (w *world) mendDisk() {
+	if w.broken {
+		w.must(os.Rename(w.state()+".away", w.state()))
+		w.broken = false
+		w.oracle.mended = time.Now()
+	}
+}
