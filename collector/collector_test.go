@@ -21,6 +21,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/budget"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
@@ -50,7 +51,7 @@ func (s *source) Snapshot() *directory.Snapshot {
 func newCollector(s *source) *collector.Collector {
 	books := spend.New(s)
 	books.Configure(spend.Settings{Learn: true, Budgets: []spend.Budget{
-		{Name: "all", Organization: "acme", USD: 500}, {Name: "b", Organization: "acme", ProjectIDs: []string{"proj_b", "proj_c"}, USD: 50},
+		{Name: "all", Organization: "acme", USD: 500, Period: budget.Monthly}, {Name: "b", Organization: "acme", ProjectIDs: []string{"proj_b", "proj_c"}, USD: 50, Period: budget.Monthly},
 	}})
 	return collector.New(collector.Options{
 		Views: s, Statuses: s, Names: s, Books: books,

@@ -79,6 +79,7 @@ var ownLabels = []label{
 	{name: code, help: "the HTTP status, or `timeout`, `network`, `body` (torn or invalid)"},
 	{name: source, help: "where a price comes from: `bill`, `file`, `builtin` or `none`"},
 	{name: budgetName, help: "the budget's name in the configuration"},
+	{name: period, help: "what the budget is for: a UTC `month`, `quarter` or `year`, or a `term`"},
 	{name: "project_name", help: "the project's name"},
 	{name: "status", help: "`active` or `archived`"},
 	{name: "user_name", help: "the user's name"},

@@ -60,12 +60,17 @@ func exposeMoney(table map[string]*Metric, organizations []spend.Organization) [
 			gauge(monthForecast, o.Month.Forecast.Float64())
 		}
 		for _, b := range o.Budgets {
-			gauge(budgetLimit, b.USD, budgetName, b.Name)
-			if o.Billed {
-				gauge(budgetSpent, b.Spend.Spent().Float64(), budgetName, b.Name)
-				gauge(budgetBilled, b.Spend.Billed.Float64(), budgetName, b.Name)
-				gauge(budgetUnbilled, b.Spend.Unbilled.Float64(), budgetName, b.Name)
-				gauge(budgetForecast, b.Spend.Forecast.Float64(), budgetName, b.Name)
+			of := func(name string, value float64) { gauge(name, value, budgetName, b.Name, period, b.Period) }
+			of(budgetLimit, b.USD)
+			if !b.Known {
+				continue
+			}
+			of(budgetSpent, b.Spend.Spent().Float64())
+			of(budgetBilled, b.Spend.Billed.Float64())
+			of(budgetUnbilled, b.Spend.Unbilled.Float64())
+			of(budgetForecast, b.Spend.Forecast.Float64())
+			if !b.Exhausted.IsZero() {
+				of(budgetExhausted, seconds(b.Exhausted))
 			}
 		}
 	}

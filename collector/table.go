@@ -74,6 +74,7 @@ const (
 	budgetBilled    = "openai_budget_billed_usd"
 	budgetUnbilled  = "openai_budget_unbilled_estimate_usd"
 	budgetForecast  = "openai_budget_forecast_usd"
+	budgetExhausted = "openai_budget_exhausted_timestamp_seconds"
 	up              = "openai_up"
 	available       = "openai_endpoint_available"
 	polls           = "openai_exporter_polls_total"
@@ -117,6 +118,7 @@ const (
 	source       = "source"
 	budgetName   = "budget"
 	team         = "team"
+	period       = "period"
 )
 
 // A polled value says in HELP that it is polled and how old it may be, because nothing else in an exposition does.
@@ -275,31 +277,35 @@ var priceMetrics = []Metric{
 	},
 }
 
-// budgetMetrics are the month so far and the month as a whole.
+// budgetMetrics are the period so far and the period as a whole.
 var budgetMetrics = []Metric{
 	{
 		Name: monthForecast, Type: Gauge, Section: SectionBudgets, Labels: []string{organization},
 		Help: "What the organization's running UTC month will have cost in US dollars when it ends: what is spent, billed or not, and for the rest the recent days by their weekday." + forecasts,
 	},
 	{
-		Name: budgetLimit, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName},
-		Help: "What may be spent in a UTC month in US dollars, as configured.",
+		Name: budgetLimit, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName, period},
+		Help: "What may be spent in the period in US dollars, as configured.",
 	},
 	{
-		Name: budgetSpent, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName},
-		Help: "What the running UTC month has cost of the budget in US dollars: the bill, and the estimate for usage that the bill does not have yet." + polledCosts,
+		Name: budgetSpent, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName, period},
+		Help: "What the running period has cost of the budget in US dollars: the bill, and the estimate for usage that the bill does not have yet." + polledCosts,
 	},
 	{
-		Name: budgetBilled, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName},
+		Name: budgetBilled, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName, period},
 		Help: "The part of what is spent of the budget that the bill has, in US dollars." + polledCosts,
 	},
 	{
-		Name: budgetUnbilled, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName},
+		Name: budgetUnbilled, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName, period},
 		Help: "The part of what is spent of the budget that is estimated because the bill does not have it yet, in US dollars: by project and day the excess of the estimate, of the running day and of those whose bill was not read a day after their end." + polledUsage,
 	},
 	{
-		Name: budgetForecast, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName},
-		Help: "What will have been spent of the budget in US dollars when the running UTC month ends." + forecasts,
+		Name: budgetForecast, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName, period},
+		Help: "What will have been spent of the budget in US dollars when the running period ends." + forecasts,
+	},
+	{
+		Name: budgetExhausted, Type: Gauge, Section: SectionBudgets, Labels: []string{organization, budgetName, period},
+		Help: "When all of the budget is spent, in Unix time, past or by the forecast; absent where that is not within the running period." + forecasts,
 	},
 }
 

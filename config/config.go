@@ -113,17 +113,6 @@ type Pricing struct {
 	LearnFromCosts bool
 }
 
-// A Budget is a monthly amount that spending is compared with.
-type Budget struct {
-	Name string
-	// Organization is whose costs count. Of a Valid it is never empty.
-	Organization string
-	// ProjectIDs are the projects whose costs count; none means all of them.
-	ProjectIDs []string
-	// MonthlyUSD is in US dollars per UTC month.
-	MonthlyUSD float64
-}
-
 // defaults returns the configuration of an empty file.
 func defaults() *Config {
 	return &Config{

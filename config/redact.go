@@ -122,9 +122,17 @@ func valueNode(field any) *yaml.Node {
 	case *int:
 		return plainNode(strconv.Itoa(*v))
 	case *float64:
+		if *v == 0 {
+			return nil
+		}
 		return plainNode(strconv.FormatFloat(*v, 'f', -1, 64))
 	case *time.Duration:
 		return plainNode(formatDuration(*v))
+	case *time.Time:
+		if v.IsZero() {
+			return nil
+		}
+		return plainNode(v.Format(time.DateOnly))
 	case *Start:
 		return plainNode(v.String())
 	case *promconfig.URL:

@@ -98,6 +98,12 @@ func setScalar(n *yaml.Node, target any) error {
 			return errors.New("is longer than ten years")
 		}
 		*target = d
+	case *time.Time:
+		day, err := time.Parse(time.DateOnly, n.Value)
+		if err != nil {
+			return errType
+		}
+		*target = day
 	case *Start:
 		start, err := ParseStart(n.Value)
 		if err != nil {
@@ -143,6 +149,8 @@ func (k *key) expected(target any) string {
 		return "a number"
 	case *time.Duration:
 		return "a duration such as 90s, 15m or 72h"
+	case *time.Time:
+		return "a UTC day such as 2026-06-01"
 	case *promconfig.URL:
 		return "a URL"
 	}

@@ -63,6 +63,8 @@ func kindOf(t reflect.Type) string {
 		return "boolean"
 	case reflect.TypeFor[int](), reflect.TypeFor[float64]():
 		return "number"
+	case reflect.TypeFor[time.Time]():
+		return "date"
 	case reflect.TypeFor[promconfig.URL]():
 		return "URL"
 	case reflect.TypeFor[api.Filters]():
@@ -166,11 +168,16 @@ func table() []key {
 			value("labels", "Further labels, which become `team_<label>`.", func(t *Team) *Labels { return &t.Labels }).or(""),
 		).as(list).or("none").of(func() any { return &Team{} }),
 
-		section("budgets", "Monthly budgets, a list.", func(c *Config) *[]Budget { return &c.Budgets },
+		section("budgets", "Budgets, a list. Each has one amount: for every UTC month, quarter or year, or `usd` for a fixed term such as that of a prepaid credit or a commitment.", func(c *Config) *[]Budget { return &c.Budgets },
 			value("name", "The value of the label `budget`. Needed, and unique in its organization.", func(b *Budget) *string { return &b.Name }).or("none: needed"),
 			value("organization", "The organization whose costs count, by its name. Needed where there are several.", func(b *Budget) *string { return &b.Organization }).or("the only organization"),
 			value("project_ids", "The projects whose costs count. Without it, all of them.", func(b *Budget) *[]string { return &b.ProjectIDs }).or("all projects"),
-			value("monthly_usd", "US dollars per UTC month, above 0.", func(b *Budget) *float64 { return &b.MonthlyUSD }).or("none: needed"),
+			value("monthly_usd", "US dollars per UTC month, above 0.", func(b *Budget) *float64 { return &b.MonthlyUSD }).or("one of the four amounts is needed"),
+			value("quarterly_usd", "US dollars per UTC quarter, which begins with January, April, July or October.", func(b *Budget) *float64 { return &b.QuarterlyUSD }).or(""),
+			value("yearly_usd", "US dollars per UTC year.", func(b *Budget) *float64 { return &b.YearlyUSD }).or(""),
+			value("usd", "US dollars for the term from `start` to `end`.", func(b *Budget) *float64 { return &b.USD }).or(""),
+			value("start", "The first UTC day of the term.", func(b *Budget) *time.Time { return &b.Start }).or(""),
+			value("end", "The UTC day after the last one of the term, at most 400 days after `start`.", func(b *Budget) *time.Time { return &b.End }).or(""),
 		).as(list).or("none").of(func() any { return &Budget{} }),
 	}
 }

@@ -106,9 +106,7 @@ func (v *Valid) Equal(other *Valid) bool {
 		v.config.Names == other.config.Names && v.config.Limits == other.config.Limits &&
 		v.config.Pricing == other.config.Pricing &&
 		slices.EqualFunc(v.config.Teams, other.config.Teams, Team.equal) &&
-		slices.EqualFunc(v.config.Budgets, other.config.Budgets, func(a, b Budget) bool {
-			return a.Name == b.Name && a.Organization == b.Organization && a.MonthlyUSD == b.MonthlyUSD && slices.Equal(a.ProjectIDs, b.ProjectIDs)
-		})
+		slices.EqualFunc(v.config.Budgets, other.config.Budgets, Budget.equal)
 }
 
 // Unchanged says whether the organization of that name is polled, looked up and counted as it was in old, so that a

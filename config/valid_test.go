@@ -324,3 +324,23 @@ func TestAConfigurationMadeInCodeIsCheckedToo(t *testing.T) {
 		}
 	}
 }
+
+func TestABudgetHasOneAmountForOnePeriod(t *testing.T) {
+	for text, want := range map[string]string{
+		"monthly_usd: 1":   config.Month,
+		"quarterly_usd: 1": config.Quarter,
+		"yearly_usd: 1":    config.Year,
+		"usd: 1, start: 2026-06-01, end: 2027-06-01": config.Term,
+		"usd: 1, start: 2026-06-01, end: 2027-07-06": config.Term, // 400 days
+	} {
+		b := parse(t, "budgets: [{name: x, "+text+"}]").Budgets()[0]
+		if usd, period := b.Amount(); usd != 1 || period != want {
+			t.Errorf("%s: %v for each %s, want 1 for each %s", text, usd, period, want)
+		}
+	}
+	month, year := parse(t, "budgets: [{name: x, monthly_usd: 1}]"), parse(t, "budgets: [{name: x, yearly_usd: 1}]")
+	early, late := parse(t, "budgets: [{name: x, usd: 1, start: 2026-06-01, end: 2026-07-01}]"), parse(t, "budgets: [{name: x, usd: 1, start: 2026-06-01, end: 2026-08-01}]")
+	if month.Equal(year) || early.Equal(late) {
+		t.Error("budgets of different periods are the same")
+	}
+}

@@ -239,68 +239,6 @@ func (c *Config) checkCounters(s *source, settings []EndpointSettings) {
 	}
 }
 
-func (c *Config) checkBudgets(s *source) {
-	type key struct{ organization, name string }
-	names := make(map[key]int)
-	for i := range c.Budgets {
-		b := &c.Budgets[i]
-		path := fmt.Sprintf("budgets[%d]", i)
-		if s.bad[path] || s.bad["budgets"] {
-			continue
-		}
-		c.checkBudgetOrganization(s, b, path)
-		name := []string{path + ".name", path}
-		if text := badName(b.Name); text != "" {
-			if b.Name == "" && !s.set(name[0]) {
-				text = "is missing: a budget needs one"
-			}
-			s.wrong(name, "%s", text)
-		} else if first, twice := names[key{b.Organization, b.Name}]; twice {
-			s.wrong(name, "%q is the name of budgets[%d] too", b.Name, first)
-		} else {
-			names[key{b.Organization, b.Name}] = i
-		}
-		amount := []string{path + ".monthly_usd", path}
-		switch {
-		case !s.set(amount[0]) && b.MonthlyUSD == 0:
-			s.wrong(amount, "is missing: a budget needs an amount")
-		case !(b.MonthlyUSD > 0):
-			s.wrong(amount, "must be above 0")
-		}
-		if projects := path + ".project_ids"; len(b.ProjectIDs) > 0 && c.Costs.Enabled && !slices.Contains(c.Costs.GroupBy, "project_id") {
-			s.wrong([]string{projects, path, "costs.group_by"}, "the bill does not tell projects apart: costs.group_by needs project_id")
-		}
-		b.ProjectIDs = slices.Clone(b.ProjectIDs)
-		c.checkProjects(s, b.Organization, path+".project_ids", b.ProjectIDs)
-	}
-}
-
-// checkBudgetOrganization fills in the only organization. Among several, guessing would watch the wrong bill.
-func (c *Config) checkBudgetOrganization(s *source, b *Budget, path string) {
-	paths := []string{path + ".organization", path}
-	if s.bad["organizations"] {
-		return
-	}
-	var names []string
-	for i, o := range c.Organizations {
-		if s.bad[fmt.Sprintf("organizations[%d]", i)] || s.bad[fmt.Sprintf("organizations[%d].name", i)] {
-			return // The list of what is allowed would be wrong.
-		}
-		if o.Name != "" && !slices.Contains(names, o.Name) {
-			names = append(names, o.Name)
-		}
-	}
-	switch {
-	case len(names) == 0: // They are what is wrong.
-	case b.Organization == "" && !s.set(paths[0]) && len(c.Organizations) == 1:
-		b.Organization = c.Organizations[0].Name
-	case b.Organization == "" && !s.set(paths[0]):
-		s.wrong(paths, "is missing: with several organizations a budget names one; allowed: %s", strings.Join(names, ", "))
-	case !slices.Contains(names, b.Organization):
-		s.wrong(paths, "there is no organization %q%s", shorten(b.Organization), allowed(b.Organization, names))
-	}
-}
-
 // supported are the dimensions that any usage endpoint can be grouped by, in the order of the table.
 func supported() []string {
 	var names []string

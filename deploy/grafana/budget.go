@@ -14,15 +14,17 @@ func budget() *Dashboard {
 		usd     = "currencyUSD"
 		month   = " Of the running UTC month."
 		guess   = " What is not billed yet counts by its estimated price."
-		off     = " It is what is spent and what the rest of the month costs if its days are like the last weeks: a few percent off, more where spending comes in bursts."
+		off     = " It is what is spent and what the rest costs if its days are like those before: a few percent off, more where spending comes in bursts."
 	)
 	// Two exporters that know the same budget make no difference.
-	of := func(metric string) string { return fmt.Sprintf("max by (organization, budget) (%s%s)", metric, chosen) }
+	of := func(metric string) string {
+		return fmt.Sprintf("max by (organization, budget, period) (%s%s)", metric, chosen)
+	}
 	share := func(metric string) string {
-		return of(metric) + " / on (organization, budget) " + of("openai_budget_usd")
+		return of(metric) + " / on (organization, budget, period) " + of("openai_budget_usd")
 	}
 	left := func(metric string) string {
-		return of("openai_budget_usd") + " - on (organization, budget) " + of(metric)
+		return of("openai_budget_usd") + " - on (organization, budget, period) " + of(metric)
 	}
 	// Many budgets have each project, so that their sums would say nothing. Organizations have theirs once.
 	once := func(expr string) string { return "sum(max by (organization) (" + expr + "))" }
@@ -56,28 +58,30 @@ func budget() *Dashboard {
 			stat("Forecast for the month", "What the whole month will have cost, of all projects."+off, usd, once("openai_cost_month_forecast_usd"+whose)),
 			stat("Used in the last hour", "By estimated prices, of the chosen projects: the bill knows it some hours later.", usd, "sum("+estimated("1h")+")"),
 			stat("Used in the last 24 hours", "By estimated prices, of the chosen projects.", usd, "sum("+estimated("24h")+")"),
-			stat("Fullest budget", "The largest share that is spent of a budget."+guess+month, "percentunit", "max("+share("openai_budget_spent_usd")+")").
+			stat("Fullest budget", "The largest share that is spent of a budget."+guess+" Of its running period.", "percentunit", "max("+share("openai_budget_spent_usd")+")").
 				limits(good, from(0.8, warning), from(1, bad)),
-			stat("Fullest by forecast", "The largest share that will be spent of a budget by the month's end."+off, "percentunit", "max("+share("openai_budget_forecast_usd")+")").
+			stat("Fullest by forecast", "The largest share that will be spent of a budget by the end of its period."+off, "percentunit", "max("+share("openai_budget_forecast_usd")+")").
 				limits(good, from(1, warning), from(1.05, bad)),
 		}},
 		row{height: 7, panels: []*panel{
-			table("Budgets", "Every budget of the configuration, the fullest first."+guess+month, "Spent of it",
+			table("Budgets", "Every budget of the configuration, the fullest first, in its running period."+guess, "Spent of it",
 				column{name: "Organization", label: "organization", width: 130},
 				column{name: "Budget", label: "budget"},
+				column{name: "Period", label: "period", width: 90},
 				column{name: "USD", expr: of("openai_budget_usd"), unit: usd, width: 110},
 				column{name: "Spent", expr: of("openai_budget_spent_usd"), unit: usd, width: 110},
 				column{name: "Not billed yet", expr: of("openai_budget_unbilled_estimate_usd"), unit: usd, width: 120},
 				column{name: "Forecast", expr: of("openai_budget_forecast_usd"), unit: usd, width: 110},
 				column{name: "Spent of it", expr: share("openai_budget_spent_usd"), unit: "percentunit", width: 190, more: percent},
 				column{name: "Forecast of it", expr: share("openai_budget_forecast_usd"), unit: "percentunit", width: 190, more: percent},
+				column{name: "All spent", expr: of("openai_budget_exhausted_timestamp_seconds") + " * 1000", unit: "dateTimeAsIso", width: 170},
 			),
 		}},
 		row{height: 9, panels: []*panel{
-			lines("Left of each budget", "What is left, and dashed what will be left when the month ends. It falls to zero where the money does, and begins anew with the month."+guess, usd,
+			lines("Left of each budget", "What is left, and dashed what will be left when its period ends. It falls to zero where the money does, and begins anew with each period."+guess, usd,
 				query{"{{budget}}", left("openai_budget_spent_usd")}, query{"{{budget}}, forecast", left("openai_budget_forecast_usd")},
 			).signed().numbered().override("byRegexp", "/, forecast$/", property{"custom.lineStyle", map[string]any{"fill": "dash", "dash": []int{8, 6}}}),
-			lines("Spent, billed and forecast", "The chosen budgets one by one: what is spent, the part of it that is billed, what the month will have cost, and the budget.", usd,
+			lines("Spent, billed and forecast", "The chosen budgets one by one: what is spent, the part of it that is billed, what the period will have cost, and the budget.", usd,
 				query{"{{budget}} spent", of("openai_budget_spent_usd")}, query{"{{budget}} billed", of("openai_budget_billed_usd")},
 				query{"{{budget}} forecast", of("openai_budget_forecast_usd")}, query{"{{budget}} budget", of("openai_budget_usd")},
 			).signed().numbered().

@@ -8,6 +8,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/config"
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/budget"
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/pricing"
@@ -95,10 +96,18 @@ func moneySettings(valid *config.Valid) (spend.Settings, error) {
 		s.File = list
 	}
 	for _, b := range valid.Budgets() {
-		s.Budgets = append(s.Budgets, spend.Budget{Name: b.Name, Organization: b.Organization, ProjectIDs: b.ProjectIDs, USD: b.MonthlyUSD})
+		usd, period := b.Amount()
+		s.Budgets = append(s.Budgets, spend.Budget{
+			Name: b.Name, Organization: b.Organization, ProjectIDs: projectsOf(b),
+			USD: usd, Period: period, Term: budget.Period{Start: b.Start, End: b.End},
+		})
 	}
 	return s, nil
 }
+
+// projectsOf are the projects whose cost counts for a budget; none means all. It is the one place that knows how a budget
+// may name them.
+func projectsOf(b config.Budget) []string { return b.ProjectIDs }
 
 func (p *plan) directorySettings() []directory.Settings {
 	names, limits := p.config.Names(), p.config.Limits()

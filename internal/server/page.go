@@ -151,6 +151,17 @@ func (v view) USD(n json.Number) string {
 // Dollars is a configured amount of money.
 func (v view) Dollars(usd float64) string { return v.USD(json.Number(fmt.Sprintf("%.2f", usd))) }
 
+// Each says which period of its kind a budget is compared with.
+func (v view) Each(period string) string {
+	if period == "term" {
+		return "in its term"
+	}
+	return "this " + period
+}
+
+// Day is a UTC day.
+func (v view) Day(t *time.Time) string { return t.UTC().Format(time.DateOnly) }
+
 // An Item is a measure and what to say of it.
 type Item struct{ Amount, Measure string }
 

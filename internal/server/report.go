@@ -60,19 +60,23 @@ type Organization struct {
 	Endpoints []Endpoint `json:"endpoints"`
 }
 
-// A Budget is what may be spent in the running UTC month, and what is.
+// A Budget is what may be spent in a period, and what is.
 type Budget struct {
-	Name  string  `json:"name"`
-	USD   float64 `json:"monthly_usd"`
-	Spent *Spent  `json:"spent,omitempty"`
+	Name string  `json:"name"`
+	USD  float64 `json:"usd"`
+	// Period is month, quarter, year or term.
+	Period string `json:"period"`
+	Spent  *Spent `json:"spent,omitempty"`
 }
 
-// Spent is what the running UTC month has cost of a budget, and will have cost.
+// Spent is what the running period has cost of a budget, and will have cost.
 type Spent struct {
 	USD json.Number `json:"usd"`
 	// UnbilledUSD is the part that is estimated because the bill does not have it yet.
 	UnbilledUSD json.Number `json:"unbilled_estimate_usd"`
 	ForecastUSD json.Number `json:"forecast_usd"`
+	// Exhausted is when all of it is spent, past or by the forecast; absent where that is not within the period.
+	Exhausted *time.Time `json:"exhausted,omitempty"`
 	// Share of the budget, 1 where all of it is spent.
 	Share float64 `json:"share"`
 }
@@ -242,12 +246,16 @@ func (o *Organization) account(b *spend.Organization) {
 		o.CostMonthForecastUSD = json.Number(b.Month.Forecast.String())
 	}
 	for _, of := range b.Budgets {
-		budget := Budget{Name: of.Name, USD: of.USD}
-		if b.Billed {
+		budget := Budget{Name: of.Name, USD: of.USD, Period: of.Period}
+		if of.Known {
 			spent := of.Spend.Spent()
 			budget.Spent = &Spent{
 				USD: json.Number(spent.String()), UnbilledUSD: json.Number(of.Spend.Unbilled.String()), ForecastUSD: json.Number(of.Spend.Forecast.String()),
 				Share: spent.Float64() / of.USD,
+			}
+			if !of.Exhausted.IsZero() {
+				at := of.Exhausted.UTC().Truncate(time.Second)
+				budget.Spent.Exhausted = &at
 			}
 		}
 		o.Budgets = append(o.Budgets, budget)

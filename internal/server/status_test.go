@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/budget"
 	"github.com/openai-exporter/openai_exporter/internal/server"
 	"github.com/openai-exporter/openai_exporter/internal/spend"
 )
@@ -23,7 +24,9 @@ func described(t *testing.T) server.Options {
 	s := organization(t)
 	books := spend.New(s)
 	books.Configure(spend.Settings{Budgets: []spend.Budget{
-		{Name: "all <of it>", Organization: "acme", USD: 6000}, {Name: "a", Organization: "acme", ProjectIDs: []string{"proj_a"}, USD: 8.5},
+		{Name: "all <of it>", Organization: "acme", USD: 6000, Period: budget.Monthly},
+		{Name: "a", Organization: "acme", ProjectIDs: []string{"proj_a"}, USD: 8.5, Period: budget.Monthly},
+		{Name: "year", Organization: "acme", USD: 70000, Period: budget.Yearly},
 	}})
 	return server.Options{
 		Views: s, Statuses: s, Allowances: s, Books: books, Version: "1.2.3", Started: noon.Add(-27*time.Hour - 5*time.Minute),
@@ -69,7 +72,7 @@ func TestThePageSaysWhereEveryEndpointStands(t *testing.T) {
 		"1,234 input tokens", "&#43;56,789 −2,000 input tokens",
 		"Found by the audit: ", "&#43;321 input tokens", "Counting since", "2026-11-19 16:00:00 UTC",
 		"Requests left this minute", "43 <small>of 60, 3 waiting", "Most cost today, by project", "proj_a", "$9.99", "80 %", "no project", "20 %", "&lt;proj_b&gt;", "$0.01", "under 1 %",
-		"Forecast for the month", "Budgets of this month", "all &lt;of it&gt;", "$4,333.60 <small>of $6,000.00", "72 %", "118 %", "forecast $229.77",
+		"Forecast for the month", "<caption>Budgets<", "all &lt;of it&gt;", "$4,333.60 <small>of $6,000.00 this month<", "72 %", "118 %", "forecast $229.77, spent 2026-11-1", "– <small>of $70,000.00 this year",
 		"api_key_env: &lt;secret&gt;", `href="metrics"`, `href="api/v1/status"`,
 	} {
 		if !strings.Contains(a.body, want) {

@@ -44,10 +44,14 @@ type Ratio struct {
 	Ratio     float64
 }
 
-// A Budgeted is a budget and what the month makes of it.
+// A Budgeted is a budget and what its period makes of it.
 type Budgeted struct {
 	Budget
+	// Known says that the bill has been read back to the start of the period. Without that, what follows means nothing.
+	Known bool
 	Spend budget.Spend
+	// Exhausted is when it is spent, zero where it lasts.
+	Exhausted time.Time
 }
 
 // Report says how all organizations of a view stand at a moment.
@@ -83,29 +87,45 @@ func (b *Books) Report(v *ledger.View, now time.Time) []Organization {
 			}
 		}
 		var projects map[string][]budget.Day
+		var outlook *budget.Outlook
 		if bill != nil && !bill.ReadAt.IsZero() {
 			r.Billed = true
 			projects = days(bill, usage, now)
 			r.Ratios = ratios(projects, bill.ReadAt)
-			r.Month = budget.Month(whole(projects, bill.ReadAt), now, bill.ReadAt)
+			outlook = budget.Learn(whole(projects, bill.ReadAt), now, bill.ReadAt)
+			r.Month = outlook.Over(budget.Calendar(budget.Monthly, now))
 		}
 		for _, of := range settings.Budgets {
 			if of.Organization != o.Name {
 				continue
 			}
-			state := Budgeted{Budget: of, Spend: r.Month}
-			if len(of.ProjectIDs) > 0 && r.Billed {
-				var some [][]budget.Day
-				for _, id := range of.ProjectIDs {
-					some = append(some, projects[id])
+			state := Budgeted{Budget: of}
+			period := state.at(now)
+			if state.Known = r.Billed && reaches(bill, period, now); state.Known {
+				of := outlook
+				if len(state.ProjectIDs) > 0 {
+					var some [][]budget.Day
+					for _, id := range state.ProjectIDs {
+						some = append(some, projects[id])
+					}
+					of = budget.Learn(budget.Merge(bill.ReadAt, some...), now, bill.ReadAt)
 				}
-				state.Spend = budget.Month(budget.Merge(bill.ReadAt, some...), now, bill.ReadAt)
+				state.Spend = of.Over(period)
+				state.Exhausted, _ = of.Exhausted(period, state.USD)
 			}
 			r.Budgets = append(r.Budgets, state)
 		}
 		out = append(out, r)
 	}
 	return out
+}
+
+// reaches says whether the bill is known back to the start of a period. Polls read the running month as a whole.
+func reaches(bill *ledger.FeedView, p budget.Period, now time.Time) bool {
+	if !p.Start.Before(budget.Calendar(budget.Monthly, now).Start) {
+		return true
+	}
+	return len(bill.Days) > 0 && !bill.Days[0].Start.After(p.Start)
 }
 
 // sources says where the price of each model that has series comes from.

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/budget"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/pricing"
@@ -113,9 +114,9 @@ func TestWhatTheBillLacksIsEstimatedPerProjectAndDay(t *testing.T) {
 		estimated(t, daysAgo(0), 12, map[string]string{"a": "3", "c": "4"}),  // c is not on the bill yet
 	)
 	o := report(p, spend.Settings{Learn: true, Budgets: []spend.Budget{
-		{Name: "all", Organization: "acme", USD: 100},
-		{Name: "a", Organization: "acme", ProjectIDs: []string{"a"}, USD: 50},
-		{Name: "bc", Organization: "acme", ProjectIDs: []string{"b", "c", "unknown"}, USD: 50},
+		{Name: "all", Organization: "acme", USD: 100, Period: budget.Monthly},
+		{Name: "a", Organization: "acme", ProjectIDs: []string{"a"}, USD: 50, Period: budget.Monthly},
+		{Name: "bc", Organization: "acme", ProjectIDs: []string{"b", "c", "unknown"}, USD: 50, Period: budget.Monthly},
 		{Name: "elsewhere", Organization: "other", USD: 1},
 	}})
 	var got []string
@@ -136,7 +137,7 @@ func TestFoldedProjectsAreNotTakenForUnbilledOnes(t *testing.T) {
 		[]ledger.Day{billed(t, daysAgo(0), map[string]string{"a|x": "10", "b|x": "5", "c|x": "5"}, nil)},
 		estimated(t, daysAgo(0), 12, map[string]string{"a": "11", "other": "12"}),
 	)
-	o := report(p, spend.Settings{Budgets: []spend.Budget{{Name: "all", Organization: "acme", USD: 100}}})
+	o := report(p, spend.Settings{Budgets: []spend.Budget{{Name: "all", Organization: "acme", USD: 100, Period: budget.Monthly}}})
 	if got := three(o.Budgets[0]); got != "all 23 = 20 + 3" {
 		t.Errorf("%s, want 20 billed and 3 of all projects' usage that is not", got)
 	}
@@ -173,7 +174,7 @@ func TestADayThatUsageIsMissingOfIsNotCompared(t *testing.T) {
 func TestWithoutABillThereIsNoMonth(t *testing.T) {
 	p := organization(t, nil, estimated(t, daysAgo(0), 12, map[string]string{"a": "3"}))
 	p.view.Feeds[0].ReadAt = time.Time{}
-	o := report(p, spend.Settings{Budgets: []spend.Budget{{Name: "all", Organization: "acme", USD: 100}}})
+	o := report(p, spend.Settings{Budgets: []spend.Budget{{Name: "all", Organization: "acme", USD: 100, Period: budget.Monthly}}})
 	if o.Billed || len(o.Budgets) != 1 || len(o.Ratios) != 0 {
 		t.Errorf("%+v", o)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/budget"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/pricing"
@@ -27,12 +28,24 @@ type Settings struct {
 	Budgets []Budget
 }
 
-// A Budget is what may be spent in a UTC month.
+// A Budget is what may be spent in a period.
 type Budget struct {
 	Name, Organization string
 	// ProjectIDs are the projects whose cost counts; none means all.
 	ProjectIDs []string
 	USD        float64
+	// Period is its kind, as the package budget names it.
+	Period string
+	// Term is the period of a budget.Term.
+	Term budget.Period
+}
+
+// at is the period that a moment is in, or the term.
+func (b Budget) at(now time.Time) budget.Period {
+	if b.Period == budget.Term {
+		return b.Term
+	}
+	return budget.Calendar(b.Period, now)
 }
 
 // Books are the books of all organizations. They may be used from many goroutines at once.
