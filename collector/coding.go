@@ -11,15 +11,16 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zstd"
 )
 
-// A coding is a content coding of HTTP. There is no zstd: blocks of a zstd frame refer to the blocks before them, so that
-// parts made one by one can't be joined into one frame, and many decoders read only the first frame.
+// A coding is a content coding of HTTP.
 type coding string
 
 const (
-	identity coding = "identity"
-	gzipped  coding = "gzip"
+	identity  coding = "identity"
+	gzipped   coding = "gzip"
+	zstandard coding = "zstd"
 )
 
 // A part is a piece of an answer in a coding. Parts can be joined in any order.
@@ -40,7 +41,7 @@ func (c checked) and(next checked) checked {
 }
 
 // A coder applies codings. Its compressors are large, so they are used again.
-type coder struct{ deflates sync.Pool }
+type coder struct{ deflates, zstds sync.Pool }
 
 // deflateLevel is the fastest that is nearly as dense as the default: metrics repeat themselves.
 const deflateLevel = 2
@@ -74,6 +75,58 @@ func (c *coder) code(coding coding, plain []byte) (part, error) {
 	w.Reset(io.Discard)
 	c.deflates.Put(w)
 	return part{bytes.Clone(coded.Bytes()), checked{crc32.ChecksumIEEE(plain), len(plain), coded.Len()}}, nil
+}
+
+// stream returns what is written as a zstd frame that is not at its end. It has no checksum, which would have to be made
+// again of everything for each end.
+func (c *coder) stream(write func(io.Writer) error) (part, error) {
+	w, ok := c.zstds.Get().(*zstd.Encoder)
+	if !ok {
+		var err error
+		w, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(zstdWindow))
+		if err != nil {
+			return part{}, err
+		}
+	}
+	var coded bytes.Buffer
+	w.Reset(&coded)
+	if err := write(w); err != nil {
+		return part{}, err
+	}
+	if err := w.Flush(); err != nil {
+		return part{}, err
+	}
+	w.Reset(nil)
+	c.zstds.Put(w)
+	return part{bytes.Clone(coded.Bytes()), checked{coded: coded.Len()}}, nil
+}
+
+const (
+	// zstdWindow is small enough for every decoder: browsers take up to 8 MiB.
+	zstdWindow = 1 << 20
+	// zstdBlock is the most that a block of zstd may hold.
+	zstdBlock = 128 << 10
+)
+
+// last returns the plain bytes as the part that ends an answer. In zstd those are blocks that are not compressed, which
+// alone refer to nothing before them.
+func (c *coder) last(coding coding, plain []byte) (part, error) {
+	if coding != zstandard {
+		return c.code(coding, plain)
+	}
+	var b []byte
+	for {
+		n := min(len(plain), zstdBlock)
+		header := uint32(n) << 3 // Of the raw type, which is 0.
+		if n == len(plain) {
+			header |= 1
+		}
+		b = append(b, byte(header), byte(header>>8), byte(header>>16))
+		b = append(b, plain[:n]...)
+		if plain = plain[n:]; header&1 == 1 {
+			return part{b, checked{coded: len(b)}}, nil
+		}
+	}
 }
 
 // frame returns what comes before and after the parts of an answer.
@@ -114,41 +167,39 @@ func multiplyCRC(a, b uint32) uint32 {
 	return product
 }
 
-// negotiateCoding chooses gzip where the client accepts it and does not like identity better. A client that accepts
-// neither gets identity, because a scrape must not fail for it.
+// negotiateCoding chooses gzip where the client accepts it, else zstd, unless it likes identity better. gzip comes first
+// because Prometheus asks for it, so that it is there already. A client that accepts nothing gets identity, because a
+// scrape must not fail for it.
 //
 // goautoneg, which reads Accept, can't read Accept-Encoding: it drops every name without a slash, and knows no "Q".
 func negotiateCoding(accept []string) coding {
 	const unnamed = -1.0
-	gzip, plain, rest := unnamed, unnamed, unnamed
+	wishes := map[coding]float64{gzipped: unnamed, zstandard: unnamed, identity: unnamed, "*": unnamed}
 	for wish := range strings.SplitSeq(strings.Join(accept, ","), ",") {
 		name, parameters, _ := strings.Cut(wish, ";")
-		var named *float64
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "gzip", "x-gzip":
-			named = &gzip
-		case "identity":
-			named = &plain
-		case "*":
-			named = &rest
-		default:
-			continue
+		c := coding(strings.ToLower(strings.TrimSpace(name)))
+		if c == "x-gzip" {
+			c = gzipped
 		}
 		// A coding that is named twice is as welcome as where it is least welcome.
-		if q := quality(parameters); *named == unnamed || q < *named {
-			*named = q
+		if before, known := wishes[c]; known {
+			if q := quality(parameters); before == unnamed || q < before {
+				wishes[c] = q
+			}
 		}
 	}
-	if gzip == unnamed {
-		gzip = rest
+	for _, c := range []coding{gzipped, zstandard, identity} {
+		if wishes[c] == unnamed {
+			wishes[c] = wishes["*"]
+		}
 	}
-	if plain == unnamed {
-		plain = rest
+	best := identity
+	for _, c := range []coding{zstandard, gzipped} {
+		if q := wishes[c]; q > 0 && q >= wishes[best] {
+			best = c
+		}
 	}
-	if gzip > 0 && gzip >= plain {
-		return gzipped
-	}
-	return identity
+	return best
 }
 
 // quality is the weight among the parameters of a wish, 1 without one. A weight that can't be read is 0: nothing is taken

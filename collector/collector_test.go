@@ -1,7 +1,6 @@
 package collector_test
 
 import (
-	"bytes"
 	"errors"
 	"flag"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
 
 	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/fetcher"
@@ -128,9 +126,10 @@ func organizationView(t *testing.T) *ledger.View {
 					{Labels: labels("project_id=proj_a model=gpt-5"), Measures: []int{0, 1}, Values: values(t, "3", "27444"), Born: born},
 					{Labels: labels("model=gpt-5"), Measures: []int{0}, Values: values(t, "0"), Born: noon},
 				},
-				LastBucket: []ledger.Row{{Labels: labels("project_id=proj_b model=gpt-5"), Measures: every, Values: counts}},
-				ByMeasure:  byMeasure,
-				ReadAt:     noon,
+				LastBucket:   []ledger.Row{{Labels: labels("project_id=proj_b model=gpt-5"), Measures: every, Values: counts}},
+				ByMeasure:    byMeasure,
+				ReadAt:       noon,
+				HoursGivenUp: 2,
 				Derived: []*ledger.Series{
 					{Labels: labels("project_id=proj_a model=gpt-5"), Measures: []int{api.DerivedCost}, Values: values(t, "1.75"), Born: born},
 					{Labels: labels("model=gpt-x"), Measures: []int{api.DerivedUnpriced}, Values: values(t, "900"), Born: born},
@@ -231,6 +230,8 @@ func pollingOrganization(t *testing.T) (*source, *collector.Collector) {
 	c.Request("acme", "completions", "200", 300*time.Millisecond)
 	c.Poll("acme", "completions", 400*time.Millisecond, nil)
 	c.Audit("acme", "completions", nil)
+	c.Bound("acme", "completions", fetcher.Bounds[0], 0.25)
+	c.Bound("acme", "completions", fetcher.Bounds[1], 0.05)
 	c.Request("acme", "audio_transcriptions", "500", 2*time.Second)
 	c.Poll("acme", "audio_transcriptions", 3*time.Second, errors.New("HTTP 500"))
 	c.Request("acme", "decisions", "404", 100*time.Millisecond)
@@ -251,12 +252,11 @@ func gather(t *testing.T, c *collector.Collector) []*dto.MetricFamily {
 // text is the exposition of the metrics whose names start with one of the prefixes.
 func text(t *testing.T, c *collector.Collector, prefixes ...string) string {
 	t.Helper()
-	var b bytes.Buffer
-	for _, f := range gather(t, c) {
-		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(f.GetName(), p) }) {
-			if _, err := expfmt.MetricFamilyToText(&b, f); err != nil {
-				t.Fatal(err)
-			}
+	var b strings.Builder
+	for line := range strings.Lines(ask(t, c.Handler(), "/metrics", acceptable["text"], "identity")) {
+		name := strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE ")
+		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			b.WriteString(line)
 		}
 	}
 	return b.String()

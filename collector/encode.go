@@ -2,172 +2,307 @@ package collector
 
 import (
 	"bytes"
-	"slices"
-	"weak"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// A piece is a family on its way into bytes. Families are shared and never changed, so equal pieces are equal bytes.
-type piece struct {
-	family *dto.MetricFamily
-	// follows: another family of the same name comes before it, so that only its samples are written.
-	follows bool
-	// total is the length of the samples of all families of the name where several are one message, else 0.
-	total int
+// An encoder writes metrics in a format. It is our own because a poll may change a million series: expfmt, against which
+// it is tested, takes ten times as long.
+type encoder interface {
+	// head appends what stands before the samples of a metric. size is what size returns, added up over its blocks.
+	head(b []byte, m *Metric, size int) []byte
+	size(b *block) int
+	// block appends the samples of a block.
+	block(b []byte, of *block) ([]byte, error)
+	// end appends what stands after everything.
+	end(b []byte) []byte
 }
 
-// A mark tells a piece from others without keeping its family in memory: bytes may outlive what they were made of.
-type mark struct {
-	family  weak.Pointer[dto.MetricFamily]
-	follows bool
-	total   int
-}
-
-// A chunk is some pieces in one format and coding. It is what is made anew when one of them changes.
-type chunk struct {
-	marks []mark
-	part
-}
-
-const (
-	// So many pieces make a chunk: counted in pieces and not in samples, so that a new series moves no other chunk's edge.
-	chunkPieces = 32
-	// A family with as many samples as this is a chunk of its own.
-	largeFamily = 4096
-)
-
-// splits says whether families of one name can be written one after the other in a format.
-func splits(f expfmt.Format) bool {
+// encoderOf returns the encoder of a format, nil for one that is asked for so rarely that expfmt is good enough.
+func encoderOf(f expfmt.Format) encoder {
 	switch f.FormatType() {
-	case expfmt.TypeTextPlain, expfmt.TypeOpenMetrics, expfmt.TypeProtoDelim:
-		return true
+	case expfmt.TypeTextPlain:
+		return textEncoder{}
+	case expfmt.TypeOpenMetrics:
+		return textEncoder{open: true, starts: f.Version() == expfmt.OpenMetricsVersion_2_0_0}
+	case expfmt.TypeProtoDelim:
+		return protoEncoder{}
 	}
-	return false
-}
-
-// encodeChunks writes families as a part that others follow. Chunks of which nothing has changed are those from before.
-func encodeChunks(families []*dto.MetricFamily, v variant, before *encoded, with *coder) ([]*chunk, error) {
-	old := make(map[mark]*chunk)
-	if before != nil {
-		for _, c := range before.chunks {
-			old[c.marks[0]] = c
-		}
-	}
-	var chunks []*chunk
-	var plain bytes.Buffer
-	for pieces := range cut(piecesOf(families, v.format)) {
-		marks := make([]mark, len(pieces))
-		for i, p := range pieces {
-			marks[i] = mark{weak.Make(p.family), p.follows, p.total}
-		}
-		if c := old[marks[0]]; c != nil && slices.Equal(c.marks, marks) {
-			chunks = append(chunks, c)
-			continue
-		}
-		plain.Reset()
-		for _, p := range pieces {
-			if err := p.write(&plain, v.format); err != nil {
-				return nil, err
-			}
-		}
-		coded, err := with.code(v.coding, plain.Bytes())
-		if err != nil {
-			return nil, err
-		}
-		chunks = append(chunks, &chunk{marks, coded})
-	}
-	return chunks, nil
-}
-
-// encodeEnd writes families with the format's end.
-func encodeEnd(families []*dto.MetricFamily, v variant, with *coder) (part, error) {
-	var plain bytes.Buffer
-	e := expfmt.NewEncoder(&plain, v.format)
-	for _, f := range families {
-		if err := e.Encode(f); err != nil {
-			return part{}, err
-		}
-	}
-	if closer, ok := e.(expfmt.Closer); ok {
-		if err := closer.Close(); err != nil {
-			return part{}, err
-		}
-	}
-	return with.code(v.coding, plain.Bytes())
-}
-
-func piecesOf(families []*dto.MetricFamily, format expfmt.Format) []piece {
-	out := make([]piece, 0, len(families))
-	for group := range sameName(families) {
-		total := 0
-		if len(group) > 1 && format.FormatType() == expfmt.TypeProtoDelim {
-			for _, f := range group {
-				total += proto.Size(&dto.MetricFamily{Metric: f.Metric})
-			}
-		}
-		for i, f := range group {
-			p := piece{family: f, follows: i > 0}
-			if i == 0 {
-				p.total = total
-			}
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-// cut goes through pieces, a chunk at a time.
-func cut(pieces []piece) func(yield func([]piece) bool) {
-	return func(yield func([]piece) bool) {
-		for len(pieces) > 0 {
-			n := 1
-			if len(pieces[0].family.Metric) < largeFamily {
-				for n < len(pieces) && n < chunkPieces && len(pieces[n].family.Metric) < largeFamily {
-					n++
-				}
-			}
-			if !yield(pieces[:n:n]) {
-				return
-			}
-			pieces = pieces[n:]
-		}
-	}
-}
-
-// write appends the piece in a format.
-func (p piece) write(b *bytes.Buffer, format expfmt.Format) error {
-	if format.FormatType() == expfmt.TypeProtoDelim && (p.follows || p.total > 0) {
-		return p.writeProto(b)
-	}
-	begin := b.Len()
-	if err := expfmt.NewEncoder(b, format).Encode(p.family); err != nil || !p.follows {
-		return err
-	}
-	// In the text formats a family begins with lines of comment, which no sample does.
-	samples := b.Bytes()[begin:]
-	for len(samples) > 0 && samples[0] == '#' {
-		_, samples, _ = bytes.Cut(samples, []byte("\n"))
-	}
-	n := copy(b.Bytes()[begin:], samples)
-	b.Truncate(begin + n)
 	return nil
 }
 
-// writeProto appends the piece as a part of a message that is longer than it: fields of a message may come in parts.
-func (p piece) writeProto(b *bytes.Buffer) error {
-	if !p.follows {
-		head, err := proto.Marshal(header(p.family))
-		if err != nil {
-			return err
-		}
-		b.Write(protowire.AppendVarint(nil, uint64(len(head)+p.total)))
-		b.Write(head)
+// A textEncoder writes Prometheus' text format or, if it is open, OpenMetrics: version 2.0 with the starts of counters, or 1.0.
+type textEncoder struct{ open, starts bool }
+
+func (e textEncoder) head(b []byte, m *Metric, _ int) []byte {
+	name, kind := m.Name, m.Type
+	if e.open && !e.starts && kind == Counter {
+		name = strings.TrimSuffix(name, "_total")
 	}
-	samples, err := proto.Marshal(&dto.MetricFamily{Metric: p.family.Metric})
-	b.Write(samples)
-	return err
+	if kind == Histogram && !e.starts {
+		kind = "summary" // Without buckets that is what it is: a sum and a count.
+	}
+	b = append(append(append(b, "# HELP "...), name...), ' ')
+	b = append(appendEscaped(b, m.Help, e.open), "\n# TYPE "...)
+	b = append(append(append(append(b, name...), ' '), kind...), '\n')
+	if e.open && m.Unit != "" {
+		b = append(append(append(b, "# UNIT "...), name...), ' ')
+		b = append(append(b, m.Unit...), '\n')
+	}
+	return b
+}
+
+func (e textEncoder) size(*block) int { return 0 }
+
+func (e textEncoder) block(b []byte, of *block) ([]byte, error) {
+	if of.histograms != nil && e.starts {
+		return appendSamples(b, of, expfmt.FmtOpenMetrics_2_0_0)
+	}
+	for i := range of.samples {
+		s := &of.samples[i]
+		if of.histograms != nil {
+			h := of.histograms[i]
+			b = e.float(e.series(b, of.metric.Name, "_sum", s.labels), h.GetSampleSum())
+			b = append(b, '\n')
+			b = strconv.AppendUint(e.series(b, of.metric.Name, "_count", s.labels), h.GetSampleCount(), 10)
+			b = append(b, '\n')
+			continue
+		}
+		b = e.float(e.series(b, of.metric.Name, "", s.labels), s.value)
+		if e.starts && s.created != 0 {
+			b = appendMilliseconds(append(b, " st@"...), s.created)
+		}
+		b = append(b, '\n')
+	}
+	return b, nil
+}
+
+func (e textEncoder) end(b []byte) []byte {
+	if e.open {
+		b = append(b, "# EOF\n"...)
+	}
+	return b
+}
+
+func (e textEncoder) series(b []byte, name, suffix string, labels *labelSet) []byte {
+	b = append(append(b, name...), suffix...)
+	if labels.text != "" {
+		b = append(append(append(b, '{'), labels.text...), '}')
+	}
+	return append(b, ' ')
+}
+
+// float appends a number as strconv writes it with "g", which is what expfmt does, or in OpenMetrics so that it is no
+// integer.
+func (e textEncoder) float(b []byte, f float64) []byte {
+	// Most numbers are small and whole. From 21 digits on, and in "g" from 1e6 on, an exponent is written.
+	if n := int64(f); n > -1e6 && n < 1e6 && float64(n) == f && (n != 0 || !math.Signbit(f)) {
+		if b = strconv.AppendInt(b, n, 10); e.open {
+			b = append(b, ".0"...)
+		}
+		return b
+	}
+	switch {
+	case f == 0: // Negative zero.
+		b = append(b, '0')
+		if e.open {
+			b = append(b, ".0"...)
+		}
+		return b
+	case math.IsNaN(f):
+		return append(b, "NaN"...)
+	case math.IsInf(f, 1):
+		return append(b, "+Inf"...)
+	case math.IsInf(f, -1):
+		return append(b, "-Inf"...)
+	}
+	begin := len(b)
+	b = strconv.AppendFloat(b, f, 'g', -1, 64)
+	if e.open && !bytes.ContainsAny(b[begin:], "e.") {
+		b = append(b, ".0"...)
+	}
+	return b
+}
+
+// appendMilliseconds appends a time in Unix milliseconds as seconds, without zeros at the end.
+func appendMilliseconds(b []byte, ms int64) []byte {
+	b = strconv.AppendInt(b, ms/1000, 10)
+	if ms%1000 == 0 {
+		return b
+	}
+	return append(b, strings.TrimRight(fmt.Sprintf(".%03d", ms%1000), "0")...)
+}
+
+// appendSamples appends the samples of a block as expfmt writes them.
+func appendSamples(b []byte, of *block, f expfmt.Format) ([]byte, error) {
+	var text bytes.Buffer
+	if err := expfmt.NewEncoder(&text, f).Encode(of.family()); err != nil {
+		return nil, err
+	}
+	for line := range bytes.Lines(text.Bytes()) {
+		if line[0] != '#' {
+			b = append(b, line...)
+		}
+	}
+	return b, nil
+}
+
+// family is the block as the client library has it.
+func (b *block) family() *dto.MetricFamily {
+	types := map[Type]dto.MetricType{Counter: dto.MetricType_COUNTER, Gauge: dto.MetricType_GAUGE, Histogram: dto.MetricType_HISTOGRAM}
+	f := &dto.MetricFamily{Name: proto.String(b.metric.Name), Help: proto.String(b.metric.Help), Type: types[b.metric.Type].Enum()}
+	if b.metric.Unit != "" {
+		f.Unit = proto.String(b.metric.Unit)
+	}
+	for i := range b.samples {
+		f.Metric = append(f.Metric, b.library(i))
+	}
+	return f
+}
+
+// library is a sample as the client library has it.
+func (b *block) library(i int) *dto.Metric {
+	s := &b.samples[i]
+	m := &dto.Metric{}
+	for j := range s.labels.pairs {
+		p := &s.labels.pairs[j]
+		m.Label = append(m.Label, &dto.LabelPair{Name: &p.Name, Value: &p.Value})
+	}
+	switch b.metric.Type {
+	case Counter:
+		m.Counter = &dto.Counter{Value: proto.Float64(s.value)}
+		if s.created != 0 {
+			m.Counter.CreatedTimestamp = timestamppb.New(time.UnixMilli(s.created))
+		}
+	case Gauge:
+		m.Gauge = &dto.Gauge{Value: proto.Float64(s.value)}
+	case Histogram:
+		m.Histogram = b.histograms[i]
+	}
+	return m
+}
+
+// The numbers of the fields of a protobuf message, with their types, as they stand before each.
+const (
+	familyName   = 1<<3 | byte(protowire.BytesType)
+	familyHelp   = 2<<3 | byte(protowire.BytesType)
+	familyType   = 3<<3 | byte(protowire.VarintType)
+	familyMetric = 4<<3 | byte(protowire.BytesType)
+	familyUnit   = 5<<3 | byte(protowire.BytesType)
+	metricLabel  = 1<<3 | byte(protowire.BytesType)
+	metricGauge  = 2<<3 | byte(protowire.BytesType)
+	metricCount  = 3<<3 | byte(protowire.BytesType)
+	pairName     = 1<<3 | byte(protowire.BytesType)
+	pairValue    = 2<<3 | byte(protowire.BytesType)
+	valueNumber  = 1<<3 | byte(protowire.Fixed64Type)
+	countCreated = 3<<3 | byte(protowire.BytesType)
+	timeSeconds  = 1<<3 | byte(protowire.VarintType)
+	timeNanos    = 2<<3 | byte(protowire.VarintType)
+)
+
+// A protoEncoder writes Prometheus' protobuf format: messages with their length before them.
+type protoEncoder struct{}
+
+func (protoEncoder) head(b []byte, m *Metric, size int) []byte {
+	types := map[Type]dto.MetricType{Counter: dto.MetricType_COUNTER, Gauge: dto.MetricType_GAUGE, Histogram: dto.MetricType_HISTOGRAM}
+	head := appendText(appendText(nil, familyName, m.Name), familyHelp, m.Help)
+	head = append(head, familyType, byte(types[m.Type]))
+	if m.Unit != "" {
+		head = appendText(head, familyUnit, m.Unit)
+	}
+	return append(protowire.AppendVarint(b, uint64(len(head)+size)), head...)
+}
+
+func (e protoEncoder) size(b *block) int {
+	total := int(b.sized.Load())
+	if total == 0 {
+		for i := range b.samples {
+			total += lengthed(e.metric(b, i))
+		}
+		b.sized.Store(int64(total))
+	}
+	return total
+}
+
+func (e protoEncoder) block(b []byte, of *block) ([]byte, error) {
+	for i := range of.samples {
+		s := &of.samples[i]
+		b = append(b, familyMetric)
+		b = protowire.AppendVarint(b, uint64(e.metric(of, i)))
+		for j := range s.labels.pairs {
+			p := &s.labels.pairs[j]
+			b = append(b, metricLabel)
+			b = protowire.AppendVarint(b, uint64(lengthed(len(p.Name))+lengthed(len(p.Value))))
+			b = appendText(appendText(b, pairName, p.Name), pairValue, p.Value)
+		}
+		switch {
+		case of.histograms != nil:
+			var err error
+			if b, err = (proto.MarshalOptions{}).MarshalAppend(b, &dto.Metric{Histogram: of.histograms[i]}); err != nil {
+				return nil, err
+			}
+		case of.metric.Type == Counter:
+			b = append(b, metricCount, byte(9+s.start()), valueNumber)
+			b = protowire.AppendFixed64(b, math.Float64bits(s.value))
+			if n := s.start(); n > 0 {
+				b = append(b, countCreated, byte(n-2), timeSeconds)
+				b = protowire.AppendVarint(b, uint64(s.created/1000))
+				if nanos := s.created % 1000 * 1e6; nanos != 0 {
+					b = protowire.AppendVarint(append(b, timeNanos), uint64(nanos))
+				}
+			}
+		default:
+			b = append(b, metricGauge, 9, valueNumber)
+			b = protowire.AppendFixed64(b, math.Float64bits(s.value))
+		}
+	}
+	return b, nil
+}
+
+func (protoEncoder) end(b []byte) []byte { return b }
+
+// metric is the length of a sample's message.
+func (protoEncoder) metric(b *block, i int) int {
+	s := &b.samples[i]
+	n := 0
+	for j := range s.labels.pairs {
+		p := &s.labels.pairs[j]
+		n += lengthed(lengthed(len(p.Name)) + lengthed(len(p.Value)))
+	}
+	switch {
+	case b.histograms != nil:
+		return n + proto.Size(&dto.Metric{Histogram: b.histograms[i]})
+	case b.metric.Type == Counter:
+		return n + lengthed(9+s.start())
+	}
+	return n + lengthed(9)
+}
+
+// start is the length of the field that says when a counter began, 0 without one.
+func (s *sample) start() int {
+	if s.created == 0 {
+		return 0
+	}
+	n := 1 + protowire.SizeVarint(uint64(s.created/1000))
+	if nanos := s.created % 1000 * 1e6; nanos != 0 {
+		n += 1 + protowire.SizeVarint(uint64(nanos))
+	}
+	return lengthed(n)
+}
+
+// lengthed is the length of a field of that length, with its number and its length before it.
+func lengthed(n int) int { return 1 + protowire.SizeBytes(n) }
+
+func appendText(b []byte, field byte, text string) []byte {
+	b = protowire.AppendVarint(append(b, field), uint64(len(text)))
+	return append(b, text...)
 }

@@ -1,68 +1,31 @@
 package collector
 
 import (
+	"slices"
 	"time"
-
-	dto "github.com/prometheus/client_model/go"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
-// An exposition is a view made into metric families. It holds until the view is another one or the UTC day turns, and
-// is shared by all scrapes until then.
-type exposition struct {
-	view *ledger.View
-	day  time.Time
-	// feeds are the families of each feed, which outlive the view as long as the feed stays the same.
-	feeds map[*ledger.FeedView]*exposedFeed
-	// families are all of them, sorted by name. A name comes once for every feed that has it.
-	families []*dto.MetricFamily
+// A feed is what is known of an endpoint's view from when it was last translated.
+type feed struct {
+	view *ledger.FeedView
+	// stale: what has happened to its numbers is not shown yet.
+	stale  bool
+	labels map[*ledger.Label]*labelSet
+	// order is the order of the series by their labels, which are sets.
+	sets  []*labelSet
+	order []int
+	// series is how many of usage, costs and estimates there are.
+	series int
+	births births
 }
 
-// An exposedFeed is one endpoint of one organization made into metric families, and how many series of it count.
-type exposedFeed struct {
-	families []*dto.MetricFamily
-	series   int
-}
-
-// expose translates a view. What did not change since before is taken from there. Counters of what happened to the
-// numbers count from started, the start of the process.
-func expose(table map[string]*Metric, before *exposition, v *ledger.View, day, started time.Time) *exposition {
-	e := &exposition{view: v, day: day, feeds: make(map[*ledger.FeedView]*exposedFeed, len(v.Feeds))}
-	series := make(map[string]int)
-	for _, f := range v.Feeds {
-		var made *exposedFeed
-		if before != nil && before.day.Equal(day) {
-			made = before.feeds[f]
-		}
-		if made == nil {
-			fs := newFamilies(table)
-			made = &exposedFeed{series: fs.feed(f, day)}
-			fs.changes(f, timestamp(started))
-			made.families = fs.finish()
-		}
-		e.feeds[f] = made
-		e.families = append(e.families, made.families...)
-		series[f.Organization] += made.series
-	}
-	fs := newFamilies(table)
-	for i := range v.Organizations {
-		o := &v.Organizations[i]
-		labels := fs.labels([]ledger.Label{{Name: organization, Value: o.Name}}, nil)
-		fs.gauge(fs.family(labelSets), labels, float64(o.LabelSets))
-		fs.gauge(fs.family(labelSetsLimit), labels, float64(o.Limit))
-		fs.gauge(fs.family(overflow), labels, float64(o.Overflow))
-		fs.gauge(fs.family(seriesExposed), labels, float64(series[o.Name]))
-	}
-	e.families = append(e.families, fs.finish()...)
-	sortByName(e.families)
-	return e
-}
-
-// feed adds the data of one endpoint and returns how many series it has.
-func (fs *families) feed(f *ledger.FeedView, day time.Time) int {
+// expose adds the data of one endpoint. Nothing of the state is needed to translate it, but labels that are known need
+// not be spelled and sorted again.
+func (fs *families) expose(f *ledger.FeedView, day time.Time, state *feed) {
+	fs.known, fs.used = state.labels, make(map[*ledger.Label]*labelSet, len(state.labels))
 	base := []ledger.Label{{Name: organization, Value: f.Organization}, {Name: endpoint, Value: f.Endpoint.Name}}
 	if !f.Endpoint.IsCosts() && !f.ReadThrough.IsZero() {
 		fs.gauge(fs.family(readThrough), fs.labels(base, nil), seconds(f.ReadThrough))
@@ -72,17 +35,7 @@ func (fs *families) feed(f *ledger.FeedView, day time.Time) int {
 	}
 	n := 0
 	if !f.Endpoint.Stock {
-		counters := fs.byMeasure(f, func(i int) string { return counterName(f.Endpoint, &f.Endpoint.Measures[i]) })
-		for _, s := range f.Series {
-			labels := fs.labels(base, s.Labels)
-			born := timestamp(s.Born)
-			for i, m := range s.Measures {
-				if !s.Absent.Has(i) {
-					fs.counter(counters[m], labels, s.Values[i].Float64(), born)
-					n++
-				}
-			}
-		}
+		n += fs.counters(base, f, state)
 	}
 	for _, s := range f.Derived {
 		labels := fs.labels(base, s.Labels)
@@ -103,13 +56,41 @@ func (fs *families) feed(f *ledger.FeedView, day time.Time) int {
 			n += len(amounts)
 		}
 	}
+	state.labels, state.series = fs.used, n
+}
+
+// counters adds the series of a feed and returns how many there are.
+func (fs *families) counters(base []ledger.Label, f *ledger.FeedView, state *feed) int {
+	sets := make([]*labelSet, len(f.Series))
+	for i, s := range f.Series {
+		sets[i] = fs.labels(base, s.Labels)
+	}
+	if !slices.Equal(sets, state.sets) {
+		state.sets, state.order = sets, make([]int, len(sets))
+		for i := range state.order {
+			state.order[i] = i
+		}
+		slices.SortStableFunc(state.order, func(a, b int) int { return compareLabels(sets[a], sets[b]) })
+	}
+	n := 0
+	counters := fs.byMeasure(f, func(i int) string { return counterName(f.Endpoint, &f.Endpoint.Measures[i]) })
+	for _, at := range state.order {
+		s := f.Series[at]
+		born := timestamp(s.Born)
+		for i, m := range s.Measures {
+			if !s.Absent.Has(i) {
+				fs.counter(counters[m], sets[at], s.Values[i].Float64(), born)
+				n++
+			}
+		}
+	}
 	return n
 }
 
 // byMeasure finds the family of each measure once for all of a feed's series. A measure without such a metric has none,
 // and no sample either.
-func (fs *families) byMeasure(f *ledger.FeedView, name func(int) string) []*dto.MetricFamily {
-	out := make([]*dto.MetricFamily, len(f.Endpoint.Measures))
+func (fs *families) byMeasure(f *ledger.FeedView, name func(int) string) []*block {
+	out := make([]*block, len(f.Endpoint.Measures))
 	for i := range out {
 		if n := name(i); fs.table[n] != nil {
 			out[i] = fs.family(n)
@@ -119,7 +100,7 @@ func (fs *families) byMeasure(f *ledger.FeedView, name func(int) string) []*dto.
 }
 
 // rows adds gauges, with or without those that are zero.
-func (fs *families) rows(base []ledger.Label, rows []ledger.Row, zeros bool, gauges []*dto.MetricFamily) int {
+func (fs *families) rows(base []ledger.Label, rows []ledger.Row, zeros bool, gauges []*block) int {
 	n := 0
 	for _, r := range rows {
 		labels := fs.labels(base, r.Labels)
@@ -133,53 +114,69 @@ func (fs *families) rows(base []ledger.Label, rows []ledger.Row, zeros bool, gau
 	return n
 }
 
-// changes adds what happened to the numbers of a feed after they were first read. Every direction is there from the
-// start, at zero, so that increase() sees the first one. A level is no counter, so nothing of it is ever restated.
-func (fs *families) changes(f *ledger.FeedView, created *timestamppb.Timestamp) {
+// A change is what happened to the numbers of a measure after they were first read.
+type change struct {
+	name      string
+	measure   string
+	direction string // empty where there is none
+	value     float64
+}
+
+// changes adds what happened to the numbers of a feed after they were first read, from when it first happened. A level is
+// no counter, so nothing of it is ever restated.
+func (fs *families) changes(f *ledger.FeedView, started int64, shown func(name string, value float64) (float64, bool)) {
 	if f.Endpoint.Stock {
 		return
 	}
 	base := []ledger.Label{{Name: organization, Value: f.Organization}, {Name: endpoint, Value: f.Endpoint.Name}}
-	if !f.Endpoint.IsCosts() {
-		fs.counter(fs.family(hoursGivenUp), fs.labels(base, nil), float64(f.HoursGivenUp), created)
-	}
+	all := []change{{name: hoursGivenUp, value: float64(f.HoursGivenUp)}}
 	for i := range f.ByMeasure {
-		m := &f.ByMeasure[i]
-		of := ledger.Label{Name: measure, Value: f.Endpoint.Measures[i].Name}
-		upwards := fs.labels(base, []ledger.Label{of, {Name: direction, Value: "up"}})
-		downwards := fs.labels(base, []ledger.Label{of, {Name: direction, Value: "down"}})
-		fs.gauge(fs.family(withheld), fs.labels(base, []ledger.Label{of}), m.Withheld.Float64())
-		fs.counter(fs.family(restated), upwards, m.RestatedUp.Float64(), created)
-		fs.counter(fs.family(restated), downwards, m.RestatedDown.Float64(), created)
-		fs.counter(fs.family(auditDifference), upwards, m.AuditUp.Float64(), created)
-		fs.counter(fs.family(auditDifference), downwards, m.AuditDown.Float64(), created)
+		m, of := &f.ByMeasure[i], f.Endpoint.Measures[i].Name
+		all = append(all, change{withheld, of, "", m.Withheld.Float64()},
+			change{restated, of, "up", m.RestatedUp.Float64()}, change{restated, of, "down", m.RestatedDown.Float64()},
+			change{auditDifference, of, "up", m.AuditUp.Float64()}, change{auditDifference, of, "down", m.AuditDown.Float64()})
 	}
 	for i, amount := range f.DerivedWithheld {
-		of := ledger.Label{Name: measure, Value: f.Endpoint.Derived[i].Name}
-		fs.gauge(fs.family(withheld), fs.labels(base, []ledger.Label{of}), amount.Float64())
+		all = append(all, change{withheld, f.Endpoint.Derived[i].Name, "", amount.Float64()})
+	}
+	for _, c := range all {
+		value, ok := shown(c.name+" "+c.measure+" "+c.direction, c.value)
+		if !ok {
+			continue
+		}
+		labels := fs.labels(base, filled(measure, c.measure, direction, c.direction))
+		if b := fs.family(c.name); b.metric.Type == Counter {
+			fs.counter(b, labels, value, started)
+		} else {
+			fs.gauge(b, labels, c.value) // There is no step to miss in a gauge.
+		}
 	}
 }
 
-// exposeStatus translates where the endpoints stand. It changes without the view, with every failed poll, and is small.
-func exposeStatus(table map[string]*Metric, statuses []fetcher.Status) []*dto.MetricFamily {
-	fs := newFamilies(table)
-	for i := range statuses {
-		s := &statuses[i]
-		labels := fs.labels([]ledger.Label{{Name: organization, Value: s.Organization}, {Name: endpoint, Value: s.Endpoint}}, nil)
-		switch s.State {
-		case fetcher.StateOK:
-			fs.gauge(fs.family(up), labels, 1)
-			fs.gauge(fs.family(available), labels, 1)
-		case fetcher.StateFailing:
-			fs.gauge(fs.family(up), labels, 0)
-			fs.gauge(fs.family(available), labels, 1)
-		case fetcher.StateUnavailable:
-			fs.gauge(fs.family(available), labels, 0)
-		case fetcher.StateStarting:
-		}
-		if !s.LastSuccess.IsZero() {
-			fs.gauge(fs.family(lastSuccess), labels, seconds(s.LastSuccess))
-		}
+// fullness adds how full the exporter is of an organization.
+func (fs *families) fullness(o *ledger.OrganizationView, series int) {
+	labels := fs.labels([]ledger.Label{{Name: organization, Value: o.Name}}, nil)
+	fs.gauge(fs.family(labelSets), labels, float64(o.LabelSets))
+	fs.gauge(fs.family(labelSetsLimit), labels, float64(o.Limit))
+	fs.gauge(fs.family(overflow), labels, float64(o.Overflow))
+	fs.gauge(fs.family(seriesExposed), labels, float64(series))
+}
+
+// status adds where an endpoint stands. It changes without the view, with every failed poll.
+func (fs *families) status(s *fetcher.Status) {
+	labels := fs.labels([]ledger.Label{{Name: organization, Value: s.Organization}, {Name: endpoint, Value: s.Endpoint}}, nil)
+	switch s.State {
+	case fetcher.StateOK:
+		fs.gauge(fs.family(up), labels, 1)
+		fs.gauge(fs.family(available), labels, 1)
+	case fetcher.StateFailing:
+		fs.gauge(fs.family(up), labels, 0)
+		fs.gauge(fs.family(available), labels, 1)
+	case fetcher.StateUnavailable:
+		fs.gauge(fs.family(available), labels, 0)
+	case fetcher.StateStarting:
 	}
-	return fs.finish()
+	if !s.LastSuccess.IsZero() {
+		fs.gauge(fs.family(lastSuccess), labels, seconds(s.LastSuccess))
+	}
 }

@@ -3,150 +3,144 @@ package collector
 import (
 	"cmp"
 	"slices"
-	"strings"
+	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	dto "github.com/prometheus/client_model/go"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
-// families collects samples into ready metric families. What it returns may be read by any number of scrapes at once
-// and must not be changed any more.
+// A sample is the value of a series of a counter or a gauge.
+type sample struct {
+	labels *labelSet
+	value  float64
+	// created is when a counter began to count from zero, in Unix milliseconds; 0 where it is no counter.
+	created int64
+}
+
+// A block is what one origin has of a metric, sorted by labels. It is never changed once it is finished, so equal blocks
+// are equal bytes.
+type block struct {
+	metric  *Metric
+	samples []sample
+	// histograms follow the samples, whose values mean nothing then. Only a histogram has them.
+	histograms []*dto.Histogram
+	// edge says that a chunk may begin here: see encodeChunks.
+	edge bool
+	// sized is the length of the samples in protobuf once it is known, else 0.
+	sized atomic.Int64
+}
+
+// families collects the samples of an origin into blocks.
 type families struct {
 	table  map[string]*Metric
-	byName map[string]*dto.MetricFamily
-	names  map[string]*string // label names, one copy each
+	byName map[string]*block
+	// known are label sets made before, by the address of their own part, which lives as long as the series; used are those
+	// that this time has, where they are to be known the next time.
+	known, used map[*ledger.Label]*labelSet
+	// room are the blocks of the time before, whose sizes are a good guess.
+	room []*block
 }
 
 func newFamilies(table map[string]*Metric) *families {
-	return &families{table: table, byName: make(map[string]*dto.MetricFamily), names: make(map[string]*string)}
+	return &families{table: table, byName: make(map[string]*block)}
 }
 
-// family returns the family of a metric of the table.
-func (fs *families) family(name string) *dto.MetricFamily {
-	if f := fs.byName[name]; f != nil {
-		return f
+// family returns the block of a metric of the table.
+func (fs *families) family(name string) *block {
+	b := fs.byName[name]
+	if b == nil {
+		b = &block{metric: fs.table[name]}
+		if i := slices.IndexFunc(fs.room, func(o *block) bool { return o.metric == b.metric }); i >= 0 {
+			b.samples = make([]sample, 0, len(fs.room[i].samples))
+		}
+		fs.byName[name] = b
 	}
-	m := fs.table[name]
-	f := &dto.MetricFamily{Name: proto.String(name), Help: proto.String(m.Help), Type: dto.MetricType_GAUGE.Enum()}
-	if m.Type == Counter {
-		f.Type = dto.MetricType_COUNTER.Enum()
-	}
-	fs.byName[name] = f
-	return f
+	return b
 }
 
-// labels makes the label pairs of a series, sorted by name. The values are those of the arguments, not copies.
-func (fs *families) labels(base, own []ledger.Label) []*dto.LabelPair {
-	pairs := make([]dto.LabelPair, len(base)+len(own))
-	out := make([]*dto.LabelPair, len(pairs))
-	for i := range pairs {
-		l := &base[min(i, len(base)-1)]
-		if i >= len(base) {
-			l = &own[i-len(base)]
-		}
-		name := fs.names[l.Name]
-		if name == nil {
-			name = proto.String(l.Name)
-			fs.names[l.Name] = name
-		}
-		value := &l.Value
-		if !utf8.ValidString(l.Value) {
-			// Every exposition format demands valid UTF-8, and Prometheus drops the whole scrape otherwise.
-			value = proto.String(strings.ToValidUTF8(l.Value, string(utf8.RuneError)))
-		}
-		pairs[i].Name, pairs[i].Value = name, value
-		out[i] = &pairs[i]
+// labels makes a label set.
+func (fs *families) labels(base, own []ledger.Label) *labelSet {
+	if fs.used == nil || len(own) == 0 {
+		return newLabelSet(base, own)
 	}
-	slices.SortFunc(out, func(a, b *dto.LabelPair) int { return cmp.Compare(*a.Name, *b.Name) })
-	return out
+	s := fs.used[&own[0]]
+	if s != nil {
+		return s
+	}
+	if s = fs.known[&own[0]]; s == nil {
+		s = newLabelSet(base, own)
+	}
+	fs.used[&own[0]] = s
+	return s
 }
 
 // counter adds a sample of a counter that counts from zero since created.
-func (fs *families) counter(f *dto.MetricFamily, labels []*dto.LabelPair, value float64, created *timestamppb.Timestamp) {
-	s := &struct {
-		metric  dto.Metric
-		counter dto.Counter
-		value   float64
-	}{value: value}
-	s.counter.Value, s.counter.CreatedTimestamp = &s.value, created
-	s.metric.Label, s.metric.Counter = labels, &s.counter
-	f.Metric = append(f.Metric, &s.metric)
+func (fs *families) counter(b *block, labels *labelSet, value float64, created int64) {
+	b.samples = append(b.samples, sample{labels, value, created})
 }
 
 // gauge adds a sample of a gauge.
-func (fs *families) gauge(f *dto.MetricFamily, labels []*dto.LabelPair, value float64) {
-	s := &struct {
-		metric dto.Metric
-		gauge  dto.Gauge
-		value  float64
-	}{value: value}
-	s.gauge.Value = &s.value
-	s.metric.Label, s.metric.Gauge = labels, &s.gauge
-	f.Metric = append(f.Metric, &s.metric)
+func (fs *families) gauge(b *block, labels *labelSet, value float64) {
+	b.samples = append(b.samples, sample{labels: labels, value: value})
 }
 
-// finish returns the families that have samples, sorted by name, their samples sorted by labels.
-func (fs *families) finish() []*dto.MetricFamily {
-	var out []*dto.MetricFamily
-	for _, f := range fs.byName {
-		if len(f.Metric) == 0 {
+// histogram adds a sample of a histogram. A block of histograms has one sample, or comes sorted.
+func (fs *families) histogram(b *block, labels *labelSet, h *dto.Histogram) {
+	b.samples = append(b.samples, sample{labels: labels})
+	b.histograms = append(b.histograms, h)
+}
+
+// finish returns the blocks that have samples.
+func (fs *families) finish() []*block {
+	var out []*block
+	for _, b := range fs.byName {
+		if len(b.samples) == 0 {
 			continue
 		}
-		slices.SortStableFunc(f.Metric, compareMetrics)
-		f.Metric = sumEqual(f.Metric)
-		out = append(out, f)
-	}
-	sortByName(out)
-	return out
-}
-
-// sortByName leaves those of the same name in their order.
-func sortByName(fs []*dto.MetricFamily) {
-	slices.SortStableFunc(fs, func(a, b *dto.MetricFamily) int { return cmp.Compare(a.GetName(), b.GetName()) })
-}
-
-func compareMetrics(a, b *dto.Metric) int {
-	return slices.CompareFunc(a.Label, b.Label, func(x, y *dto.LabelPair) int {
-		if c := cmp.Compare(*x.Name, *y.Name); c != 0 {
-			return c
+		byLabels := func(a, b sample) int { return compareLabels(a.labels, b.labels) }
+		if b.histograms == nil && !slices.IsSortedFunc(b.samples, byLabels) {
+			slices.SortStableFunc(b.samples, byLabels)
 		}
-		return cmp.Compare(*x.Value, *y.Value)
-	})
+		b.samples = sumEqual(b.samples)
+		out = append(out, b)
+	}
+	return out
 }
 
 // sumEqual adds up neighbours with equal labels, which two label sets become when both are made valid UTF-8: a repeated
 // series would void the scrape, and a dropped one the sum.
-func sumEqual(ms []*dto.Metric) []*dto.Metric {
-	out := ms[:1]
-	for _, m := range ms[1:] {
-		last := out[len(out)-1]
-		if compareMetrics(last, m) != 0 {
-			out = append(out, m)
+func sumEqual(samples []sample) []sample {
+	if !slices.ContainsFunc(samples, func(s sample) bool { return s.labels.repaired }) {
+		return samples
+	}
+	out := samples[:1]
+	for _, s := range samples[1:] {
+		last := &out[len(out)-1]
+		if !last.labels.equal(s.labels) {
+			out = append(out, s)
 			continue
 		}
-		if m.Gauge != nil {
-			*last.Gauge.Value += *m.Gauge.Value
-			continue
-		}
-		*last.Counter.Value += *m.Counter.Value
-		if a, b := last.Counter.CreatedTimestamp, m.Counter.CreatedTimestamp; a != nil && b != nil && b.AsTime().Before(a.AsTime()) {
-			last.Counter.CreatedTimestamp = b
-		}
+		last.value += s.value
+		last.created = min(last.created, s.created)
 	}
 	return out
 }
 
-// timestamp is the protobuf form of a time, nil for the zero time.
-func timestamp(t time.Time) *timestamppb.Timestamp {
+// equal says whether two blocks of a metric are the same bytes in every form.
+func (b *block) equal(o *block) bool {
+	return b.histograms == nil && o.histograms == nil && slices.EqualFunc(b.samples, o.samples, func(x, y sample) bool {
+		return cmp.Compare(x.value, y.value) == 0 && x.created == y.created && x.labels.equal(y.labels)
+	})
+}
+
+// timestamp is a time as samples have it, 0 for the zero time.
+func timestamp(t time.Time) int64 {
 	if t.IsZero() {
-		return nil
+		return 0
 	}
-	return timestamppb.New(t)
+	return t.UnixMilli()
 }
 
 // seconds is a time as Prometheus wants it.

@@ -1,68 +1,43 @@
 package collector
 
 import (
-	dto "github.com/prometheus/client_model/go"
-
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
-// A naming is a snapshot of the directory made into metric families. It holds until the snapshot is another one.
-type naming struct {
-	snapshot *directory.Snapshot
-	families []*dto.MetricFamily
-}
-
-// names returns the families of the current snapshot, made once per snapshot as those of a view are.
-func (c *Collector) names() []*dto.MetricFamily {
-	if c.options.Names == nil {
-		return nil
+// names adds what the look-ups have found of an organization, and who pays for its projects.
+func (fs *families) names(o *directory.Organization) {
+	base := []ledger.Label{{Name: organization, Value: o.Name}}
+	owners := o.Owners()
+	for _, p := range o.Named() {
+		of := owners.Of(p.ID)
+		labels := filled(projectID, p.ID, "project_name", p.Name, "status", p.Status, "residency", p.Residency, team, of.Name)
+		for _, l := range of.Labels {
+			labels = append(labels, ledger.Label{Name: team + "_" + l.Name, Value: l.Value})
+		}
+		fs.gauge(fs.family(projectInfo), fs.labels(base, labels), 1)
 	}
-	s := c.options.Names.Snapshot()
-	n := c.named.Load()
-	if n == nil || n.snapshot != s {
-		n = &naming{snapshot: s, families: exposeNames(c.table, s)}
-		c.named.Store(n)
+	for _, u := range o.Users {
+		fs.gauge(fs.family(userInfo), fs.labels(base, filled("user_id", u.ID, "user_name", u.Name, "role", u.Role, "user_email", u.Email, "is_service_account", u.ServiceAccount)), 1)
 	}
-	return n.families
-}
-
-func exposeNames(table map[string]*Metric, s *directory.Snapshot) []*dto.MetricFamily {
-	fs := newFamilies(table)
-	for _, o := range s.Organizations {
-		base := []ledger.Label{{Name: organization, Value: o.Name}}
-		owners := o.Owners()
-		for _, p := range o.Named() {
-			of := owners.Of(p.ID)
-			labels := filled(projectID, p.ID, "project_name", p.Name, "status", p.Status, "residency", p.Residency, team, of.Name)
-			for _, l := range of.Labels {
-				labels = append(labels, ledger.Label{Name: team + "_" + l.Name, Value: l.Value})
-			}
-			fs.gauge(fs.family(projectInfo), fs.labels(base, labels), 1)
+	for i := range o.Keys {
+		k := &o.Keys[i]
+		fs.gauge(fs.family(apiKeyInfo), fs.labels(base, filled(apiKeyID, k.ID, "api_key_name", k.Name, projectID, k.ProjectID, "owner_type", k.OwnerType, "owner_id", k.OwnerID, "owner_name", k.OwnerName)), 1)
+		if k.LastUsed > 0 {
+			fs.gauge(fs.family(apiKeyLastUsed), fs.labels(base, filled(apiKeyID, k.ID, projectID, k.ProjectID)), float64(k.LastUsed))
 		}
-		for _, u := range o.Users {
-			fs.gauge(fs.family(userInfo), fs.labels(base, filled("user_id", u.ID, "user_name", u.Name, "role", u.Role, "user_email", u.Email, "is_service_account", u.ServiceAccount)), 1)
-		}
-		for i := range o.Keys {
-			k := &o.Keys[i]
-			fs.gauge(fs.family(apiKeyInfo), fs.labels(base, filled(apiKeyID, k.ID, "api_key_name", k.Name, projectID, k.ProjectID, "owner_type", k.OwnerType, "owner_id", k.OwnerID, "owner_name", k.OwnerName)), 1)
-			if k.LastUsed > 0 {
-				fs.gauge(fs.family(apiKeyLastUsed), fs.labels(base, filled(apiKeyID, k.ID, projectID, k.ProjectID)), float64(k.LastUsed))
-			}
-			if k.Expires > 0 {
-				fs.gauge(fs.family(apiKeyExpires), fs.labels(base, filled(apiKeyID, k.ID, projectID, k.ProjectID)), float64(k.Expires))
-			}
-		}
-		for _, l := range o.SpendLimits {
-			if !l.Whole {
-				fs.gauge(fs.family(spendLimit), fs.labels(base, filled(projectID, l.ProjectID)), l.USD)
-			}
-			if enforcing, known := map[string]float64{directory.Inactive: 0, directory.Enforcing: 1}[l.Enforcement]; known {
-				fs.gauge(fs.family(spendEnforcing), fs.labels(base, filled(projectID, l.ProjectID)), enforcing)
-			}
+		if k.Expires > 0 {
+			fs.gauge(fs.family(apiKeyExpires), fs.labels(base, filled(apiKeyID, k.ID, projectID, k.ProjectID)), float64(k.Expires))
 		}
 	}
-	return fs.finish()
+	for _, l := range o.SpendLimits {
+		if !l.Whole {
+			fs.gauge(fs.family(spendLimit), fs.labels(base, filled(projectID, l.ProjectID)), l.USD)
+		}
+		if enforcing, known := map[string]float64{directory.Inactive: 0, directory.Enforcing: 1}[l.Enforcement]; known {
+			fs.gauge(fs.family(spendEnforcing), fs.labels(base, filled(projectID, l.ProjectID)), enforcing)
+		}
+	}
 }
 
 // filled makes labels of pairs and leaves out those without a value.

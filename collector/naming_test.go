@@ -1,11 +1,10 @@
 package collector_test
 
 import (
-	"slices"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 )
@@ -26,18 +25,17 @@ func TestANewNameReplacesTheOldOneAndTouchesNoCounter(t *testing.T) {
 }
 
 func TestNamesAreMadeReadyOnce(t *testing.T) {
+	const projects = 20_000
 	s, c := pollingOrganization(t)
-	named := func() int {
-		return slices.IndexFunc(gather(t, c), func(f *dto.MetricFamily) bool { return f.GetName() == "openai_project_info" })
+	many := &directory.Organization{Name: "acme"}
+	for i := range projects {
+		many.Projects = append(many.Projects, directory.Project{ID: fmt.Sprintf("proj_%d", i), Name: fmt.Sprintf("Project %d", i)})
 	}
-	at := named()
-	before := gather(t, c)[at]
-	if gather(t, c)[at] != before {
-		t.Error("the same names are made into metrics again")
-	}
-	s.names.Store(namesOfOrganization())
-	if gather(t, c)[named()] == before {
-		t.Error("other names are not shown")
+	s.names.Store(&directory.Snapshot{Organizations: []*directory.Organization{many}})
+	h := c.Handler()
+	scrape(h, "gzip")
+	if n := testing.AllocsPerRun(5, func() { scrape(h, "gzip") }); n > projects/4 {
+		t.Errorf("%v allocations for a scrape of the same names", n)
 	}
 }
 

@@ -1,35 +1,40 @@
 package collector
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/expfmt"
 )
 
-// handler answers scrapes with kept bytes, followed by what is only true of the moment.
+// How many answers are made at once, and how long a scrape waits for its turn: Prometheus gives up after 10 s.
+const (
+	maxScrapes   = 40
+	slotPatience = 8 * time.Second
+)
+
+// A handler answers scrapes with encoded bytes, followed by what is only true of the moment.
 type handler struct {
-	collector *Collector
-	formats   []expfmt.Format
-	slots     chan struct{}
-	// other answers what is not worth keeping: a choice of metrics by name.
-	other http.Handler
+	*Collector
+	formats []expfmt.Format
+	slots   chan struct{}
+}
+
+// Handler answers scrapes as text, OpenMetrics 1.0 and 2.0 and protobuf, plain, with gzip or with zstd.
+func (c *Collector) Handler() http.Handler {
+	// The library negotiates by goautoneg. OpenMetrics 2.0 is only for those who ask for it. Start timestamps travel in it and
+	// in protobuf; in OpenMetrics 1.0 they would be one more series per counter.
+	formats := append(expfmt.DefaultOpenMetricsAcceptedFormats(), expfmt.FmtOpenMetrics_2_0_0)
+	formats = slices.DeleteFunc(formats, func(f expfmt.Format) bool { return encoderOf(f) == nil })
+	return promhttp.InstrumentMetricHandler(c.moment.registry, &handler{c, formats, make(chan struct{}, maxScrapes)})
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	coding := negotiateCoding(r.Header.Values("Accept-Encoding"))
-	if r.URL.Query().Has("name[]") {
-		// What we have understood of the client's wish is put in its place, so that both answers heed it alike.
-		r = r.Clone(r.Context())
-		r.Header.Set("Accept-Encoding", string(coding))
-		h.other.ServeHTTP(w, r)
-		return
-	}
 	// A slot is for the making of an answer. Handing it out takes as long as the client likes, so a client that does not
 	// read must not keep others from theirs.
 	release, ok := h.slot(r)
@@ -39,40 +44,62 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer release()
 	format := expfmt.NegotiateAccept(r.Header, h.formats...)
-	v := variantOf(format, coding)
-	c := h.collector
-	c.wanted.ask(v, time.Now())
-	data, err := c.kept(v).encoded(v)
-	own, gatherErr := c.own()
-	if gatherErr != nil {
-		// One broken reading of /proc must not hide the data.
-		errorLog{c.options.Logger}.Println(gatherErr)
-	}
-	end, ownErr := encodeEnd(own, v, &c.coder)
-	release()
-	if err := errors.Join(err, ownErr); err != nil {
-		errorLog{c.options.Logger}.Println(err)
-		http.Error(w, "The metrics can't be encoded, the log says why.", http.StatusInternalServerError)
+	f := formOf(format, negotiateCoding(r.Header.Values("Accept-Encoding")))
+	names := r.URL.Query()["name[]"]
+	page, err := h.answer(f, names)
+	if err != nil {
+		h.fail(w, err)
 		return
 	}
+	end, warning, err := h.moment.encode(names, f, &h.cache.coder)
+	if warning != nil {
+		h.log(warning) // One broken reading of /proc must not hide the data.
+	}
+	if err != nil {
+		h.fail(w, err)
+		return
+	}
+	release()
 	header := w.Header()
 	header.Set("Content-Type", string(format))
 	header.Add("Vary", "Accept, Accept-Encoding")
-	if v.coding != identity {
-		header.Set("Content-Encoding", string(v.coding))
+	if f.coding != identity {
+		header.Set("Content-Encoding", string(f.coding))
 	}
-	whole := data.sum.and(end.checked)
-	head, tail := v.coding.frame(whole)
+	whole := page.sum.and(end.checked)
+	head, tail := f.coding.frame(whole)
 	header.Set("Content-Length", strconv.Itoa(len(head)+whole.coded+len(tail)))
 	if _, err := w.Write(head); err != nil {
 		return // The client has gone.
 	}
-	for _, chunk := range data.chunks {
-		if _, err := w.Write(chunk.bytes); err != nil {
+	for _, k := range page.chunks {
+		content, err := k.content(f, &h.cache.coder)
+		if err != nil {
+			h.log(err) // It was encoded before, so this does not happen. The answer is too short, which the client sees.
+			return
+		}
+		if _, err := w.Write(content); err != nil {
 			return
 		}
 	}
 	w.Write(slices.Concat(end.bytes, tail))
+}
+
+// answer returns the page in a form, or the metrics with one of the names of it. Those are encoded for each request, at
+// the cost of what is chosen.
+func (h *handler) answer(f form, names []string) (*encoded, error) {
+	if len(names) == 0 {
+		return h.encoded(f)
+	}
+	chosen := &page{}
+	for _, c := range h.shown().columns {
+		if slices.Contains(names, c.metric.Name) {
+			chosen.columns = append(chosen.columns, c)
+		}
+	}
+	k := &chunk{pieces: chosen.pieces(f)}
+	_, err := k.encode(nil, f, &h.cache.coder)
+	return &encoded{form: f, page: chosen, chunks: []*chunk{k}, sum: k.checked}, err
 }
 
 // slot waits for a slot as long as a scrape usually waits for its answer, or until its client has gone.
@@ -88,7 +115,11 @@ func (h *handler) slot(r *http.Request) (release func(), ok bool) {
 	return nil, false
 }
 
-// same says whether two lists of families are the same one.
-func same(a, b []*dto.MetricFamily) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+func (h *handler) fail(w http.ResponseWriter, err error) {
+	h.log(err)
+	http.Error(w, "The metrics can't be encoded, the log says why.", http.StatusInternalServerError)
+}
+
+func (h *handler) log(err error) {
+	level.Error(h.options.Logger).Log("msg", "Scrape could not be answered", "err", err)
 }

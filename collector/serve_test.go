@@ -77,7 +77,9 @@ func TestTheClientsWishForACodingIsHeeded(t *testing.T) {
 		"GZIP":                         "gzip",
 		"x-gzip":                       "gzip",
 		"gzip, zstd":                   "gzip",
-		"br, deflate, zstd":            "",
+		"br, deflate, zstd":            "zstd",
+		"zstd;q=0":                     "",
+		"zstd, gzip;q=0.5":             "zstd",
 		"gzip;q=0":                     "",
 		"gzip;Q=0":                     "",
 		"gzip;q=0.000":                 "",
@@ -96,14 +98,15 @@ func TestTheClientsWishForACodingIsHeeded(t *testing.T) {
 		"gzip, identity":               "gzip",
 		"gzip;q=0.5, identity":         "",
 		"gzip;q=0.5, identity;q=0.4":   "gzip",
-		"gzip;q=0.5, *":                "",
+		"gzip;q=0.5, *":                "zstd",
 		"gzip;q=0.5, *;q=0":            "gzip",
 		"*":                            "gzip",
 		"*;q=0":                        "",
-		"*, gzip;q=0":                  "",
+		"*, gzip;q=0":                  "zstd",
 		"identity;q=0, *;q=0.1":        "gzip",
 		"identity;q=0, gzip;q=0":       "",
 		"br;q=1.0, gzip;q=0.8, *;q=.1": "gzip",
+		"br;q=1, zstd;q=1, gzip":       "gzip",
 	} {
 		for _, target := range []string{"/metrics", "/metrics?name[]=openai_up"} {
 			if got := scrapeOf(h, target, wish).header.Get("Content-Encoding"); got != want {

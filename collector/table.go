@@ -39,6 +39,8 @@ type Metric struct {
 	Type    Type
 	Help    string
 	Section Section
+	// Unit is what it counts in where the name ends in that, as OpenMetrics wants it.
+	Unit string
 	// Labels are all that a series of it can have. Those of usage and costs depend on the grouping that is configured.
 	Labels []string
 	// Endpoints and Fields say where in the API the number comes from; empty for what the exporter says of itself.
@@ -190,7 +192,7 @@ func Table() []Metric {
 		}
 	}
 	bill := costs[slices.IndexFunc(costs, func(m Metric) bool { return m.Name == "openai_"+api.MeasureCost+"_total" })]
-	return slices.Concat(usage, last, []Metric{
+	all := slices.Concat(usage, last, []Metric{
 		{
 			Name: readThrough, Type: Gauge, Section: SectionUsage, Labels: []string{organization, endpoint},
 			Help: "End of the newest closed bucket that was read, in Unix time; the bucket may still grow. Polled: it moves once per interval (default 1m).",
@@ -205,6 +207,21 @@ func Table() []Metric {
 			Help: "Cost of the running UTC month in US dollars, the running day included." + polledCosts,
 		},
 	}, estimates, priceMetrics, budgetMetrics, nameMetrics, limitMetrics, exporterMetrics)
+	for i := range all {
+		all[i].Unit = unitOf(all[i].Name)
+	}
+	return all
+}
+
+// units are the words at the end of a name that say what is counted.
+var units = []string{"usd", "seconds", "bytes", "ratio", "tokens", "characters", "images"}
+
+func unitOf(name string) string {
+	name = strings.TrimSuffix(name, "_total")
+	if i := slices.IndexFunc(units, func(u string) bool { return strings.HasSuffix(name, "_"+u) }); i >= 0 {
+		return units[i]
+	}
+	return ""
 }
 
 // merge adds a metric to those that stand, or the endpoint to the metric that stands already: several endpoints share a
@@ -382,7 +399,7 @@ var exporterMetrics = []Metric{
 	},
 	{
 		Name: polls, Type: Counter, Section: SectionEndpoint, Labels: []string{organization, endpoint, outcome},
-		Help: "Polls by outcome, success or error, since the exporter started.",
+		Help: "Polls by outcome, success or error, since the exporter started; error is absent before the first.",
 	},
 	{
 		Name: pollDuration, Type: Histogram, Section: SectionEndpoint, Labels: []string{organization, endpoint},
@@ -394,7 +411,7 @@ var exporterMetrics = []Metric{
 	},
 	{
 		Name: requests, Type: Counter, Section: SectionEndpoint, Labels: []string{organization, endpoint, code},
-		Help: "Requests sent to the API by HTTP status, or by timeout, network, or body for a torn or invalid answer, since the exporter started.",
+		Help: "Requests sent to the API by HTTP status, or by timeout, network, or body for a torn or invalid answer, since the exporter started; a code but 200 is absent before the first.",
 	},
 	{
 		Name: requestDuration, Type: Histogram, Section: SectionEndpoint, Labels: []string{organization, endpoint},
@@ -402,27 +419,27 @@ var exporterMetrics = []Metric{
 	},
 	{
 		Name: readBound, Type: Gauge, Section: SectionEndpoint, Labels: []string{organization, endpoint, "bound"},
-		Help: "Share that the last read used of what a read may bring: body, the bytes of its largest page; pages; rows, of all its pages. A read that needs more than 1 of any fails whole.",
+		Help: "Share that the last read used of what a read may bring: body, the bytes of its largest page; pages; rows, of all its pages. A read that needs more than 1 of any fails whole. Absent until a read has used a tenth.",
 	},
 	{
 		Name: restated, Type: Counter, Section: SectionAccuracy, Labels: []string{organization, endpoint, measure, direction},
-		Help: "Amounts by which the API restated what it had reported, in the measure's own unit, since the exporter started: down for every decrease, up for growth later than 15 minutes after the end of a bucket.",
+		Help: "Amounts by which the API restated what it had reported, in the measure's own unit, since the exporter started: down for every decrease, up for growth later than 15 minutes after the end of a bucket. Absent before the first.",
 	},
 	{
 		Name: withheld, Type: Gauge, Section: SectionAccuracy, Labels: []string{organization, endpoint, measure},
-		Help: "Amount by which the counters are ahead of the API after restatements downwards, in the measure's own unit; they stand still until growth has paid it back.",
+		Help: "Amount by which the counters are ahead of the API after restatements downwards, in the measure's own unit; they stand still until growth has paid it back. Absent before the first.",
 	},
 	{
 		Name: auditDifference, Type: Counter, Section: SectionAccuracy, Labels: []string{organization, endpoint, measure, direction},
-		Help: "Amounts that only the audit of closed hours found and booked, in the measure's own unit, since the exporter started.",
+		Help: "Amounts that only the audit of closed hours found and booked, in the measure's own unit, since the exporter started. Absent before the first.",
 	},
 	{
 		Name: hoursGivenUp, Type: Counter, Section: SectionAccuracy, Labels: []string{organization, endpoint},
-		Help: "Old hours that the API refuses or no longer has and that are not audited any more, since the exporter started.",
+		Help: "Old hours that the API refuses or no longer has and that are not audited any more, since the exporter started. Absent before the first.",
 	},
 	{
 		Name: audits, Type: Counter, Section: SectionAccuracy, Labels: []string{organization, endpoint, outcome},
-		Help: "Audits of closed hours by outcome, success or error, since the exporter started.",
+		Help: "Audits of closed hours by outcome, success or error, since the exporter started; error is absent before the first.",
 	},
 	{
 		Name: labelSets, Type: Gauge, Section: SectionAccuracy, Labels: []string{organization},

@@ -75,7 +75,7 @@ func TestWithoutThePermissionForLookupsUsageIsReadAllTheSame(t *testing.T) {
 	const limited = "sk-admin-usage-only-0123456789"
 	s, baseURL := simulate(t, simulator.Options{KeysWithoutManagement: []string{limited}})
 	s.SetAdminKey(limited)
-	args, _ := configure(t, baseURL, limited, fast+"\nnames: {interval: 1s}")
+	args, _ := configure(t, baseURL, limited, fast+"\nnames: {interval: 1s}\ncounters: {zero_hold: 0s}")
 	p := serve(t, args...)
 	p.ready()
 	eventually(t, "all endpoints", func() bool { return p.up() == all })

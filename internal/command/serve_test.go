@@ -171,7 +171,7 @@ func TestARefusedKeyIsNamedOnceWithWhatToDo(t *testing.T) {
 		scopelesKey:                 "api.usage.read",
 	} {
 		_, baseURL := simulate(t, simulator.Options{})
-		args, file := configure(t, baseURL, key, fast)
+		args, file := configure(t, baseURL, key, fast+"\ncounters: {zero_hold: 0s}")
 		p := serve(t, args...)
 		p.ready() // failed, for a reason that the status names
 		eventually(t, "a second attempt", func() bool {

@@ -151,7 +151,7 @@ func (e *exporter) open(dir string) (err error) {
 	e.books = spend.New(e)
 	e.collector = collector.New(collector.Options{
 		Views: e, Statuses: e, Names: e, Books: e.books, StateBytes: e.stateBytes,
-		Shard: e.shard.Index, Shards: e.shard.Count, Logger: e.logger, Now: e.now,
+		Shard: e.shard.Index, Shards: e.shard.Count, Logger: e.logger, Now: e.now, ZeroHold: e.zeroHold,
 	})
 	e.watch = newWatch(e.collector, e, e.logger)
 	e.watch.listed = e.unknownProjects

@@ -35,4 +35,13 @@ func (e *exporter) now() time.Time {
 	return p.organizations[0].Client.Now()
 }
 
+// zeroHold is how long a step is shown as zero first.
+func (e *exporter) zeroHold() time.Duration {
+	p := e.current.Load()
+	if p == nil {
+		return 0
+	}
+	return p.config.Counters().ZeroHold
+}
+
 func (e *exporter) config() string { return string(e.current.Load().config.Redacted()) }

@@ -74,7 +74,7 @@ func TestTheKeyIsNowhereToBeSeen(t *testing.T) {
 				w := newWorld(t, simulator.Options{Seed: 31})
 				w.let(echo)
 				format := map[string]string{"file": "logfmt", "environment": "json"}[name]
-				e := configured(t, w.baseURL(), adminKey, fast, "--log.level="+level, "--log.format="+format, "--web.enable-lifecycle")
+				e := configured(t, w.baseURL(), adminKey, fast+"counters: {zero_hold: 0s}\n", "--log.level="+level, "--log.format="+format, "--web.enable-lifecycle")
 				config := filepath.Join(e.dir, "config.yml")
 				text, err := os.ReadFile(config)
 				if err != nil {
