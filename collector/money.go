@@ -12,7 +12,8 @@ func (fs *families) money(o *spend.Organization) {
 		fs.gauge(fs.family(name), fs.labels(base, filled(pairs...)), value)
 	}
 	for _, p := range o.Effective {
-		gauge(effectivePrice, p.USD.Float64(), lineItem, p.LineItem, unit, p.Unit)
+		gauge(effectivePrice, p.USD.Float64(), lineItem, p.LineItem, unit, p.Unit, model, p.Says.Model, tokenType, p.Says.TokenType,
+			modality, p.Says.Modality, serviceTier, p.Says.ServiceTier, context, p.Says.Context)
 	}
 	for _, p := range o.Prices {
 		gauge(priceInfo, 1, endpoint, p.Endpoint, model, p.Model, source, p.Source)

@@ -121,6 +121,10 @@ const (
 	budgetName   = "budget"
 	team         = "team"
 	period       = "period"
+	tokenType    = "token_type"
+	modality     = "modality"
+	serviceTier  = "service_tier"
+	context      = "context"
 )
 
 // A polled value says in HELP that it is polled and how old it may be, because nothing else in an exposition does.
@@ -277,8 +281,8 @@ var priceMetrics = []Metric{
 		Help: "Estimated cost over billed cost on the newest closed UTC day whose bill was read a day after its end or later and whose usage is on record whole; absent below one cent. What the bill has and usage has not, such as storage, makes it smaller than 1." + polledCosts,
 	},
 	{
-		Name: effectivePrice, Type: Gauge, Section: SectionEstimate, Labels: []string{organization, lineItem, unit}, Endpoints: []string{api.Costs}, Fields: []string{"amount", "quantity"},
-		Help: "What the bill charged per unit of its quantity in US dollars, discounts and free usage included, over the newest closed days, three at most, that have the line item." + polledCosts,
+		Name: effectivePrice, Type: Gauge, Section: SectionEstimate, Labels: []string{organization, lineItem, unit, model, tokenType, modality, serviceTier, context}, Endpoints: []string{api.Costs}, Fields: []string{"amount", "quantity"},
+		Help: "What the bill charged per unit of its quantity in US dollars, discounts included and free quantities left out, over the newest closed days, three at most, that have the line item, since its price last jumped. What the line item says stands in labels of its own." + polledCosts,
 	},
 	{
 		Name: priceInfo, Type: Gauge, Section: SectionEstimate, Labels: []string{organization, endpoint, model, source},

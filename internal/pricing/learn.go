@@ -25,6 +25,38 @@ type Charge struct {
 type EffectivePrice struct {
 	LineItem, Unit string
 	USD            decimal.Fixed
+	// Says is what the line item says, as far as its spelling is known.
+	Says Says
+}
+
+// Says is what a line item says in words of its own for each thing, "" for what it does not say.
+type Says struct {
+	Model string
+	// TokenType is input, cached_input, cache_write or output.
+	TokenType string
+	Modality  string
+	// ServiceTier is batch, flex, priority, ultrafast or scale.
+	ServiceTier string
+	// Context is long for requests above the model's first limit.
+	Context string
+}
+
+// tokenTypes are kinds as one word each.
+var tokenTypes = map[Kind]string{
+	Input: "input", CachedInput: "cached_input", Output: "output",
+	CacheWrite: "cache_write", CacheWrite30m: "cache_write", CacheWrite12h: "cache_write",
+}
+
+// says is what the item says.
+func (l LineItem) says() Says {
+	out := Says{Model: l.Model, TokenType: tokenTypes[l.Kind], Modality: string(l.Modality)}
+	if l.Tier != Standard {
+		out.ServiceTier = string(l.Tier)
+	}
+	if l.Long {
+		out.Context = "long"
+	}
+	return out
 }
 
 // Learned are the prices that a bill teaches. They do not change once learned.
@@ -151,7 +183,11 @@ func (l *Learned) learnItem(name string, byDay map[int64]*dayOf, slots map[learn
 		}
 	}
 	for u, d := range byUnit {
-		l.effective = append(l.effective, EffectivePrice{name, u, (&history{days: d, since: d.jumped()}).price()})
+		p := EffectivePrice{LineItem: name, Unit: u, USD: (&history{days: d, since: d.jumped()}).price()}
+		if known {
+			p.Says = item.says()
+		}
+		l.effective = append(l.effective, p)
 	}
 	for unit, d := range whole {
 		for _, k := range item.teaches(unit) {

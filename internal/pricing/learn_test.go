@@ -278,3 +278,29 @@ func TestWhatTheGrammarDoesNotKnowIsNamedAndStillHasAnEffectivePrice(t *testing.
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestWhatALineItemSaysStandsBesideItsPrice(t *testing.T) {
+	charges := []pricing.Charge{}
+	want := map[string]pricing.Says{
+		"gpt-5.4, input":                               {Model: "gpt-5.4", TokenType: "input"},
+		"gpt-5.4, cached input":                        {Model: "gpt-5.4", TokenType: "cached_input"},
+		"gpt-5.4, cache writes 12h":                    {Model: "gpt-5.4", TokenType: "cache_write"},
+		"batch | gpt-5.4-2026-01-01, output":           {Model: "gpt-5.4-2026-01-01", TokenType: "output", ServiceTier: "batch"},
+		"fast | gpt-5.4, input, long context":          {Model: "gpt-5.4", TokenType: "input", ServiceTier: "priority", Context: "long"},
+		"evals | gpt-realtime-2.1 audio, output":       {Model: "gpt-realtime-2.1", TokenType: "output", Modality: "audio"},
+		"ultrafast | gpt-6.2-sol, input_cached_tokens": {Model: "gpt-6.2-sol", TokenType: "cached_input", ServiceTier: "ultrafast"},
+		"whisper":                   {Model: "whisper-1"},
+		"web search tool calls":     {},
+		"regional | gpt-5.4, input": {}, // Not known, so nothing is made of it.
+	}
+	for name := range want {
+		charges = append(charges, charge(t, now, name, "", "1", "1"))
+	}
+	got := map[string]pricing.Says{}
+	for _, p := range pricing.Learn(charges).Effective() {
+		got[p.LineItem] = p.Says
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
