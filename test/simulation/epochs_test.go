@@ -27,6 +27,7 @@ type book struct {
 	folded       bool      // "other" has been in use
 	// totals is the newest total of every label set ever shown, by measure, those of former shapes too.
 	totals []map[string]decimal.Fixed
+	born   []map[string]newborn
 	// withheld is what is withheld of each measure.
 	withheld []decimal.Fixed
 	// held says that something may have been held at zero when the totals were seen last, and how much it has is not known.
@@ -83,9 +84,9 @@ func (o *oracle) book(organization, endpoint string) *book {
 	b := o.books[k]
 	if b == nil {
 		e, _ := api.Find(endpoint)
-		b = &book{endpoint: e, totals: make([]map[string]decimal.Fixed, len(e.Measures)), withheld: make([]decimal.Fixed, len(e.Measures))}
+		b = &book{endpoint: e, totals: make([]map[string]decimal.Fixed, len(e.Measures)), withheld: make([]decimal.Fixed, len(e.Measures)), born: make([]map[string]newborn, len(e.Measures))}
 		for i := range b.totals {
-			b.totals[i] = map[string]decimal.Fixed{}
+			b.totals[i], b.born[i] = map[string]decimal.Fixed{}, map[string]newborn{}
 		}
 		for _, x := range o.w.organizations {
 			if x.name == organization {
@@ -150,7 +151,7 @@ func (o *oracle) remember(b *book) {
 	if !b.goesOn(f) {
 		return // The shape has changed: what is shown of the former one is shown no more.
 	}
-	b.held = slices.ContainsFunc(f.Series, func(s *ledger.Series) bool { return time.Since(s.Born) < hold })
+	b.held = anyHeld(b.endpoint, f)
 	for m := range f.ByMeasure {
 		b.withheld[m] = f.ByMeasure[m].Withheld
 	}
@@ -158,9 +159,62 @@ func (o *oracle) remember(b *book) {
 		key := labelsKey(s.Labels)
 		b.folded = b.folded || strings.Contains(key, `="other"`)
 		for i, m := range s.Measures {
+			if s.Absent.Has(i) {
+				continue
+			}
+			before, known := b.totals[m][key]
+			if !known {
+				o.born(b, s, i, key)
+			}
+			if held := b.born[m][key]; held.again && before.IsZero() && !s.Values[i].IsZero() && time.Since(o.w.begun) < o.w.settings.zeroHold {
+				o.w.fault("%s %s {%s} %s is not held at zero once more after the start", b.organization.name, b.endpoint.Name, key, b.endpoint.Measures[m].Name)
+			}
 			b.totals[m][key] = s.Values[i]
 		}
 	}
+}
+
+// A newborn is when something was first shown, and whether it has to be held at zero once more after a start.
+type newborn struct {
+	at    time.Time
+	again bool
+}
+
+// born holds that what is new is shown as zero first.
+func (o *oracle) born(b *book, s *ledger.Series, i int, key string) {
+	m := s.Measures[i]
+	if o.w.settings.zeroHold > 0 && !s.Values[i].IsZero() {
+		o.w.fault("%s %s {%s} %s is shown as %s at once, without a zero before", b.organization.name, b.endpoint.Name, key, b.endpoint.Measures[m].Name, s.Values[i])
+	}
+	b.born[m][key] = newborn{at: time.Now()}
+}
+
+// ended takes note of what was held when the process ended: nobody knows whether anybody saw the zero.
+func (o *oracle) ended() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, b := range o.books {
+		for m := range b.born {
+			for key, x := range b.born[m] {
+				b.born[m][key] = newborn{x.at, time.Since(x.at) < o.w.settings.zeroHold && b.totals[m][key].IsZero()}
+			}
+		}
+	}
+}
+
+// anyHeld says whether something may be held at zero: a series that is new, or a measure that has begun late.
+func anyHeld(e *api.Endpoint, f *ledger.FeedView) bool {
+	for _, s := range f.Series {
+		if time.Since(s.Born) < hold {
+			return true
+		}
+		for i, m := range s.Measures {
+			if e.Measures[m].Rare && !s.Absent.Has(i) && s.Values[i].IsZero() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (o *oracle) booked(b *book, r *ledger.Read) {

@@ -4,7 +4,6 @@ package simulation_test
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
@@ -37,7 +36,7 @@ func (o *oracle) bounds() {
 		if f == nil || b.endpoint.Stock || !b.goesOn(f) || b.epoch.unsure {
 			continue
 		}
-		if slices.ContainsFunc(f.Series, func(s *ledger.Series) bool { return time.Since(s.Born) < hold }) {
+		if anyHeld(b.endpoint, f) {
 			continue // What is held at zero is counted, but not shown.
 		}
 		ep := b.epoch

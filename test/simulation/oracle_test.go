@@ -60,8 +60,6 @@ func (o *oracle) started() {
 	}
 }
 
-func (o *oracle) ended() {}
-
 func (o *oracle) reconfigured() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -222,7 +220,7 @@ func counted(name string) bool {
 // counters holds what is shown against what is booked: all of it, and nothing else.
 func (o *oracle) counters(got scraped) {
 	w := o.w
-	want := map[string]bool{}
+	want, sets := map[string]bool{}, map[string]int{}
 	for _, b := range o.ordered() {
 		f := o.feed(b)
 		if f == nil {
@@ -232,6 +230,7 @@ func (o *oracle) counters(got scraped) {
 			continue
 		}
 		o.remember(b)
+		sets[b.organization.name] += ownSets(f)
 		b.organization.gaveUp = b.organization.gaveUp || f.HoursGivenUp > 0
 		for _, s := range f.Series {
 			labels := w.labels(b, s.Labels)
@@ -239,6 +238,9 @@ func (o *oracle) counters(got scraped) {
 				name := "openai_" + b.endpoint.Measures[m].Name + "_total"
 				if !b.endpoint.IsCosts() {
 					name = "openai_usage_" + b.endpoint.Measures[m].Name + "_total"
+				}
+				if s.Absent.Has(i) {
+					continue
 				}
 				key := spellLabels(name, labels)
 				want[key] = true
@@ -248,11 +250,33 @@ func (o *oracle) counters(got scraped) {
 			}
 		}
 	}
+	for _, x := range w.running.View().Organizations {
+		key := spellLabels("openai_exporter_label_sets", []ledger.Label{{Name: "organization", Value: x.Name}})
+		if n := got[key]; n != float64(sets[x.Name]) || x.LabelSets != sets[x.Name] {
+			w.fault("%s is %v, there are %d of their own", key, n, sets[x.Name])
+		}
+	}
 	for _, key := range sorted(got) {
 		if name, _, _ := strings.Cut(key, "{"); counted(name) && !want[key] {
 			w.fault("%s is shown, and nothing of it is booked", key)
 		}
 	}
+}
+
+// ownSets is how many label sets of a feed have a place of their own.
+func ownSets(f *ledger.FeedView) (n int) {
+	own := func(labels []ledger.Label) {
+		if len(labels) == 0 || slices.ContainsFunc(labels, func(l ledger.Label) bool { return l.Value != ledger.Other }) {
+			n++
+		}
+	}
+	for _, s := range f.Series {
+		own(s.Labels)
+	}
+	for _, r := range f.Stock {
+		own(r.Labels)
+	}
+	return n
 }
 
 // labels are those of a series of a book.

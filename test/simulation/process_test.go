@@ -36,7 +36,7 @@ func (w *world) start() {
 		Logger:      log.NewLogfmtLogger(log.NewSyncWriter(&w.log)),
 	})
 	w.must(err)
-	w.running, w.configured = running, time.Now()
+	w.running, w.configured, w.begun = running, time.Now(), time.Now()
 	w.oracle.reconfigured()
 }
 

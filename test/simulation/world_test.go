@@ -66,7 +66,8 @@ type world struct {
 	omit          map[int]bool
 
 	running    *exporter.Unserved
-	configured time.Time // when the exporter was started or reloaded last
+	begun      time.Time // when the exporter was started last
+	configured time.Time // when it was started or reloaded last
 	log        bytes.Buffer
 	queue      []delayed
 	events     int
@@ -109,6 +110,13 @@ func (w *world) live(days int) {
 	}()
 	w.setUp(days)
 	w.start()
+	if w.chance(0.3) { // Everything is new and held at zero.
+		w.pass(w.between(time.Second, 2*time.Minute))
+		if w.sound() {
+			w.kill()
+			w.start()
+		}
+	}
 	scrapes := source(w.seed, 1)
 	spacing := []time.Duration{time.Hour, 3 * time.Hour, 6 * time.Hour}[scrapes.IntN(3)]
 	nextScrape, nextEvent := time.Now().Add(time.Minute), time.Now().Add(w.between(time.Minute, 5*time.Hour))
