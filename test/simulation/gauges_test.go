@@ -22,7 +22,7 @@ const near = 1e-7
 func (o *oracle) gauges(got scraped) {
 	w := o.w
 	// Whose clock holds is not settled right after a step, and the day turns with the API's.
-	settled := time.Since(w.stepped) > 6*time.Hour && !w.dating()
+	settled := time.Since(w.stepped) > 6*time.Hour && !w.dating() && o.timed()
 	now := w.now()
 	day := now.Truncate(24 * time.Hour)
 	month := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
@@ -47,6 +47,25 @@ func (o *oracle) gauges(got scraped) {
 			o.budgets(got, b, month)
 		}
 	}
+}
+
+// timed says whether the exporter can know the API's clock: the machine's is right, or the API has answered everybody since
+// the start and since the last step.
+func (o *oracle) timed() bool {
+	w := o.w
+	if w.offset.Load() == 0 {
+		return true
+	}
+	for _, x := range w.organizations {
+		answered := x.removed
+		for _, b := range o.books {
+			answered = answered || b.organization == x && b.polled.After(w.begun.Add(10*time.Minute)) && b.polled.After(w.stepped.Add(time.Hour)) && b.polled.After(w.configured)
+		}
+		if !answered {
+			return false
+		}
+	}
+	return true
 }
 
 // said is what the bill said of the days from a day on, when it was read last, by label set.
