@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -44,8 +43,15 @@ func main() {
 	n := flag.Int("n", 50, "how many changes to try")
 	seed := flag.Uint64("seed", uint64(time.Now().Unix()), "what decides which")
 	pkg := flag.String("package", "", "the only package to change, such as internal/ledger")
+	deliberate := flag.Bool("bugs", false, "make the deliberate bugs instead, and live through simulated seeds with each")
+	lives := flag.Int("lives", 6, "how many seeds to live through with a deliberate bug, from -seed on")
+	name := flag.String("bug", "", "the only deliberate bugs to make: those with this in their name")
 	flag.Parse()
-	if err := run(*n, *seed, *pkg); err != nil {
+	try := func() error { return run(*n, *seed, *pkg) }
+	if *deliberate {
+		try = func() error { return tryBugs(*seed, *lives, *name) }
+	}
+	if err := try(); err != nil {
 		fmt.Fprintln(os.Stderr, "mutation:", err)
 		os.Exit(1)
 	}
@@ -119,20 +125,8 @@ func try(dir string, p place, tests []string) (verdict string, err error) {
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(dir, filepath.Base(p.file))
-	if err := os.WriteFile(file, changed, 0o600); err != nil {
-		return "", err
-	}
-	absolute, err := filepath.Abs(p.file)
+	list, err := overlay(dir, p.file, changed)
 	if err != nil {
-		return "", err
-	}
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {absolute: file}})
-	if err != nil {
-		return "", err
-	}
-	list := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(list, overlay, 0o600); err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)

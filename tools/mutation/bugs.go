@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// A bug is a deliberate one, as a person would make it, that the simulation has to notice. It is a piece of source and
+// what it is changed to.
+type bug struct {
+	name, file, old, text string
+	// args narrow the simulation to lives in which the bug can show, where it shows too rarely else.
+	args string
+}
+
+const ledger = "internal/ledger/"
+
+// bugs are those of accounting, durability and honesty that were made by hand to see whether the simulation has teeth.
+var bugs = []bug{
+	{name: "what was there before the start counts", file: ledger + "marks.go", old: "return max(m.Origin, m.Final) }", text: "return m.Final }"},
+	{name: "what was let go of counts again when it is read again", file: ledger + "marks.go", old: "return max(m.Origin, m.Final) }", text: "return m.Origin }", args: "-only grow,window,lookback,downtime"},
+	{name: "hours are let go of before every window has left them", file: ledger + "marks.go", old: "limit := m.Final\n\tif to.audits > 0 {", text: "limit := closed - to.audits/3\n\tif to.audits < 0 {"},
+	{name: "audits forget what a downtime left open", file: ledger + "window.go", old: "min(to.spanOf(now-to.audits), m.Final)", text: "to.spanOf(now-to.audits)", args: "-only downtime,outage"},
+	{name: "a round of audits that was interrupted settles what it did not read", file: ledger + "marks.go", old: "if m.Started && from <= m.Final {", text: "if m.Started {", args: "-only downtime,outage,window"},
+	{name: "a folded label set moves into free room at once", file: ledger + "place.go", old: "if folded || f.ledger", text: "if _ = folded; f.ledger", args: "-only fold"},
+	{name: "a month begins elsewhere than at UTC", file: "collector/spend.go", old: "first := start.AddDate(0, 0, 1-start.Day())", text: "first := start.AddDate(0, 0, 2-start.Day())"},
+	{name: "the first read of a new grouping counts", file: ledger + "marks.go", old: "case first && !m.Fixed, start < m.met():", text: "case start < m.met():"},
+	{name: "what is gone from a bucket stays counted", file: ledger + "book.go", old: "id, was = before[i].id, &before[i]\n\t\t\ti++", text: "i++\n\t\t\tcontinue"},
+	{name: "an endpoint that fails is up", file: "collector/exposition.go", old: "fs.gauge(fs.family(up), labels, 0)", text: "fs.gauge(fs.family(up), labels, 1)"},
+	{name: "what is booked is shown before it is on disk", file: ledger + "book.go", old: "if err := l.commit([]*stage{st}); err != nil {\n\t\treturn err\n\t}\n\tst.install()\n\tf.audited(r.Window, r.AsOf)\n\tl.publish(f)", text: "st.install()\n\tl.publish(f)\n\tif err := l.commit([]*stage{st}); err != nil {\n\t\treturn err\n\t}\n\tf.audited(r.Window, r.AsOf)", args: "-only disk,kill,restart"},
+	{name: "what is withheld is forgotten over a restart", file: ledger + "series.go", old: "totals[m], withheld[m] = s.total[i], s.withheld(i)", text: "totals[m] = s.total[i]"},
+	{name: "what is held at zero is let go over a restart", file: ledger + "series.go", old: "if s.held {\n\t\tflags |= flagHeld\n\t}", text: ""},
+	{name: "an estimate is booked again with every change", file: ledger + "estimate.go", old: "delta = delta.Sub(was.derived[m])", text: "_ = was"},
+	{name: "a longer lookback reads a part of an hour that is not on record", file: ledger + "window.go", old: "if held(edge) != to.width {", text: "if h := held(edge); h != 0 && h != to.width {", args: "-only grow,window,lookback"},
+	{name: "polls forget what they have not read", file: ledger + "window.go", old: "from = min(from, m.Settled)", text: "_ = from"},
+	{name: "half an hour that is read changes hands", file: ledger + "book.go", old: "if toItsEnd := whole || gapless && r.last; !toItsEnd {\n\t\t\treturn nil\n\t\t}\n", text: "", args: "-only hole,width,lookback"},
+	{name: "a day of the bill that was missed over the turn of a month stays missed", file: ledger + "window.go", old: "case to.bill:\n\t\tt := time.Unix(now, 0).UTC()\n\t\tfrom = min(from,", text: "case to.bill:\n\t\tt := time.Unix(now, 0).UTC()\n\t\tfrom = min(now,", args: "-only downtime,costs"},
+}
+
+// tryBugs makes each bug and lives through some seeds with it.
+func tryBugs(first uint64, lives int, only string) error {
+	dir, err := os.MkdirTemp("", "bugs-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	tried, noticed := 0, 0
+	for _, b := range bugs {
+		if !strings.Contains(b.name, only) {
+			continue
+		}
+		verdict, err := b.try(dir, first, lives)
+		if err != nil {
+			return err
+		}
+		tried++
+		if strings.HasPrefix(verdict, "noticed") {
+			noticed++
+		}
+		_, _ = fmt.Fprintf(os.Stdout, "%s: %s\n", b.name, verdict)
+	}
+	_, _ = fmt.Fprintf(os.Stdout, "\nnoticed %d of %d\n", noticed, tried)
+	return nil
+}
+
+// apply makes the bug in the source of its file.
+func (b bug) apply() ([]byte, error) {
+	source, err := os.ReadFile(b.file)
+	if err != nil {
+		return nil, err
+	}
+	if n := bytes.Count(source, []byte(b.old)); n != 1 {
+		return nil, fmt.Errorf("%q: %s has %d places for it, so the bug has to be made anew", b.name, b.file, n)
+	}
+	return bytes.Replace(source, []byte(b.old), []byte(b.text), 1), nil
+}
+
+func (b bug) try(dir string, first uint64, lives int) (verdict string, err error) {
+	source, err := b.apply()
+	if err != nil {
+		return "", err
+	}
+	list, err := overlay(dir, b.file, source)
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(dir, "simulation.test")
+	ctx := context.Background()
+	if out, err := exec.CommandContext(ctx, "go", "test", "-c", "-overlay", list, "-o", binary, "./test/simulation").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%q does not build: %w\n%s", b.name, err, out)
+	}
+	for i := range lives {
+		seed := strconv.FormatUint(first+uint64(i), 10)
+		args := append([]string{"-test.run", "TestASeedOf", "-test.timeout", "15m", "-seed", seed, "-seeds", "1", "-days", "0", "-shrink", "0"}, strings.Fields(b.args)...)
+		c := exec.CommandContext(ctx, binary, args...)
+		c.Dir = filepath.Join("test", "simulation")
+		if out, err := c.CombinedOutput(); err != nil {
+			return "noticed by seed " + seed + ": " + fault(string(out)), nil
+		}
+	}
+	return fmt.Sprintf("NOT NOTICED by %d seeds from %d on", lives, first), nil
+}
+
+// fault is the first line that says what is wrong.
+func fault(output string) string {
+	for line := range strings.SplitSeq(output, "\n") {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "20") {
+			return line
+		}
+	}
+	return "it does not end"
+}
+
+// overlay writes a changed file, and the list that gives it to the compiler in place of the one in the checkout.
+func overlay(dir, file string, source []byte) (list string, err error) {
+	changed := filepath.Join(dir, filepath.Base(file))
+	if err := os.WriteFile(changed, source, 0o600); err != nil {
+		return "", err
+	}
+	absolute, err := filepath.Abs(file)
+	if err != nil {
+		return "", err
+	}
+	replace, err := json.Marshal(map[string]map[string]string{"Replace": {absolute: changed}})
+	if err != nil {
+		return "", err
+	}
+	list = filepath.Join(dir, "overlay.json")
+	return list, os.WriteFile(list, replace, 0o600)
+}
