@@ -54,6 +54,7 @@ var apiEvents = []event{
 		if w.chance(0.8) {
 			return // What is given up is not counted, so seeds that have it are not held to the last token.
 		}
+		o.gaveUp = true
 		o.api.change(func() { o.api.forgotten[e] = w.between(20*time.Hour, 60*time.Hour) })
 		w.ail(o, "old", w.between(time.Hour, 60*time.Hour), func() { o.api.change(func() { delete(o.api.forgotten, e) }) })
 	}},

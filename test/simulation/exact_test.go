@@ -101,7 +101,7 @@ func (o *oracle) exact(b *book, f *ledger.FeedView, m int) {
 	lossy := ep.unsure || f.HoursGivenUp > 0 || b.organization.gaveUp
 	switch {
 	case nothing(off, b.organization):
-	case lossy && off.Sign() < 0:
+	case lossy && (off.Sign() < 0 || o.w.falls):
 		o.lossy++
 	case o.w.falls && b.epochs > 1 && off.Cmp(ep.vague[m]) <= 0 && off.Neg().Cmp(ep.vague[m]) <= 0:
 		o.lossy++ // What was withheld at the start of the epoch is not known by label set.
