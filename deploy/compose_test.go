@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/openai-exporter/openai_exporter/config"
+	"github.com/openai-exporter/openai_exporter/internal/simulator"
 )
 
 // A compose is what this test knows of a Compose file. An unknown field of a service is a mistake.
@@ -265,15 +266,23 @@ func TestEveryRouteOfAlertmanagerIsTested(t *testing.T) {
 			t.Errorf("routes.txt has no alert for the receiver %s", r.Name)
 		}
 	}
-	// The teams that Prometheus knows are those that have a route.
-	team := regexp.MustCompile(`(?m)^      replacement: (\S+)$`)
-	named := team.FindAllStringSubmatch(read(t, "prometheus.yml.example"), -1)
-	if len(named) == 0 {
-		t.Fatal("prometheus.yml.example maps no project to a team")
+	// The teams of the simulated organization have a route, and projects that it has.
+	valid, err := config.Parse("exporter.yml", []byte(read(t, "deploy/compose/exporter.yml")))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, m := range named {
-		if !slices.ContainsFunc(am.Route.Routes, func(r route) bool { return slices.Contains(r.Matchers, `team="`+m[1]+`"`) }) {
-			t.Errorf("the team %s of prometheus.yml.example has no route", m[1])
+	if len(valid.Teams()) == 0 {
+		t.Fatal("deploy/compose/exporter.yml has no team")
+	}
+	projects := simulator.New(simulator.Options{Seed: 1}).Projects()
+	for _, team := range valid.Teams() {
+		if !slices.ContainsFunc(am.Route.Routes, func(r route) bool { return slices.Contains(r.Matchers, `team="`+team.Name+`"`) }) {
+			t.Errorf("the team %s of deploy/compose/exporter.yml has no route", team.Name)
+		}
+		for _, id := range team.ProjectIDs {
+			if !slices.ContainsFunc(projects, func(p simulator.Project) bool { return p.ID == id }) {
+				t.Errorf("the team %s of deploy/compose/exporter.yml has the project %s, which is not simulated", team.Name, id)
+			}
 		}
 	}
 }

@@ -340,8 +340,22 @@ func by(label, expr string) string {
 // withNames gives series by project_id a project_name: the one that the look-ups have found or, where they are switched
 // off or not permitted, the id. Two exporters that know the same project make no difference.
 func withNames(sum string) string {
-	return fmt.Sprintf(`label_replace((%[1]s) * on (project_id) group_left (project_name) topk by (project_id) (1, openai_project_info)`+
+	return fmt.Sprintf(`label_replace((%[1]s) * on (project_id) group_left (project_name) topk by (project_id) (1, openai_project_info{project_name!=""})`+
 		` or on (project_id) label_replace(%[1]s, "project_name", "$1", "project_id", "(.+)"), "project_name", "none", "project_name", "")`, sum)
+}
+
+// Who pays for a project now, and at the end of the day that begins. Where two exporters disagree, or a project has changed
+// hands that day, it is one team all the same.
+const (
+	owners      = `topk by (organization, project_id) (1, openai_project_info{team!=""})`
+	ownersOfDay = `(0 * topk by (organization, project_id) (1, max_over_time(timestamp(openai_project_info{team!=""})[1d:10m] offset -1d)) + 1)`
+)
+
+// byTeam sums an expression by the team that pays for its project. What belongs to none is unallocated, so the teams' sum is
+// the whole.
+func byTeam(owners, expr string) query {
+	return query{"{{team}}", fmt.Sprintf(`sum by (team) ((sum by (organization, project_id) (%[1]s)) * on (organization, project_id) group_left (team) %[2]s`+
+		` or on (organization, project_id) label_replace(sum by (organization, project_id) (%[1]s), "team", "unallocated", "", ""))`, expr, owners)}
 }
 
 // legend is how series by a label are called.

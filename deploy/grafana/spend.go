@@ -40,6 +40,11 @@ func spend() *Dashboard {
 			bars("Spend per day by project", "One bar per UTC day, when it came onto the bill; the last one is still growing.", usd, "1d", named("project_id", per("1d"))).signed().key("sum", "Total"),
 			bars("Spend per hour by project", "One bar per hour, when it came onto the bill; the last one is still growing. The bill arrives in lumps.", usd, "1h", named("project_id", per("1h"))).signed().key("sum", "Total"),
 		}},
+		row{title: "By team", height: 9, panels: []*panel{
+			ranking("Today by team", "Since 00:00 UTC, by the team that pays for the project now. What belongs to no team is unallocated, so the sum is the bill."+asBill, usd, 10, byTeam(owners, today)).wide(6),
+			ranking("Month to date by team", "Since the first of the month, 00:00 UTC, by the team that pays for the project now."+asBill, usd, 10, byTeam(owners, month)).wide(6),
+			bars("Spend per day by team", "One bar per UTC day, when it came onto the bill, by the team that paid for the project at the day's end; the last one is still growing.", usd, "1d", byTeam(ownersOfDay, per("1d"))).signed().key("sum", "Total"),
+		}},
 		row{title: "By project and line item", height: 9, panels: []*panel{
 			ranking("Today by project", "Since 00:00 UTC."+asBill, usd, 10, named("project_id", today)),
 			ranking("Month to date by project", "Since the first of the month, 00:00 UTC."+asBill, usd, 10, named("project_id", month)),

@@ -44,6 +44,7 @@ func (e edition) render(t *testing.T) string {
 		"rate":     queries.Rate,
 		"increase": func(selector, window string) string { return e.spell(queries.Increase(selector, window)) },
 		"edition":  func() string { return e.says },
+		"team":     byTeam,
 	}).ParseFiles("../prometheus/openai-recording.yml.tmpl")
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +53,17 @@ func (e edition) render(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// byTeam adds up a record by project under the team that pays for each.
+func byTeam(record string) string {
+	return strings.ReplaceAll(`          sum by (organization, team) (
+              organization_project:RECORD
+                * on (organization, project_id) group_left (team)
+              organization_project:openai_project_info:team
+            or on (organization, project_id)
+              label_replace(organization_project:RECORD, "team", "unallocated", "", "")
+          )`, "RECORD", record)
 }
 
 func TestRecordingRulesAreCurrent(t *testing.T) {

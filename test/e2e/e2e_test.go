@@ -85,7 +85,7 @@ counters: {start: %q, zero_hold: 2s}
 	}
 	process.Eventually(t, 60*time.Second, "the exporter is ready", ready)
 
-	m := startMonitor(t, target, "proj_without_alerts")
+	m := startMonitor(t, target)
 	up := func() error {
 		v, err := m.value(t, `up{job="openai"}`)
 		if err == nil && v != 1 {

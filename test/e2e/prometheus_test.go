@@ -32,8 +32,8 @@ type monitor struct {
 type prometheus string
 
 // startMonitor starts them. What is changed in the users' files is what a test can't wait for or can't know: addresses,
-// paths and durations. The project is one of the team support.
-func startMonitor(t *testing.T, target, project string) *monitor {
+// paths and durations.
+func startMonitor(t *testing.T, target string) *monitor {
 	t.Helper()
 	m := &monitor{
 		alertmanager: "http://" + process.FreeAddress(t),
@@ -55,7 +55,6 @@ func startMonitor(t *testing.T, target, project string) *monitor {
 	config = replace(t, config, `deploy/prometheus/rules/\*\.yml`, filepath.Join(dir, "openai-*.yml"))
 	config = replace(t, config, `127\.0\.0\.1:9093`, strings.TrimPrefix(m.alertmanager, "http://"))
 	config = replace(t, config, `127\.0\.0\.1:10095`, target)
-	config = replace(t, config, `proj_example_support`, project)
 	m.prometheus = startPrometheus(t, "prometheus", filepath.Join(dir, "prometheus"), config)
 	silent := replace(t, config, `(?m)^(?:rule_files|alerting):\n(?:  .*\n|\n)+`, "")
 	m.zeros = startPrometheus(t, "prometheus with zeros", filepath.Join(dir, "zeros"), silent, "--enable-feature=created-timestamp-zero-ingestion")

@@ -77,7 +77,8 @@ costs: {interval: 2s}
 names: {interval: 10s}
 limits: {enabled: false}
 counters: {zero_hold: 3s}
-`, api+"/v1"))
+teams: [{name: support, project_ids: [%s]}]
+`, api+"/v1", project))
 	args := []string{"--config.file=" + filepath.Join(dir, "exporter.yml"), "--storage.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + target}
 	first := process.Start(t, binary, args...)
 	ready := func() error {
@@ -85,7 +86,7 @@ counters: {zero_hold: 3s}
 		return err
 	}
 	process.Eventually(t, 60*time.Second, "the exporter is ready", ready)
-	m := startMonitor(t, target, project)
+	m := startMonitor(t, target)
 	both := map[string]prometheus{"Prometheus": m.prometheus, "Prometheus with zeros": m.zeros}
 	scraped := time.Now()
 	for name, p := range both {
