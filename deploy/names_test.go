@@ -13,6 +13,9 @@ import (
 // and at most 63 characters.
 var serviceName = regexp.MustCompile(`(?m)^  name: "[a-z][-a-z0-9]{0,61}[a-z0-9]"$`)
 
+// setName is a name that Kubernetes accepts for a stateful set, whose pods have it and a number.
+var setName = regexp.MustCompile(`(?m)^  name: "[a-z0-9][-a-z0-9]{0,50}[a-z0-9]"$`)
+
 // TestChartInstallsUnderAnyReleaseName: what looks like a number, a truth value or nothing in YAML is a name all the same.
 func TestChartInstallsUnderAnyReleaseName(t *testing.T) {
 	for _, release := range []string{"123", "1e3", "true", "null", "0755", "1234567e8", "9f86d081884c7d65", "a.b", strings.Repeat("9", 53)} {
@@ -31,6 +34,10 @@ func TestChartInstallsUnderAnyReleaseName(t *testing.T) {
 		}
 		services := 0
 		for manifest := range strings.SplitSeq(text, "\n---\n") {
+			// A set's name has no dot: Kubernetes' schemas don't say so, and its API server does.
+			if strings.Contains(manifest, "\nkind: StatefulSet\n") && !setName.MatchString(manifest) {
+				t.Errorf("release %s: Kubernetes refuses the name of the stateful set\n%s", release, manifest)
+			}
 			if !strings.Contains(manifest, "\nkind: Service\n") {
 				continue
 			}

@@ -3,6 +3,7 @@
 package cluster_test
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -10,9 +11,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
 // minimal are the values of an installation that nothing is wrong with.
@@ -75,9 +79,12 @@ func installsEveryValuesFile(t *testing.T, c *cluster) {
 		})
 	}
 	ns := c.namespace(t, "restricted")
-	if out, err := c.run(t, "KUBECTL", "kubectl", "", "--namespace="+ns, "run", "privileged", "--image=x", "--privileged"); err == nil || !strings.Contains(out, "violates PodSecurity") {
-		t.Errorf("a privileged pod is let in: %v\n%s", err, out)
-	}
+	process.Eventually(t, time.Minute, "a privileged pod is refused", func() error {
+		if out, err := c.run(t, "KUBECTL", "kubectl", "", "--namespace="+ns, "run", "privileged", "--image=x", "--privileged"); err == nil || !strings.Contains(out, "violates PodSecurity") {
+			return fmt.Errorf("kubectl: %w: %s", err, out)
+		}
+		return nil
+	})
 	held(t, "the namespaces refuse a privileged pod")
 }
 
@@ -202,6 +209,7 @@ var changeable = map[string]string{
 var together = map[string][]string{
 	"organizations":          {"--set=existingSecret="},
 	"existingSecretKey":      {"--set=existingSecret=another"},
+	"extraVolumeMounts":      {"--set-json=extraVolumes=" + changeable["extraVolumes"]},
 	"scrapeConfig.enabled":   {"--set=serviceMonitor.enabled=false"},
 	"serviceMonitor.enabled": {"--set=scrapeConfig.enabled=false"},
 }
@@ -229,7 +237,7 @@ func changesEveryValue(t *testing.T, c *cluster) {
 	c.helm(t, append([]string{"upgrade", "openai", chart, "--namespace=" + ns, "--set=persistence.size=1024Mi"}, minimal...)...)
 	paths := slices.Sorted(maps.Keys(changeable))
 	for _, path := range paths {
-		args := append([]string{"upgrade", "openai", chart, "--namespace=" + ns, "--reuse-values"}, together[path]...)
+		args := append([]string{"upgrade", "openai", chart, "--namespace=" + ns, "--reuse-values", "--history-max=100"}, together[path]...)
 		c.helm(t, append(args, "--set-json="+path+"="+changeable[path])...)
 	}
 	c.settled(t, ns, "openai-openai-exporter")
@@ -290,4 +298,13 @@ func refusesWhatCannotChange(t *testing.T, c *cluster) {
 	c.upgrade(t, ns, "openai", relabelled...)
 	c.settled(t, ns, "spend")
 	held(t, "nameOverride beside fullnameOverride: after %q the upgrade goes through", way)
+
+	// Another release.
+	c.helm(t, "uninstall", "openai", "--namespace="+ns, "--wait", "--timeout=90s")
+	c.install(t, ns, "spend", chart, append(minimal, "--set=persistence.existingClaim=data-"+name+"-0")...)
+	c.settled(t, ns, "spend-openai-exporter")
+	if diff := cmp.Diff(before, c.claims(t, ns)); diff != "" {
+		t.Errorf("volumes (-before +after another release took them):\n%s", diff)
+	}
+	held(t, "a release of another name goes on with the former volume")
 }

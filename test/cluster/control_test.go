@@ -58,7 +58,7 @@ func start(t *testing.T) *cluster {
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port="+port(server), "--cert-dir="+certificates,
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+file("accounts.key"),
 		"--service-account-signing-key-file="+file("accounts.key"), "--token-auth-file="+file("tokens.csv"),
-		"--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/16", "--endpoint-reconciler-type=none")
+		"--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/16", "--endpoint-reconciler-type=none", "--allow-privileged")
 	authority := filepath.Join(certificates, "apiserver.crt")
 	process.WriteFile(t, c.kubeconfig, fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: test,
 clusters: [{name: test, cluster: {server: %q, certificate-authority: %q}}],
@@ -75,11 +75,10 @@ contexts: [{name: test, context: {cluster: test, user: admin}}]}
 		c.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
 		return c.api(t.Context(), http.MethodGet, "/readyz", nil, nil)
 	})
-	// A node's stand-in sends no heartbeat: it says itself when a node is gone.
 	process.Start(t, process.Tool(t, "CONTROLLERS", "kube-controller-manager"), "--kubeconfig="+c.kubeconfig,
 		"--authentication-kubeconfig="+c.kubeconfig, "--authorization-kubeconfig="+c.kubeconfig,
 		"--bind-address=127.0.0.1", "--secure-port="+port(process.FreeAddress(t)), "--cert-dir="+file("controllers"), "--leader-elect=false",
-		"--service-account-private-key-file="+file("accounts.key"), "--root-ca-file="+authority, "--node-monitor-grace-period=1h", "--pvclaimbinder-sync-period=1s")
+		"--service-account-private-key-file="+file("accounts.key"), "--root-ca-file="+authority, "--node-monitor-period=1s", "--node-monitor-grace-period=20s", "--pvclaimbinder-sync-period=1s")
 	c.nodes = startNodes(t, c, "first", "second")
 	process.Eventually(t, 2*time.Minute, "the controllers work", func() error {
 		return c.api(t.Context(), http.MethodGet, "/api/v1/namespaces/default/serviceaccounts/default", nil, nil)

@@ -20,6 +20,7 @@ type nodes struct {
 	mu        sync.Mutex
 	gone      map[string]bool
 	addresses map[string]string // of pods, by their UID
+	heartbeat time.Time
 	last      error
 }
 
@@ -89,7 +90,6 @@ func startNodes(t *testing.T, c *cluster, names ...string) *nodes {
 		if err := c.api(t.Context(), http.MethodPost, "/api/v1/nodes", node, nil); err != nil {
 			t.Fatal(err)
 		}
-		n.say(t, name, "True")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -116,39 +116,40 @@ func startNodes(t *testing.T, c *cluster, names ...string) *nodes {
 	return n
 }
 
-// say sets whether a node is ready.
-func (n *nodes) say(t *testing.T, name, ready string) {
-	t.Helper()
+// beat says that a node lives.
+func (n *nodes) beat(ctx context.Context, name string) error {
 	now := time.Now().UTC().Format(time.RFC3339)
-	condition := o{"type": "Ready", "status": ready, "reason": "Test", "message": "", "lastHeartbeatTime": now, "lastTransitionTime": now}
-	status := o{"status": o{"conditions": l{condition}, "capacity": o{"pods": "110", "cpu": "8", "memory": "8Gi"}, "allocatable": o{"pods": "110", "cpu": "8", "memory": "8Gi"}}}
-	if err := n.c.api(t.Context(), http.MethodPatch, "/api/v1/nodes/"+name+"/status", status, nil); err != nil {
-		t.Fatal(err)
-	}
+	condition := o{"type": "Ready", "status": "True", "reason": "Test", "message": "", "lastHeartbeatTime": now, "lastTransitionTime": now}
+	room := o{"pods": "110", "cpu": "8", "memory": "8Gi"}
+	return n.c.api(ctx, http.MethodPatch, "/api/v1/nodes/"+name+"/status", o{"status": o{"conditions": l{condition}, "capacity": room, "allocatable": room}}, nil)
 }
 
 // lose lets a node fall silent: its pods may run on, and nothing confirms their end.
-func (n *nodes) lose(t *testing.T, name string) {
-	t.Helper()
+func (n *nodes) lose(name string) {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.gone[name] = true
-	n.mu.Unlock()
-	n.say(t, name, "Unknown")
 }
 
 // back lets a node work again.
-func (n *nodes) back(t *testing.T, name string) {
-	t.Helper()
-	n.say(t, name, "True")
+func (n *nodes) back(name string) {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	delete(n.gone, name)
-	n.mu.Unlock()
 }
 
 // work does once what kubelets, scheduler and volumes do all the time. What fails is tried again.
 func (n *nodes) work(ctx context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if time.Since(n.heartbeat) > 2*time.Second {
+		n.heartbeat = time.Now()
+		for _, name := range n.names {
+			if !n.gone[name] {
+				n.note(n.beat(ctx, name))
+			}
+		}
+	}
 	var claims list[claim]
 	n.note(n.c.api(ctx, http.MethodGet, "/api/v1/persistentvolumeclaims", nil, &claims))
 	for _, c := range claims.Items {

@@ -107,20 +107,28 @@ func scrapesWhatTheOperatorGenerates(t *testing.T, c *cluster) {
 	const ns = "monitoring"
 	c.post(t, "/api/v1/namespaces", o{"apiVersion": "v1", "kind": "Namespace", "metadata": o{"name": ns}})
 	t.Cleanup(func() { _, _ = c.run(t, "KUBECTL", "kubectl", "", "delete", "namespace", ns, "--wait=false") })
-	c.post(t, "/api/v1/namespaces/"+ns+"/secrets", o{"apiVersion": "v1", "kind": "Secret", "metadata": o{"name": "api"}, "stringData": o{"token": token}})
 	named := o{"matchExpressions": l{o{"key": "kubernetes.io/metadata.name", "operator": "In", "values": l{shared, listed, locked}}}}
 	c.post(t, "/apis/monitoring.coreos.com/v1/namespaces/"+ns+"/prometheuses", o{
 		"apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": o{"name": "main"},
 		"spec": o{
 			"serviceMonitorSelector": o{}, "serviceMonitorNamespaceSelector": named, "scrapeConfigSelector": o{}, "scrapeConfigNamespaceSelector": named,
 			"ruleSelector": o{}, "ruleNamespaceSelector": named, "evaluationInterval": "5s",
-			"apiserverConfig": o{"host": c.server, "authorization": o{"credentials": o{"name": "api", "key": "token"}}, "tlsConfig": o{"insecureSkipVerify": true}},
+			"apiserverConfig": o{"host": c.server, "bearerToken": token, "tlsConfig": o{"insecureSkipVerify": true}},
 			"scrapeClasses":   l{o{"name": "here", "default": true, "relabelings": addresses}},
 		},
 	})
 	server := startPrometheus(t, c, ns)
 	wantTargets(t, server, pods)
 	wantRules(t, server)
+	c.upgrade(t, listed, "listed", "--reuse-values", "--set=prometheusRule.enabled=true")
+	process.Eventually(t, time.Minute, "a second release with rules brings them a second time", func() error {
+		rules := get[struct{ Data map[string]string }](t, c, "/api/v1/namespaces/"+ns+"/configmaps/prometheus-main-rulefiles-0").Data
+		if len(rules) != 2 {
+			return fmt.Errorf("there are %d files of rules", len(rules))
+		}
+		return nil
+	})
+	held(t, "rules of two releases are there twice, as the documentation says")
 }
 
 // startPrometheus runs what the operator generated. The paths are those of a pod, of which there is none.
@@ -164,7 +172,8 @@ func startPrometheus(t *testing.T, c *cluster, namespace string) string {
 	for name, text := range assets {
 		process.WriteFile(t, filepath.Join(dir, "certs", name), string(decode(t, text)))
 	}
-	config = strings.ReplaceAll(config, "/etc/prometheus", dir)
+	// What the operator's reloader would put in.
+	config = strings.NewReplacer("/etc/prometheus", dir, "$(SHARD)", "0", "$(POD_NAME)", "prometheus-main-0").Replace(config)
 	process.WriteFile(t, filepath.Join(dir, "prometheus.yml"), config)
 	listen := process.FreeAddress(t)
 	process.Start(t, process.Tool(t, "PROMETHEUS", "prometheus"), "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+listen)

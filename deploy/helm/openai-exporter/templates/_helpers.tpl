@@ -2,19 +2,18 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{- /* A stateful set's name has no dot, which a release's name may have. */}}
 {{- define "openai-exporter.fullname" -}}
-{{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
-{{- else if contains (include "openai-exporter.name" .) .Release.Name }}
-{{- .Release.Name | trunc 52 | trimSuffix "-" }}
-{{- else }}
-{{- printf "%s-%s" .Release.Name (include "openai-exporter.name" .) | trunc 52 | trimSuffix "-" }}
+{{- $name := .Values.fullnameOverride }}
+{{- if not $name }}
+{{- $name = ternary .Release.Name (printf "%s-%s" .Release.Name (include "openai-exporter.name" .)) (contains (include "openai-exporter.name" .) .Release.Name) }}
 {{- end }}
+{{- $name | replace "." "-" | trunc 52 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* A service's name is a label of DNS: it begins with a letter and has no dot, which a release's name need not. */}}
+{{- /* A service's name begins with a letter, too. */}}
 {{- define "openai-exporter.service" -}}
-{{- $name := include "openai-exporter.fullname" . | replace "." "-" }}
+{{- $name := include "openai-exporter.fullname" . }}
 {{- if regexMatch "^[a-z]" $name }}{{ $name }}{{ else }}{{ printf "s-%s" $name }}{{ end }}
 {{- end }}
 
