@@ -2,8 +2,6 @@ package pricing
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"regexp"
 	"strings"
 )
@@ -82,25 +80,25 @@ func speaksOfTuned(s string) bool {
 }
 
 // parseClause reads a clause. where names it in an error.
-func parseClause(raw json.RawMessage, where string, depth int) (clause, error) {
+func parseClause(raw json.RawMessage, where place, depth int) (clause, error) {
 	if depth > maxDepth {
-		return clause{}, fmt.Errorf("%s: clauses are nested more than %d deep", where, maxDepth)
+		return clause{}, where.errorf("clauses are nested more than %d deep", maxDepth)
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil || len(members) != 1 {
-		return clause{}, fmt.Errorf(`%s: want an object with one member, such as {"equals": "gpt-5"}`, where)
+		return clause{}, where.errorf(`want an object with one member, such as {"equals": "gpt-5"}`)
 	}
 	for op, v := range members {
-		where := where + "." + op
+		where := where.in(op)
 		switch op {
 		case "or", "and":
 			var parts []json.RawMessage
 			if err := json.Unmarshal(v, &parts); err != nil || len(parts) == 0 {
-				return clause{}, fmt.Errorf("%s: want a list of clauses", where)
+				return clause{}, where.errorf("want a list of clauses")
 			}
 			c := clause{op: op}
 			for i, p := range parts {
-				part, err := parseClause(p, fmt.Sprintf("%s[%d]", where, i), depth+1)
+				part, err := parseClause(p, where.at(i), depth+1)
 				if err != nil {
 					return clause{}, err
 				}
@@ -110,20 +108,20 @@ func parseClause(raw json.RawMessage, where string, depth int) (clause, error) {
 		case "equals", "starts_with", "ends_with", "contains", "regex":
 			c := clause{op: op}
 			if err := json.Unmarshal(v, &c.text); err != nil || c.text == "" {
-				return clause{}, fmt.Errorf("%s: want a text that is not empty", where)
+				return clause{}, where.errorf("want a text that is not empty")
 			}
 			if op == "regex" {
 				var err error
 				if c.regex, err = regexp.Compile(c.text); err != nil {
-					return clause{}, fmt.Errorf("%s: want a regular expression of RE2: %s", where, oneLine(err))
+					return clause{}, where.errorf("want a regular expression of RE2: %s", oneLine(err))
 				}
 			}
 			return c, nil
 		default:
-			return clause{}, fmt.Errorf("%s: unknown clause, want equals, starts_with, ends_with, contains, regex, or, and", where)
+			return clause{}, where.errorf("unknown clause, want equals, starts_with, ends_with, contains, regex, or, and")
 		}
 	}
-	return clause{}, errors.New(where) // An object with one member was dealt with above.
+	return clause{}, where.errorf("is empty") // An object with one member was dealt with above.
 }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

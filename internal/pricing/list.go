@@ -105,6 +105,10 @@ func ParseList(b []byte) (*List, error) {
 	if len(b) > maxList {
 		return nil, fmt.Errorf("it is larger than %d MiB: leave the other providers out", maxList>>20)
 	}
+	if bytes.HasPrefix(b, []byte{0xff, 0xfe}) || bytes.HasPrefix(b, []byte{0xfe, 0xff}) {
+		return nil, errors.New("it is in UTF-16: save it as UTF-8")
+	}
+	b = bytes.TrimPrefix(b, []byte("\ufeff")) // Some editors mark UTF-8.
 	var syntax *json.SyntaxError
 	var raw json.RawMessage
 	if err := json.Unmarshal(b, &raw); errors.As(err, &syntax) {
@@ -113,12 +117,21 @@ func ParseList(b []byte) (*List, error) {
 	} else if err != nil {
 		return nil, errors.New(oneLine(err))
 	}
+	l, err := parseProviders(raw)
+	var m *misplaced
+	if errors.As(err, &m) {
+		return nil, fmt.Errorf("line %d: %w", m.place.line(b), err)
+	}
+	return l, err
+}
+
+func parseProviders(raw json.RawMessage) (*List, error) {
 	type provided struct {
 		ID     string          `json:"id"`
 		Models json.RawMessage `json:"models"`
 	}
 	var found *provided
-	where := ""
+	var where place
 	var providers []json.RawMessage
 	if err := json.Unmarshal(raw, &providers); err != nil || providers == nil {
 		return nil, errors.New(`want a list of providers, such as [{"id": "openai", "models": […]}]`)
@@ -126,26 +139,26 @@ func ParseList(b []byte) (*List, error) {
 	for i, p := range providers {
 		var one provided
 		if err := json.Unmarshal(p, &one); err != nil {
-			return nil, fmt.Errorf(`[%d]: want a provider, such as {"id": "openai", "models": […]}`, i)
+			return nil, place{}.at(i).errorf(`want a provider, such as {"id": "openai", "models": […]}`)
 		}
 		if one.ID != provider {
 			continue
 		}
 		if found != nil {
-			return nil, fmt.Errorf("[%d]: there are two providers %q: join them", i, provider)
+			return nil, place{}.at(i).errorf("there are two providers %q: join them", provider)
 		}
-		found, where = &one, fmt.Sprintf("[%d].models", i)
+		found, where = &one, place{}.at(i).in("models")
 	}
 	if found == nil {
 		return nil, fmt.Errorf("it has no provider with the id %q: add one, with the models that it is to price", provider)
 	}
 	var models []json.RawMessage
 	if err := json.Unmarshal(found.Models, &models); err != nil || models == nil {
-		return nil, fmt.Errorf("%s: want a list of models", where)
+		return nil, where.errorf("want a list of models")
 	}
 	l := &List{}
 	for i, m := range models {
-		e, err := parseEntry(m, fmt.Sprintf("%s[%d]", where, i))
+		e, err := parseEntry(m, where.at(i))
 		if err != nil {
 			return nil, err
 		}
@@ -154,30 +167,30 @@ func ParseList(b []byte) (*List, error) {
 	return l, nil
 }
 
-func parseEntry(raw json.RawMessage, where string) (entry, error) {
+func parseEntry(raw json.RawMessage, where place) (entry, error) {
 	var m struct {
 		ID     string          `json:"id"`
 		Match  json.RawMessage `json:"match"`
 		Prices json.RawMessage `json:"prices"`
 	}
 	if err := json.Unmarshal(raw, &m); err != nil || m.ID == "" {
-		return entry{}, fmt.Errorf(`%s: want a model with an "id", "match" and "prices"`, where)
+		return entry{}, where.errorf(`want a model with an "id", "match" and "prices"`)
 	}
-	where += fmt.Sprintf(" (%.60q)", m.ID)
+	where.text += fmt.Sprintf(" (%.60q)", m.ID)
 	e := entry{id: m.ID}
 	var err error
 	switch {
 	case len(m.Match) == 0:
-		return entry{}, fmt.Errorf(`%s: it has no "match": add {"equals": %.60q}`, where, m.ID)
+		return entry{}, where.errorf(`it has no "match": add {"equals": %.60q}`, m.ID)
 	case len(m.Prices) == 0:
-		return entry{}, fmt.Errorf(`%s: it has no "prices": add them, {} where nothing is known`, where)
+		return entry{}, where.errorf(`it has no "prices": add them, {} where nothing is known`)
 	}
-	if e.match, err = parseClause(m.Match, where+".match", 0); err != nil {
+	if e.match, err = parseClause(m.Match, where.in("match"), 0); err != nil {
 		return entry{}, err
 	}
 	var list []json.RawMessage
 	if err := json.Unmarshal(m.Prices, &list); err != nil {
-		t, err := parsePrices(m.Prices, where+".prices")
+		t, err := parsePrices(m.Prices, where.in("prices"))
 		if err != nil {
 			return entry{}, err
 		}
@@ -185,7 +198,7 @@ func parseEntry(raw json.RawMessage, where string) (entry, error) {
 		return e, nil
 	}
 	for i, p := range list {
-		c, err := parseConditional(p, fmt.Sprintf("%s.prices[%d]", where, i))
+		c, err := parseConditional(p, where.in("prices").at(i))
 		if err != nil {
 			return entry{}, err
 		}
@@ -194,10 +207,10 @@ func parseEntry(raw json.RawMessage, where string) (entry, error) {
 	return e, nil
 }
 
-func parsePrices(raw json.RawMessage, where string) (table, error) {
+func parsePrices(raw json.RawMessage, where place) (table, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
-		return table{}, fmt.Errorf(`%s: want an object such as {"input_mtok": 1.25}`, where)
+		return table{}, where.errorf(`want an object such as {"input_mtok": 1.25}`)
 	}
 	var t table
 	for _, name := range slices.Sorted(maps.Keys(members)) {
@@ -207,23 +220,23 @@ func parsePrices(raw json.RawMessage, where string) (table, error) {
 		if !isPrice && !isFactor || string(v) == "null" {
 			continue
 		}
-		where := where + "." + name
+		where := where.in(name)
 		var tiered struct {
 			Base json.RawMessage `json:"base"`
 		}
 		if isPrice && v[0] == '{' {
 			// Usage does not say how long a request was, so the price of short ones is taken.
 			if err := json.Unmarshal(v, &tiered); err != nil || len(tiered.Base) == 0 {
-				return table{}, fmt.Errorf(`%s: want a number, or {"base": 2.5, "tiers": […]}`, where)
+				return table{}, where.errorf(`want a number, or {"base": 2.5, "tiers": […]}`)
 			}
 			v = tiered.Base
 		}
 		usd, err := decimal.Parse([]byte(v))
 		if err != nil {
-			return table{}, fmt.Errorf("%s: want a number of US dollars: %s", where, oneLine(err))
+			return table{}, where.errorf("want a number of US dollars: %s", oneLine(err))
 		}
 		if usd.Sign() < 0 {
-			return table{}, fmt.Errorf("%s: a price can't be negative", where)
+			return table{}, where.errorf("a price can't be negative")
 		}
 		if isFactor {
 			t.setFactor(tier, usd)

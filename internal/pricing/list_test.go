@@ -276,3 +276,53 @@ func FuzzParseList(f *testing.F) {
 		}
 	})
 }
+
+func TestAnErrorOfAListHasItsLine(t *testing.T) {
+	list := func(price, match string) string {
+		return `[
+  {"id": "other", "models": [1,
+    2]},
+  {
+    "id": "openai",
+    "models": [
+      {"id": "a", "match": {"equals": "a"}, "prices": {"input_mtok": 1}},
+
+      {
+        "id": "b",
+        "match": ` + match + `,
+        "prices": [
+          {"prices": {}},
+          {"constraint": {"start_date": "2026-01-01"},
+           "prices": {
+             "output_mtok": 2,
+             "input_mtok": ` + price + `}}
+        ]
+      }
+    ]
+  }
+]`
+	}
+	for text, want := range map[string]string{
+		list(`-1`, `{"equals": "b"}`):                                           `line 17: [1].models[1] ("b").prices[1].prices.input_mtok: a price can't be negative`,
+		list(`1`, "{\"or\": [{\"equals\": \"b\"},\n  {\"resembles\": \"b\"}]}"): `line 12: [1].models[1] ("b").match.or[1].resembles: unknown clause`,
+		list(`1`, `[]`): `line 11: [1].models[1] ("b").match: want an object`,
+		"[{\"id\": \"openai\"},\n\n{\"id\": \"openai\"}]": `line 3: [1]: there are two providers`,
+		"[{\"id\": \"openai\", \"models\": [\n{}]}]":      `line 2: [0].models[0]: want a model with an "id"`,
+		"[{\"id\": \"openai\"}]":                          `line 1: [0].models: want a list of models`,
+	} {
+		if _, err := pricing.ParseList([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s:\n%v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestAListMayBeginWithAMarkOfItsEncoding(t *testing.T) {
+	text := models(`{"id": "a", "match": {"equals": "a"}, "prices": {"input_mtok": 1}}`)
+	l, err := pricing.ParseList([]byte("\ufeff" + text))
+	if err != nil || l.Entry("a") != "a" {
+		t.Errorf("%v", err)
+	}
+	if _, err := pricing.ParseList([]byte("\xff\xfe[\x00]\x00")); err == nil || err.Error() != "it is in UTF-16: save it as UTF-8" {
+		t.Errorf("%v", err)
+	}
+}

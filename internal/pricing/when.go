@@ -2,7 +2,6 @@ package pricing
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -14,7 +13,7 @@ type conditional struct {
 	table    table
 }
 
-func parseConditional(raw json.RawMessage, where string) (conditional, error) {
+func parseConditional(raw json.RawMessage, where place) (conditional, error) {
 	var m struct {
 		Constraint *struct {
 			StartDate string `json:"start_date"`
@@ -24,9 +23,9 @@ func parseConditional(raw json.RawMessage, where string) (conditional, error) {
 		Prices json.RawMessage `json:"prices"`
 	}
 	if err := json.Unmarshal(raw, &m); err != nil || len(m.Prices) == 0 {
-		return conditional{}, fmt.Errorf(`%s: want {"constraint": {"start_date": "2026-01-31"}, "prices": {…}}`, where)
+		return conditional{}, where.errorf(`want {"constraint": {"start_date": "2026-01-31"}, "prices": {…}}`)
 	}
-	t, err := parsePrices(m.Prices, where+".prices")
+	t, err := parsePrices(m.Prices, where.in("prices"))
 	if err != nil {
 		return conditional{}, err
 	}
@@ -34,21 +33,21 @@ func parseConditional(raw json.RawMessage, where string) (conditional, error) {
 	if m.Constraint == nil {
 		return c, nil
 	}
-	where += ".constraint"
+	where = where.in("constraint")
 	switch k := m.Constraint; {
 	case k.StartDate != "":
 		if c.since, err = time.Parse(time.DateOnly, k.StartDate); err != nil {
-			return conditional{}, fmt.Errorf("%s.start_date: want a date such as 2026-01-31", where)
+			return conditional{}, where.in("start_date").errorf("want a date such as 2026-01-31")
 		}
 	case k.StartTime != "" && k.EndTime != "":
 		var ok [2]bool
 		c.from, ok[0] = timeOfDay(k.StartTime)
 		c.to, ok[1] = timeOfDay(k.EndTime)
 		if ok != [2]bool{true, true} {
-			return conditional{}, fmt.Errorf("%s: want a start_time and an end_time such as 16:30:00Z", where)
+			return conditional{}, where.errorf("want a start_time and an end_time such as 16:30:00Z")
 		}
 	default:
-		return conditional{}, fmt.Errorf("%s: want a start_date, or a start_time and an end_time", where)
+		return conditional{}, where.errorf("want a start_date, or a start_time and an end_time")
 	}
 	return c, nil
 }
