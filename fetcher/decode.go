@@ -76,6 +76,9 @@ type decoder struct {
 	rows   int
 	filled []bool
 
+	owner     string // the organization that rows say they are of
+	ambiguous bool   // they say several
+
 	bucketRows rowSum // of the bucket that is being read
 	places     []placed
 

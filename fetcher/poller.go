@@ -117,10 +117,10 @@ func (p *poller) take(ctx context.Context, pr priority, window func(now time.Tim
 		if err == nil {
 			return true, nil
 		}
-		if !errors.Is(err, ledger.ErrReshaped) {
+		if !errors.Is(err, ledger.ErrReshaped) && !errors.Is(err, ledger.ErrDoubt) {
 			return true, fmt.Errorf("book what was read: %w", err)
 		}
-		// The configuration has changed meanwhile, so this read fits no more.
+		// The configuration has changed meanwhile, so this read fits no more, or something else has to be read first.
 	}
 	if t.first != nil {
 		return true, t.first

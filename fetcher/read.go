@@ -151,6 +151,9 @@ func (c *Client) readOnce(ctx context.Context, q Query, p plan, pr priority) (*l
 		// The other parameters are not part of the cursor: they are sent again.
 		query.Set("page", next.cursor)
 	}
+	if !d.ambiguous {
+		read.Organization = d.owner
+	}
 	return read, d.empty(asked), nil
 }
 

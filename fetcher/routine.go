@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
+
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
 // A routine is what polls and look-ups have in common: their pace, what the log already knows of their trouble, and
@@ -172,7 +174,11 @@ func (r *routine) complain(known map[string]bool, message string, state State, e
 			logger = level.Error(r.logger)
 		}
 	}
-	if known[kind] || e != nil && e.keyed() && !r.client.trouble.news(e) {
+	foreign := errors.Is(err, ledger.ErrForeign)
+	if foreign {
+		kind = "foreign" // The ledger itself says so, once for all endpoints.
+	}
+	if known[kind] || foreign || e != nil && e.keyed() && !r.client.trouble.news(e) {
 		logger = level.Debug(r.logger)
 	} else if state == StateUnavailable {
 		logger, message = level.Info(r.logger), "The organization does not have this endpoint, it is asked for again from time to time"

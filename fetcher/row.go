@@ -85,6 +85,7 @@ type placed struct {
 	name  string // as it is quoted
 	field field
 	known bool
+	owner bool   // it is the organization's id
 	raw   []byte // the text as it is quoted, where it is a label or unknown
 	label string
 }
@@ -97,6 +98,7 @@ func (d *decoder) place(n int, b []byte) *placed {
 	quoted := b[:lengthOf(b)]
 	p := placed{name: string(quoted)}
 	p.field, p.known = d.fields[string(d.unquote(quoted))]
+	p.owner = p.name == `"organization_id"` && !p.known
 	switch {
 	case n < len(d.places):
 		d.places[n] = p
@@ -108,12 +110,24 @@ func (d *decoder) place(n int, b []byte) *placed {
 	return &p
 }
 
+// owned notes the organization that a row says it is of. Rows of several leave open whose the answer is.
+func (d *decoder) owned(id string) {
+	if id == "" {
+		return
+	}
+	d.ambiguous = d.ambiguous || d.owner != "" && d.owner != id
+	d.owner = id
+}
+
 // member takes the value of a member of a row.
 func (d *decoder) member(p *placed, value jsontext.Value) error {
 	const longest = 128 // What is longer is hardly the same twice.
 	p.raw = p.raw[:0]
 	switch f := p.field; {
 	case !p.known:
+		if p.owner && value[0] == '"' {
+			d.owned(string(bounded(d.text(value))))
+		}
 		if value[0] == '"' && len(value) <= longest {
 			p.raw = append(p.raw, value...)
 		}

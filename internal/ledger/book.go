@@ -21,6 +21,9 @@ func (f *Feed) Book(ctx context.Context, r *Read) error {
 	}
 	at, err := r.reading()
 	if err == nil {
+		err = f.examine(r)
+	}
+	if err == nil {
 		at.gap, err = f.admit(r)
 	}
 	if err != nil {
@@ -39,6 +42,9 @@ func (f *Feed) Book(ctx context.Context, r *Read) error {
 		return err
 	}
 	st.install()
+	if !r.Window.Audit {
+		f.doubt = nil
+	}
 	f.audited(r.Window, r.AsOf)
 	l.publish(f)
 	l.wakeUp()

@@ -180,9 +180,12 @@ func (st *stage) estimateCell(day int64, c *cell, to func(a, b decimal.Fixed) de
 	st.days[day][project] = to(st.days[day][project], usd)
 }
 
+// dimensionProject is the dimension, and its label, that tells whose usage a row is.
+const dimensionProject = "project_id"
+
 func projectOf(labels []Label) string {
 	for _, l := range labels {
-		if l.Name == "project_id" {
+		if l.Name == dimensionProject {
 			return l.Value
 		}
 	}

@@ -37,6 +37,8 @@ type Feed struct {
 	stockOther int // stock label sets folded
 
 	refused   refused
+	doubt     *doubt
+	convicted int64  // the hour that convicted last, so that the next one asked is older
 	round     *round // the audit under way
 	lastAudit time.Time
 	stats     []MeasureView

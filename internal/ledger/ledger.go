@@ -81,6 +81,7 @@ type Ledger struct {
 	loaded   map[string]*Feed   // by feedName, whether configured or not
 	feeds    []*Feed            // configured, in order
 	own      map[string][]*Feed // the same by organization, of which there may be thousands
+	accused  map[string]bool    // organizations of which the log says that another one answers
 }
 
 // Open opens the state in a directory, or starts one. An error is a *StateError that says what to do.
@@ -95,6 +96,7 @@ func Open(o Options) (*Ledger, error) {
 		committed: o.Committed,
 		wake:      make(chan struct{}, 1),
 		loaded:    map[string]*Feed{},
+		accused:   map[string]bool{},
 	}
 	if l.logger == nil {
 		l.logger = log.NewNopLogger()

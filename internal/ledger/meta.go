@@ -10,6 +10,7 @@ type meta struct {
 	NextID uint32 `json:"next_id"`
 
 	marks
+	owner
 }
 
 // A record is what is on disk of what a feed knows, with the shape of the series and buckets that are beside it.

@@ -20,6 +20,7 @@ type Window struct {
 	Audit bool
 
 	shape *shape // the one of the feed that planned it
+	probe bool   // it is to tell whose answers these are, and is not booked
 }
 
 // A Read is what the API said about a window: whole buckets of summed rows. It is filled by one goroutine, row by row
@@ -31,6 +32,8 @@ type Read struct {
 	// Begin is where the request really began, where that is later than the window: the API may know what it was asked
 	// for only from some date on. Zero means at the window's start.
 	Begin time.Time
+	// Organization is the API's id of the organization that the rows are of, or "" where they don't say one.
+	Organization string
 
 	columns []string
 	groups  []group

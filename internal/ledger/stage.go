@@ -55,6 +55,9 @@ func (f *Feed) newStage() *stage {
 func (st *stage) apply(r *Read, at reading) error {
 	to := st.f.reach()
 	st.asOf = at.asOf
+	if r.Organization != "" {
+		st.meta.Owner = r.Organization
+	}
 	first := !st.meta.Started
 	if first {
 		st.begin(at)
@@ -154,7 +157,7 @@ func (st *stage) install() {
 	if st.afresh() {
 		f.spans, f.folded, f.days = map[int64]*span{}, map[uint64]int64{}, map[int64]map[string]decimal.Fixed{}
 		f.round, f.lastAudit = nil, time.Time{}
-		f.refused = refused{hours: f.refused.hours}
+		f.refused, f.doubt = refused{hours: f.refused.hours}, nil
 		f.shape = st.shape
 	}
 	f.meta = st.meta

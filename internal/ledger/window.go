@@ -59,6 +59,9 @@ type round struct{ cursor, end int64 }
 func (f *Feed) PollWindow(now time.Time) Window {
 	f.ledger.mu.Lock()
 	defer f.ledger.mu.Unlock()
+	if w, due := f.probe(now); due {
+		return w
+	}
 	origin, fixed := f.start(now)
 	from := f.meta.pollFrom(now.Unix(), origin, fixed, f.reach(), func(span int64) int64 {
 		if sp := f.spans[span]; sp != nil {

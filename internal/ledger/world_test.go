@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-kit/log"
+
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
@@ -88,6 +90,7 @@ type rig struct {
 	*world
 	t        *testing.T
 	dir      string
+	logger   log.Logger
 	settings ledger.Settings
 	options  ledger.FeedOptions
 	ledger   *ledger.Ledger
@@ -129,7 +132,7 @@ func (g *rig) open() *rig {
 			g.t.Fatal(err)
 		}
 	}
-	l, err := ledger.Open(ledger.Options{Dir: g.dir})
+	l, err := ledger.Open(ledger.Options{Dir: g.dir, Logger: g.logger})
 	if err != nil {
 		g.t.Fatal(err)
 	}

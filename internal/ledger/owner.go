@@ -1,0 +1,321 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/go-kit/log/level"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+)
+
+// A key file may come to hold the key of another organization. Its answers are no growth of this one's counters, so they
+// are refused until it is clear that this organization answers again. Two things tell:
+//
+//   - The API's id of the organization, which rows of the bill have. The state remembers the first one that it is told.
+//   - The ids of projects, which no two organizations share. Where an answer names a project that the state knows, it is
+//     this organization's. Where it names none, the hours or days decide in which the record has usage of known projects:
+//     an organization may have new projects only, but what it had in an old hour stays there. Two of them that now have
+//     none of it convict. An answer that covers fewer is set aside, and the newest such hour is read again by itself.
+//
+// Where nothing on record can tell, nothing is refused: an organization whose projects have all been idle for longer than
+// audits reach back may go on with new ones.
+type owner struct {
+	// Owner is the API's id of the organization, once a row has told it.
+	Owner string `json:"owner,omitempty"`
+	// Foreign: the newest answer that could tell was another organization's.
+	Foreign bool `json:"foreign,omitempty"`
+}
+
+var (
+	// ErrForeign refuses the answer of another organization than the one that the state is of.
+	ErrForeign = errors.New("the answers are those of another organization than the one whose state this is, and nothing of them is counted: put an admin key of the former one back; or give the other one a name of its own under organizations, or move the state away")
+	// ErrDoubt sets a read aside until an older hour has told whose it is. The next window is of that hour.
+	ErrDoubt = errors.New("whose answer it is has to be asked first")
+)
+
+// enough is how many hours or days must have lost their usage for an answer to be another organization's.
+const enough = 2
+
+// A doubt is about whose answer the last poll was.
+type doubt struct {
+	span  int64 // an hour in which the record has usage of known projects
+	asked int
+	over  bool // it was answered, or can't be
+}
+
+// asks is how often an hour is asked for until it is given up.
+const asks = 10
+
+// examine looks whose answer a read is. What the ledger has is changed only by what the state has to remember.
+func (f *Feed) examine(r *Read) error {
+	ours, foreign, err := f.tell(r)
+	if err != nil {
+		return err
+	}
+	switch {
+	case ours:
+		if err := f.ledger.acquit(f.options.Organization); err != nil {
+			return err
+		}
+	case foreign:
+		if err := f.convict(); err != nil {
+			return err
+		}
+		return ErrForeign
+	case f.ledger.foreign(f.options.Organization):
+		return ErrForeign
+	}
+	if r.Window.probe {
+		if f.doubt != nil {
+			f.doubt.over = true
+		}
+		return ErrDoubt
+	}
+	return nil
+}
+
+// tell says whether a read is certainly this organization's or certainly another's. It is neither where nothing tells.
+func (f *Feed) tell(r *Read) (ours, foreign bool, err error) {
+	if id := f.ledger.owner(f.options.Organization); id != "" && r.Organization != "" {
+		return id == r.Organization, id != r.Organization, nil
+	}
+	known, named := f.names(r)
+	if known || !named && !r.Window.probe {
+		return known, false, nil
+	}
+	if r.Window.probe {
+		return false, true, nil
+	}
+	if f.doubt != nil && f.doubt.over {
+		return false, false, nil
+	}
+	lost, err := f.lost(r)
+	if err != nil || lost >= enough {
+		return false, lost >= enough, err
+	}
+	if f.doubt == nil && !r.Window.Audit {
+		f.doubt, err = f.witness(r.Window.From.Unix())
+	}
+	if err == nil && f.doubt != nil && !r.Window.Audit {
+		err = ErrDoubt
+	}
+	return false, false, err
+}
+
+// names says whether a read names any project, and any that the organization is known to have.
+func (f *Feed) names(r *Read) (known, named bool) {
+	if !slices.Contains(f.groupBy, dimensionProject) {
+		return false, false
+	}
+	strangers := map[string]bool{}
+	var ik []byte
+	for i := range slices.Backward(r.buckets) {
+		for gi, cells := range r.buckets[i].cells {
+			for key := range cells {
+				ik = append(append(ik[:0], byte(gi)), key...)
+				if s := f.index[string(ik)]; s != nil {
+					if projectOf(s.labels) != "" {
+						return true, true
+					}
+					continue
+				}
+				project := projectIn(string(ik))
+				if project == "" || strangers[project] {
+					continue
+				}
+				if _, folded := f.folded[hashKey(string(ik))]; folded {
+					return true, true
+				}
+				strangers[project] = true
+			}
+		}
+	}
+	if len(strangers) == 0 {
+		return false, false
+	}
+	for _, other := range f.ledger.own[f.options.Organization] {
+		for _, s := range other.list {
+			if strangers[projectOf(s.labels)] {
+				return true, true
+			}
+		}
+	}
+	return false, true
+}
+
+func projectIn(key string) string {
+	labels, err := labelsOf(key)
+	if err != nil {
+		return "" // It was made by appendKey when the row was read.
+	}
+	return projectOf(labels)
+}
+
+// lost counts the spans that the read has and in which the record has usage of projects of which the read has none.
+func (f *Feed) lost(r *Read) (n int, err error) {
+	to := f.reach()
+	last := int64(-1)
+	for i := range r.buckets {
+		at := to.spanOf(r.buckets[i].start.Unix())
+		if at == last || n == enough {
+			continue
+		}
+		last = at
+		end := r.buckets[len(r.buckets)-1].start.Unix() + seconds(r.Window.Width.Duration)
+		used, err := f.used(at, r.Window.From.Unix(), end)
+		if err != nil {
+			return 0, err
+		}
+		if used {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// used says whether the record of a span has usage of a project in buckets between two times.
+func (f *Feed) used(span, from, to int64) (bool, error) {
+	held := f.spans[span]
+	if held == nil {
+		return false, nil
+	}
+	for start, b := range held.buckets {
+		if start < from || start+held.width > to {
+			continue
+		}
+		cells, _, _, err := f.layouts.decodeCells(b)
+		if err != nil {
+			return false, err
+		}
+		for i := range cells {
+			at, ok := f.at[cells[i].id]
+			if !ok {
+				return false, errUnknownSeries
+			}
+			project := projectOf(f.list[at].labels)
+			if project != "" && project != Other && slices.ContainsFunc(cells[i].values, func(v decimal.Fixed) bool { return !v.IsZero() }) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// witness finds the newest hour before a time in which the record has usage of a project, as far back as audits reach, or
+// an older one than that which has convicted last: each has its say.
+// The bill needs none: every read of it has weeks.
+func (f *Feed) witness(before int64) (*doubt, error) {
+	to := f.reach()
+	if to.bill || to.level {
+		return nil, nil
+	}
+	oldest := f.meta.closed(before) - to.audits
+	var first *doubt
+	for _, at := range slices.Backward(slices.Sorted(maps.Keys(f.spans))) {
+		if at+to.span > before || at < oldest {
+			continue
+		}
+		used, err := f.used(at, at, at+to.span)
+		switch {
+		case err != nil:
+			return nil, err
+		case used && at < f.convicted:
+			return &doubt{span: at}, nil
+		case used && first == nil:
+			first = &doubt{span: at}
+		}
+	}
+	return first, nil
+}
+
+// probe is the window that a doubt needs, if there is one. While another organization answers, it comes before all that a
+// poll would read, so that it shows when this one answers again.
+func (f *Feed) probe(now time.Time) (Window, bool) {
+	if f.doubt == nil && f.ledger.foreign(f.options.Organization) {
+		var err error
+		if f.doubt, err = f.witness(f.reach().spanOf(now.Unix())); err != nil {
+			level.Error(f.logger()).Log("msg", "A bucket in memory can't be decoded", "err", err)
+		}
+	}
+	d := f.doubt
+	if d == nil || d.over {
+		return Window{}, false
+	}
+	if d.asked++; d.asked > asks {
+		// The API does not answer for that hour. Where there is more than a doubt, another one is asked.
+		if d.over = true; f.ledger.foreign(f.options.Organization) {
+			f.convicted, f.doubt = d.span, nil
+		}
+		return Window{}, false
+	}
+	at := time.Unix(d.span, 0).UTC()
+	return Window{Width: api.Hour, From: at, To: at.Add(api.Hour.Duration), shape: f.shape, probe: true}, true
+}
+
+// owner is the API's id of an organization, or "".
+func (l *Ledger) owner(organization string) string {
+	for _, f := range l.own[organization] {
+		if f.meta.Owner != "" {
+			return f.meta.Owner
+		}
+	}
+	return ""
+}
+
+// foreign says whether another organization was the last to answer under a name.
+func (l *Ledger) foreign(organization string) bool {
+	return slices.ContainsFunc(l.own[organization], func(f *Feed) bool { return f.meta.Foreign })
+}
+
+// convict remembers that another organization answers.
+func (f *Feed) convict() error {
+	if f.convicted = math.MaxInt64; f.doubt != nil {
+		f.convicted = f.doubt.span
+	}
+	f.doubt = nil // The next poll asks for what can acquit.
+	l := f.ledger
+	if name := f.options.Organization; !l.accused[name] {
+		l.accused[name] = true
+		level.Error(l.logger).Log("msg", "Another organization answers", "organization", name, "endpoint", f.options.Endpoint.Name, "err", ErrForeign)
+	}
+	if f.meta.Foreign {
+		return nil
+	}
+	st := f.newStage()
+	st.meta.Foreign = true
+	if err := l.commit([]*stage{st}); err != nil {
+		return err
+	}
+	st.install()
+	return nil
+}
+
+// acquit remembers that the organization answers itself.
+func (l *Ledger) acquit(organization string) error {
+	delete(l.accused, organization)
+	var stages []*stage
+	for _, f := range l.own[organization] {
+		if f.meta.Foreign {
+			st := f.newStage()
+			st.meta.Foreign = false
+			stages = append(stages, st)
+		}
+	}
+	if len(stages) == 0 {
+		return nil
+	}
+	if err := l.commit(stages); err != nil {
+		return fmt.Errorf("note whose answers these are: %w", err)
+	}
+	for _, st := range stages {
+		st.install()
+	}
+	level.Info(l.logger).Log("msg", "The organization answers itself again", "organization", organization)
+	return nil
+}
