@@ -247,7 +247,7 @@ func TestQueriesNameOnlyMetricsAndLabelsThatExist(t *testing.T) {
 	for _, m := range collector.Table() {
 		labels[m.Name] = m.Labels
 		if m.Type == collector.Histogram {
-			labels[m.Name+"_bucket"] = append([]string{"le"}, m.Labels...)
+			labels[m.Name+"_sum"], labels[m.Name+"_count"] = m.Labels, m.Labels // in the text formats
 		}
 	}
 	metric := regexp.MustCompile(`([a-zA-Z_:][a-zA-Z0-9_:]*)\{([^}]*)\}`)

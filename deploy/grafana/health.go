@@ -12,6 +12,7 @@ func health() *Dashboard {
 		chosen  = process + `,organization=~"$organization"`
 		opm     = "opm"
 		rpm     = "reqpm"
+		native  = " Quantiles need scrape_native_histograms."
 	)
 	minutely := func(metric, selector string) string {
 		return "60 * " + queries.Rate(metric+"{"+selector+"}", "$__rate_interval")
@@ -21,14 +22,22 @@ func health() *Dashboard {
 	}
 	sum := func(labels, expr string) string { return fmt.Sprintf("sum by (%s) (%s)", labels, expr) }
 	worst := func(labels, expr string) string { return fmt.Sprintf("max by (%s) (%s)", labels, expr) }
-	quantile := func(q, labels, metric, selector string) string {
-		if labels != "" {
-			labels += ", "
+	// Durations are native histograms. A Prometheus that does not scrape those has their sum and count, so the mean.
+	observed := func(labels, metric, selector string) string {
+		if labels == "" {
+			return fmt.Sprintf("sum (rate(%s{%s}[$__rate_interval]))", metric, selector)
 		}
-		return fmt.Sprintf("histogram_quantile(%s, sum by (%sle) (rate(%s_bucket{%s}[$__rate_interval])))", q, labels, metric, selector)
+		return fmt.Sprintf("sum by (%s) (rate(%s{%s}[$__rate_interval]))", labels, metric, selector)
+	}
+	quantile := func(q, labels, metric, selector string) string {
+		return fmt.Sprintf("histogram_quantile(%s, %s)", q, observed(labels, metric, selector))
+	}
+	mean := func(labels, metric, selector string) string {
+		return fmt.Sprintf("histogram_avg(%s) or %s / %s", observed(labels, metric, selector), observed(labels, metric+"_sum", selector), observed(labels, metric+"_count", selector))
 	}
 	quantiles := func(metric, selector string) []query {
 		return []query{
+			{"mean", mean("", metric, selector)},
 			{"median", quantile("0.5", "", metric, selector)},
 			{"95 %", quantile("0.95", "", metric, selector)},
 			{"99 %", quantile("0.99", "", metric, selector)},
@@ -99,10 +108,10 @@ func health() *Dashboard {
 				query{"{{endpoint}}", sum("endpoint", minutely("openai_exporter_api_requests_total", chosen+`,code!="200"`))}).byEndpoint().every("1m"),
 		}},
 		row{height: 8, panels: []*panel{
-			lines("Request duration", "How long requests to the API took, the answer's body included.", "s", quantiles("openai_exporter_api_request_duration_seconds", chosen)...).
-				colours("median", neutral, "95 %", "purple", "99 %", warning).every("1m"),
-			lines("Poll duration by endpoint, 95 %", "How long polls took, all requests, waiting and the booking included.", "s",
-				query{"{{endpoint}}", quantile("0.95", "endpoint", "openai_exporter_poll_duration_seconds", chosen)}).byEndpoint().every("1m"),
+			lines("Request duration", "How long requests to the API took, the answer's body included."+native, "s", quantiles("openai_exporter_api_request_duration_seconds", chosen)...).
+				colours("mean", "green", "median", neutral, "95 %", "purple", "99 %", warning).every("1m"),
+			lines("Poll duration by endpoint, 95 %", "How long polls took, all requests, waiting and the booking included; their mean where Prometheus does not scrape native histograms.", "s",
+				query{"{{endpoint}}", quantile("0.95", "endpoint", "openai_exporter_poll_duration_seconds", chosen) + " or " + mean("endpoint", "openai_exporter_poll_duration_seconds", chosen)}).byEndpoint().every("1m"),
 			stacked("Audits by outcome", "Audits of closed hours per minute, which find what came too late for the polls.", opm, query{"{{outcome}}", sum("outcome", minutely("openai_exporter_audits_total", chosen))}).
 				colours("success", good, "error", bad).every("5m"),
 		}},
@@ -129,8 +138,8 @@ func health() *Dashboard {
 			).colours("own series", neutral, "counted under other", bad, "limit", warning).
 				override("byName", "limit", property{"custom.lineStyle", map[string]any{"dash": []int{8, 8}, "fill": "dash"}}, property{"custom.fillOpacity", 0}).magnitudes(),
 			lines("Series", "Usage and cost series in an exposition.", "short", query{"{{organization}}", sum("organization", queries.Gauge("openai_exporter_series{"+chosen+"}"))}).numbered(),
-			lines("Commit duration", "How long it took to write a poll to the state on disk.", "s", quantiles("openai_exporter_state_commit_duration_seconds", process)...).
-				colours("median", neutral, "95 %", "purple", "99 %", warning).every("1m"),
+			lines("Commit duration", "How long it took to write a poll to the state on disk."+native, "s", quantiles("openai_exporter_state_commit_duration_seconds", process)...).
+				colours("mean", "green", "median", neutral, "95 %", "purple", "99 %", warning).every("1m"),
 			lines("State on disk", "Size of the state on disk.", "bytes", query{"{{instance}}", worst("instance", "openai_exporter_state_bytes{"+process+"}")}).numbered(),
 		}},
 		row{title: "Process", height: 7, panels: []*panel{

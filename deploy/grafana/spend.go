@@ -31,7 +31,7 @@ func spend() *Dashboard {
 			stat("Last 24 hours", "What came onto the bill within 24 hours, late items and corrections upwards of days before included.", usd, total(last("24h"))),
 			stat("In the time range", "What came onto the bill within the time range.", usd, total(last("$__range"))),
 			stat("Withheld", "How far the counters are ahead of the bill after corrections downwards, all projects together. They stand still until new spend has paid it back; today and month to date are not affected.",
-				usd, total(queries.Gauge(`openai_exporter_withheld{organization=~"$organization",endpoint="costs",measure="cost_usd"}`))),
+				usd, total(queries.Gauge(`openai_exporter_withheld{organization=~"$organization",endpoint="costs",measure="cost_usd"}`))+" or vector(0)"),
 			stat("Bill last read", "How long ago the Costs API was last read with success. It is polled every 15 minutes unless configured otherwise.",
 				"s", `max(time() - openai_exporter_last_success_timestamp_seconds{organization=~"$organization",endpoint="costs"})`).
 				limits(good, from(3600, warning), from(7200, bad)),

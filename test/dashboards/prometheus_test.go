@@ -64,6 +64,7 @@ budgets:
 global: {scrape_interval: 1s, scrape_timeout: 1s}
 scrape_configs:
   - job_name: openai
+    scrape_native_histograms: true
     static_configs: [{targets: [%q]}]
 `, target))
 	process.Start(t, process.Tool(t, "PROMETHEUS", "prometheus"), "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "prometheus"), "--web.listen-address="+strings.TrimPrefix(p.url, "http://"))
