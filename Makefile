@@ -222,7 +222,8 @@ cluster: $(ETCD) $(APISERVER) $(CONTROLLERS) $(KUBECTL) $(OPERATOR) $(DISCOVERIN
 
 .PHONY: e2e
 e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(VICTORIAMETRICS) ## Run the real binary under kill -9 and faults, and with a real Prometheus, Alertmanager and VictoriaMetrics
-	@PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) ALERTMANAGER=$(ALERTMANAGER) VICTORIAMETRICS=$(VICTORIAMETRICS) $(GO) test -tags e2e -count=1 -timeout 20m ./test/...
+	@PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) ALERTMANAGER=$(ALERTMANAGER) VICTORIAMETRICS=$(VICTORIAMETRICS) CHROMIUM='$(CHROMIUM)' \
+		$(GO) test -tags e2e -count=1 -timeout 20m ./test/...
 
 .PHONY: browser
 browser: chromium ## Open the status page in a real browser, in every state; not a part of `make test`
@@ -234,7 +235,8 @@ cookbook: $(PROMETHEUS) ## Ask the queries of docs/cookbook.md of a real Prometh
 
 .PHONY: answers
 answers: $(PROMETHEUS) $(VICTORIAMETRICS) ## Measure what queries say against the truth and write the table of docs/accuracy.md
-	@PROMETHEUS=$(PROMETHEUS) VICTORIAMETRICS=$(VICTORIAMETRICS) $(GO) test -tags e2e -count=1 -v -run InWindows ./test/e2e -table
+	@PROMETHEUS=$(PROMETHEUS) VICTORIAMETRICS=$(VICTORIAMETRICS) CHROMIUM='$(CHROMIUM)' \
+		$(GO) test -tags e2e -count=1 -v -run InWindows ./test/e2e -table
 
 .PHONY: crash
 crash: ## Kill the real binary a hundred times, and cut the power and damage the state ten thousand times

@@ -16,6 +16,8 @@ import (
 type observed struct {
 	mu        sync.Mutex
 	endpoints map[origin]*work
+	changed   map[origin]*work // those that are not shown as they are
+	held      map[origin]*work // those of which something is shown as zero
 	process   own
 }
 
@@ -26,7 +28,6 @@ type work struct {
 	bounds       map[fetcher.Bound]float64
 	polls, calls prometheus.Histogram // how long they took
 	births       births
-	changed      bool
 }
 
 type count struct{ metric, value string }
@@ -48,7 +49,7 @@ const (
 )
 
 func newObserved() *observed {
-	return &observed{endpoints: make(map[origin]*work), process: own{commits: newHistogram(), changed: true}}
+	return &observed{endpoints: make(map[origin]*work), changed: make(map[origin]*work), held: make(map[origin]*work), process: own{commits: newHistogram(), changed: true}}
 }
 
 // newHistogram returns a native histogram: one series, whose buckets are a tenth wide and come as they are needed.
@@ -73,7 +74,7 @@ func (o *observed) of(organization, endpoint string) *work {
 		w = &work{counts: make(map[count]float64), bounds: make(map[fetcher.Bound]float64), polls: newHistogram(), calls: newHistogram()}
 		o.endpoints[s] = w
 	}
-	w.changed = true
+	o.changed[s] = w
 	return w
 }
 
@@ -90,6 +91,8 @@ func (o *observed) follow(polled map[origin]bool) {
 	for s := range o.endpoints {
 		if !polled[s] {
 			delete(o.endpoints, s)
+			delete(o.changed, s)
+			delete(o.held, s)
 		}
 	}
 }

@@ -140,11 +140,18 @@ func TestAReloadThatLeavesNothingToPollLeavesNoSeriesOfAnOrganization(t *testing
 	s.statuses = nil
 	s.view.Store(&ledger.View{})
 	s.names.Store(&directory.Snapshot{})
-	for _, l := range samples(t, c, "openai_") {
-		if strings.Contains(l, `organization="acme"`) {
-			t.Errorf("still exposed: %s", l)
+	gone := func() {
+		t.Helper()
+		for _, l := range samples(t, c, "openai_") {
+			if strings.Contains(l, `organization="acme"`) {
+				t.Errorf("still exposed: %s", l)
+			}
 		}
 	}
+	gone()
+	// A poll that was under way ends.
+	c.Poll("acme", "completions", time.Second, errors.New("context canceled"))
+	gone()
 }
 
 func TestReloadsAreReported(t *testing.T) {

@@ -60,7 +60,7 @@ func newCollector(s *source) *collector.Collector {
 
 var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
-func amount(t *testing.T, s string) decimal.Fixed {
+func amount(t testing.TB, s string) decimal.Fixed {
 	t.Helper()
 	f, err := decimal.Parse(s)
 	if err != nil {
@@ -88,7 +88,7 @@ func labels(s string) []ledger.Label {
 	return out
 }
 
-func values(t *testing.T, vs ...string) []decimal.Fixed {
+func values(t testing.TB, vs ...string) []decimal.Fixed {
 	t.Helper()
 	var out []decimal.Fixed
 	for _, v := range vs {

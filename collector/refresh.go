@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/common/version"
@@ -22,11 +23,12 @@ type reader struct {
 	byName    map[string][]*ledger.FeedView // the view's feeds by organization
 	snapshot  *directory.Snapshot
 	names     map[string]*directory.Organization
-	statuses  map[origin]fetcher.Status
+	statuses  []fetcher.Status
+	polled    map[origin]bool
 }
 
 func newReader(c *Collector) *reader {
-	return &reader{Collector: c, desk: newDesk(), feeds: make(map[origin]*feed), names: make(map[string]*directory.Organization), statuses: make(map[origin]fetcher.Status)}
+	return &reader{Collector: c, desk: newDesk(), feeds: make(map[origin]*feed), names: make(map[string]*directory.Organization)}
 }
 
 // show translates what add adds and puts it on the page in place of what the origin has shown before.
@@ -161,27 +163,27 @@ func (r *reader) readNames(viewed bool) {
 // readStatuses shows where the endpoints stand.
 func (r *reader) readStatuses() {
 	statuses := r.options.Statuses.Status()
-	polled := make(map[origin]bool, len(statuses))
+	same := slices.EqualFunc(statuses, r.statuses, func(a, b fetcher.Status) bool { return a.Organization == b.Organization && a.Endpoint == b.Endpoint })
 	for i := range statuses {
 		st := &statuses[i]
-		s := origin{st.Organization, st.Endpoint, status}
-		polled[origin{st.Organization, st.Endpoint, activity}] = true
-		if before, known := r.statuses[s]; known && before.State == st.State && before.LastSuccess.Equal(st.LastSuccess) {
+		if same && r.statuses[i].State == st.State && r.statuses[i].LastSuccess.Equal(st.LastSuccess) {
 			continue
 		}
-		r.statuses[s] = *st
-		r.show(s, func(fs *families) { fs.status(st) })
+		r.show(origin{st.Organization, st.Endpoint, status}, func(fs *families) { fs.status(st) })
 	}
-	r.observed.follow(polled)
-	if len(r.statuses) == len(polled) {
+	r.statuses = slices.Clone(statuses)
+	if same {
 		return
 	}
-	for s := range r.statuses {
-		if !polled[origin{s.organization, s.endpoint, activity}] {
-			delete(r.statuses, s)
-			r.desk.put(s, nil)
-		}
+	there, polled := make(map[origin]bool, len(statuses)), make(map[origin]bool, len(statuses))
+	for i := range statuses {
+		there[origin{statuses[i].Organization, statuses[i].Endpoint, status}] = true
+		polled[origin{statuses[i].Organization, statuses[i].Endpoint, activity}] = true
 	}
+	r.desk.keep(status, there)
+	r.observed.follow(polled)
+	r.polled = polled
+	r.desk.keep(activity, polled)
 }
 
 // readWork shows what the exporter has done.
@@ -190,17 +192,23 @@ func (r *reader) readWork() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now, hold, started := time.Now(), r.hold(), timestamp(r.started)
-	for s, w := range o.endpoints {
-		if w.changed || w.births.over(now) {
-			w.changed = false
-			r.show(s, func(fs *families) { w.expose(fs, s, started, now, hold) })
+	for s, w := range o.held {
+		if w.births.over(now) {
+			o.changed[s] = w
 		}
 	}
-	for s := range r.desk.blocks[activity] {
-		if o.endpoints[s] == nil {
-			r.desk.put(s, nil)
+	for s, w := range o.changed {
+		if !r.polled[s] {
+			delete(o.endpoints, s) // A poll that was under way when a reload took the endpoint away.
+			delete(o.held, s)
+			continue
+		}
+		r.show(s, func(fs *families) { w.expose(fs, s, started, now, hold) })
+		if delete(o.held, s); !w.births.due.IsZero() {
+			o.held[s] = w
 		}
 	}
+	clear(o.changed)
 	if r.options.StateBytes != nil {
 		if n := r.options.StateBytes(); n != o.process.stateBytes {
 			o.process.stateBytes, o.process.changed = n, true

@@ -71,17 +71,53 @@ func TestEveryQueryOfEveryPanelIsValidAndNotEmpty(t *testing.T) {
 	}
 }
 
-// What nobody polls leaves its panels empty, and must not break them.
-func TestDashboardsWorkWithSomeEndpointsOnly(t *testing.T) {
+// What nobody polls leaves its panels empty, and must not break them; nor must kinds of tokens that nobody uses, whose
+// series are absent. This Prometheus reads text, and evaluates the rules.
+func TestDashboardsAndRulesWorkWithTextTrafficOnly(t *testing.T) {
 	var off strings.Builder
+	fmt.Fprint(&off, "    completions: {filters: {models: [gpt-5.6-luna, gpt-5-mini-2025-08-07, gpt-4o-mini-2024-07-18]}}\n")
 	for i := range api.Endpoints {
 		if name := api.Endpoints[i].Name; name != "completions" && name != "costs" {
 			fmt.Fprintf(&off, "    %s: {enabled: false}\n", name)
 		}
 	}
 	p := startAll(t, off.String())
+	for _, absent := range []string{"input_audio_tokens", "output_image_tokens", "input_cache_write_tokens"} {
+		if n, err := p.points(t, "openai_usage_"+absent+"_total", true); err != nil || n > 0 {
+			t.Errorf("%s has %d series, %v", absent, n, err)
+		}
+	}
 	for _, d := range dashboards(t) {
 		t.Run(d.Title, func(t *testing.T) { p.ask(t, d, mayBeEmpty) })
+	}
+	process.Eventually(t, time.Minute, "every rule was evaluated", func() error {
+		evaluated, wrong := p.unhealthy(t)
+		if len(wrong) > 0 {
+			t.Fatalf("rules fail: %q", wrong)
+		}
+		if evaluated < 50 {
+			return fmt.Errorf("%d rules were evaluated", evaluated)
+		}
+		return nil
+	})
+	// Durations have a sum and a count here.
+	means := 0
+	for _, d := range dashboards(t) {
+		for _, panel := range d.Panels {
+			for _, q := range panel.Targets {
+				if !strings.Contains(q.Expr, "histogram_avg") {
+					continue
+				}
+				n, err := p.points(t, interpolate(q.Expr, map[string]string{"job": "openai", "organization": ".+"}), q.Instant)
+				if err != nil || n == 0 {
+					t.Errorf("%s has no mean: %v", panel.Title, err)
+				}
+				means++
+			}
+		}
+	}
+	if means == 0 {
+		t.Error("no panel shows the mean of a duration")
 	}
 }
 

@@ -51,7 +51,7 @@ usage:
 costs: {interval: 2s}
 names: {enabled: %t}
 limits: {enabled: false}
-counters: {start: %q, zero_hold: 0s}
+counters: {start: %q, zero_hold: 3s}
 # The bill names all that the simulator serves; the list that is built in does not.
 pricing: {learn_from_costs: false}
 budgets:
@@ -60,13 +60,23 @@ budgets:
 `, organization, organization, settings, names, begin.Format(time.RFC3339)))
 	process.Start(t, binary, "--config.file="+filepath.Join(dir, "exporter.yml"), "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+target)
 
+	// A Prometheus that reads text knows no native histograms.
+	how := "scrape_native_histograms: true"
+	if !names {
+		how = "scrape_protocols: [PrometheusText0.0.4]"
+	}
+	rules, err := filepath.Abs(filepath.Join(root, "deploy/prometheus/rules"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	process.WriteFile(t, filepath.Join(dir, "prometheus.yml"), fmt.Sprintf(`
-global: {scrape_interval: 1s, scrape_timeout: 1s}
+global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 2s}
+rule_files: [%q]
 scrape_configs:
   - job_name: openai
-    scrape_native_histograms: true
+    %s
     static_configs: [{targets: [%q]}]
-`, target))
+`, filepath.Join(rules, "*.yml"), how, target))
 	process.Start(t, process.Tool(t, "PROMETHEUS", "prometheus"), "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "prometheus"), "--web.listen-address="+strings.TrimPrefix(p.url, "http://"))
 
 	p.seen(t, "Prometheus scrapes the exporter", `up{job="openai"} == 1`)
@@ -195,6 +205,29 @@ func (p *prom) points(t *testing.T, expr string, instant bool) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// unhealthy are the rules that could not be evaluated, and why.
+func (p *prom) unhealthy(t *testing.T) (evaluated int, wrong []string) {
+	t.Helper()
+	var data struct {
+		Groups []struct {
+			Rules []struct{ Name, Health, LastError string }
+		}
+	}
+	if err := p.get(t, "/api/v1/rules", nil, &data); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range data.Groups {
+		for _, r := range g.Rules {
+			if r.Health == "ok" {
+				evaluated++
+			} else if r.LastError != "" {
+				wrong = append(wrong, r.Name+": "+r.LastError)
+			}
+		}
+	}
+	return evaluated, wrong
 }
 
 // get fails for a warning, too: Prometheus warns of a rate over a gauge, for example.

@@ -1,0 +1,114 @@
+package collector_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/collector"
+	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/spend"
+)
+
+// lookups are polled beside the endpoints.
+var lookups = []string{fetcher.LookupProjects, fetcher.LookupUsers, fetcher.LookupAPIKeys, fetcher.LookupRateLimits, fetcher.LookupSpendLimits}
+
+// organizations are of that many with all endpoints and look-ups, whose models are in use and whose polls go well.
+func organizations(t testing.TB, n, labelSets int) (*source, *collector.Collector) {
+	s := &source{now: noon}
+	view := &ledger.View{}
+	random := rand.New(rand.NewPCG(11, 12))
+	for i := range n {
+		o := fmt.Sprintf("organization-%04d", i)
+		view.Organizations = append(view.Organizations, ledger.OrganizationView{Name: o, LabelSets: labelSets, Limit: 20000})
+		for j := range api.Endpoints {
+			e := &api.Endpoints[j]
+			f := randomFeed(o, e, random)
+			f.Series, f.ReadAt, f.ReadThrough = nil, noon, noon
+			for k := range labelSets {
+				f.Series = append(f.Series, &ledger.Series{Labels: labels(fmt.Sprintf("project_id=proj_%d model=gpt-%d", k, k)), Measures: []int{0}, Values: values(t, "7"), Born: noon})
+			}
+			view.Feeds = append(view.Feeds, f)
+			s.statuses = append(s.statuses, fetcher.Status{Organization: o, Endpoint: e.Name, State: fetcher.StateOK, LastPoll: noon, LastSuccess: noon})
+		}
+		for _, name := range lookups {
+			s.statuses = append(s.statuses, fetcher.Status{Organization: o, Endpoint: name, State: fetcher.StateOK, LastPoll: noon, LastSuccess: noon, Optional: true})
+		}
+	}
+	s.view.Store(view)
+	books := spend.New(s)
+	books.Configure(spend.Settings{Learn: true})
+	c := collector.New(collector.Options{Views: s, Statuses: s, Names: s, Books: books, StateBytes: func() int64 { return 65536 }, Now: func() time.Time { return s.now }})
+	for i := range s.statuses {
+		st := &s.statuses[i]
+		c.Request(st.Organization, st.Endpoint, "200", time.Second)
+		c.Poll(st.Organization, st.Endpoint, time.Second, nil)
+		if e, known := api.Find(st.Endpoint); known && !e.Stock && !e.IsCosts() {
+			c.Audit(st.Organization, st.Endpoint, nil)
+		}
+		for _, b := range fetcher.Bounds {
+			c.Bound(st.Organization, st.Endpoint, b, 0.01)
+		}
+	}
+	return s, c
+}
+
+// own counts our own series.
+func own(t *testing.T, c *collector.Collector) (n int) {
+	t.Helper()
+	for line := range strings.Lines(ask(t, c.Handler(), "/metrics", acceptable["text"], "identity")) {
+		if strings.HasPrefix(line, "openai_exporter_") {
+			n++
+		}
+	}
+	return n
+}
+
+func TestOurOwnSeriesAreFew(t *testing.T) {
+	// As many models as a busy organization uses.
+	const labelSets = 6
+	_, one := organizations(t, 1, labelSets)
+	_, three := organizations(t, 3, labelSets)
+	first, further := own(t, one), (own(t, three)-own(t, one))/2
+	t.Logf("%d for the first organization, %d for each further one", first, further)
+	if first > 250 || further > 200 {
+		t.Errorf("%d series of our own for the first organization, want at most 250; %d for each further one, want at most 200", first, further)
+	}
+}
+
+func TestAThousandOrganizationsWithoutDataAreScrapedAtOnce(t *testing.T) {
+	s, c := organizations(t, 1000, 0)
+	h := c.Handler()
+	for _, coding := range []string{"gzip", "identity"} {
+		if got := scrape(h, coding); got.code != http.StatusOK {
+			t.Fatalf("status %d", got.code)
+		}
+		// Nothing is encoded for a scrape. Its time depends on the machine, so it has a generous bound here.
+		best := time.Hour
+		for range 5 {
+			begin := time.Now()
+			scrape(h, coding)
+			best = min(best, time.Since(begin))
+		}
+		t.Logf("%s: a scrape takes %s", coding, best)
+		if best > 250*time.Millisecond {
+			t.Errorf("%s: a scrape takes %s", coding, best)
+		}
+		if n := testing.AllocsPerRun(3, func() { scrape(h, coding) }); n > 20_000 {
+			t.Errorf("%s: %v allocations for a scrape of what has not changed", coding, n)
+		}
+		// One endpoint's poll costs what it changes.
+		poll := func() {
+			c.Poll(s.statuses[0].Organization, s.statuses[0].Endpoint, time.Second, nil)
+			scrape(h, coding)
+		}
+		if n := testing.AllocsPerRun(3, poll); n > 40_000 {
+			t.Errorf("%s: %v allocations for a poll of one endpoint and a scrape", coding, n)
+		}
+	}
+}
