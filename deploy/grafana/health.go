@@ -94,7 +94,7 @@ func health() *Dashboard {
 				column{name: "Available", expr: worst(endpoints, "openai_endpoint_available{"+chosen+"}"), width: 100, more: state("NO", "YES")},
 				column{name: "Last success", expr: worst(endpoints, "time() - openai_exporter_last_success_timestamp_seconds{"+chosen+"}"), unit: "s", width: 120},
 				column{name: "Newest bucket", expr: worst(endpoints, age+"}"), unit: "s", width: 125},
-				column{name: "Failed polls", expr: sum(endpoints, ranged("openai_exporter_polls_total", chosen+`,outcome="error"`)), unit: "short", more: []property{{"decimals", 0}}},
+				column{name: "Failed polls", expr: sum(endpoints, ranged("openai_exporter_polls_total", chosen+`,outcome="error"`)) + " or 0 * " + sum(endpoints, ranged("openai_exporter_polls_total", chosen+`,outcome="success"`)), unit: "short", more: []property{{"decimals", 0}}},
 			).wide(15),
 			lines("Age of the newest bucket", "How long ago the newest bucket ended that was read. A line that rises for longer than the polling interval is an endpoint that does not get on.", "s",
 				query{"{{endpoint}}", worst("endpoint", age+"}")}).magnitudes().byEndpoint(),

@@ -82,7 +82,7 @@ func TestDashboardsAndRulesWorkWithTextTrafficOnly(t *testing.T) {
 		}
 	}
 	p := startAll(t, off.String())
-	for _, absent := range []string{"input_audio_tokens", "output_image_tokens", "input_cache_write_tokens"} {
+	for _, absent := range []string{"input_audio_tokens", "output_image_tokens", "input_cached_image_tokens"} {
 		if n, err := p.points(t, "openai_usage_"+absent+"_total", true); err != nil || n > 0 {
 			t.Errorf("%s has %d series, %v", absent, n, err)
 		}
