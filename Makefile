@@ -277,7 +277,7 @@ vulnerabilities: $(GOVULNCHECK) ## Fail when the binary calls code with a known 
 # Not a part of `make test`: these need Debian packages, root or many minutes. CI has a job of its own for them.
 .PHONY: packaging
 packaging: ## Everything below, as CI runs it
-	$(call stages,unit-check image-check reproducible release-check)
+	$(call stages,unit-check image-check packages-check reproducible release-check)
 
 .PHONY: unit-check
 unit-check: ## Check the systemd unit's hardening; needs systemd-analyze
@@ -286,6 +286,10 @@ unit-check: ## Check the systemd unit's hardening; needs systemd-analyze
 .PHONY: image-check
 image-check: ## Build the image and run it with a read-only root; needs root and Debian's buildah
 	@tools/image/check.sh
+
+.PHONY: packages-check
+packages-check: $(GORELEASER) ## Lint the packages, and install and remove them without a network; needs root, lintian and rpmlint
+	@GORELEASER=$(GORELEASER) tools/packages/check.sh
 
 .PHONY: reproducible
 reproducible: ## Build the binary twice, with nothing in common but the source, and compare

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -98,7 +99,7 @@ type releaseConfig struct {
 		Flags, Ldflags []string
 	}
 	Packages []struct {
-		Contents []struct{ Src, Dst, Type string }
+		Contents []struct{ Src, Dst, Type, Packager string }
 		Scripts  map[string]string
 	} `yaml:"nfpms"`
 	Images []struct {
@@ -184,6 +185,9 @@ func TestPackagesRunTheUnitWithTheirConfiguration(t *testing.T) {
 	installed := map[string]string{}
 	for _, c := range p.Contents {
 		installed[c.Dst] = c.Type
+		if made, ok := strings.CutSuffix(c.Src, ".gz"); ok {
+			c.Src = "deploy/packages/" + filepath.Base(made) // A hook packs it.
+		}
 		if strings.ContainsAny(c.Src, "*") {
 			glob(t, c.Src)
 		} else {
@@ -204,4 +208,41 @@ func TestPackagesRunTheUnitWithTheirConfiguration(t *testing.T) {
 	if !strings.Contains(unit, "LoadCredential=openai_admin_key:") || !strings.Contains(read(t, "deploy/packages/openai_exporter.yml"), "api_key_file: "+credential) {
 		t.Errorf("the configuration does not read the key where systemd hands it over")
 	}
+}
+
+// TestPackagesSayWhatEveryReleaseChanged: dpkg and rpm read a changelog of their own form.
+func TestPackagesSayWhatEveryReleaseChanged(t *testing.T) {
+	var entries []struct{ Semver, Date, Packager string }
+	unmarshal(t, read(t, "deploy/packages/changelog.yml"), &entries)
+	if newest := strings.TrimSpace(read(t, "VERSION")); len(entries) == 0 || entries[0].Semver != newest {
+		t.Errorf("the newest entry of deploy/packages/changelog.yml is none for %s", newest)
+	}
+	maintainer := regexp.MustCompile(`maintainer: (.*)`).FindStringSubmatch(read(t, ".goreleaser.yaml"))[1]
+	for _, e := range entries {
+		if e.Packager != maintainer || e.Date == "" {
+			t.Errorf("%s is by %q on %q, want %q and a date", e.Semver, e.Packager, e.Date, maintainer)
+		}
+	}
+}
+
+// TestDocumentsAreDocumentationToRpm: what is not marked so is installed where no documentation is wanted. dpkg does not
+// know the mark, and has the same files without it.
+func TestDocumentsAreDocumentationToRpm(t *testing.T) {
+	const begin, end = "so `make generate` writes a line a file.\n", "      # The end of what is generated.\n"
+	before, rest, ok := strings.Cut(read(t, ".goreleaser.yaml"), begin)
+	_, after, also := strings.Cut(rest, end)
+	if !ok || !also {
+		t.Fatal(".goreleaser.yaml has lost its marks")
+	}
+	var lines strings.Builder
+	for _, c := range release(t).Packages[0].Contents {
+		if c.Packager != "deb" || !strings.HasSuffix(c.Src, ".md") {
+			continue
+		}
+		for _, file := range glob(t, c.Src) {
+			dst := filepath.Join(filepath.Dir(c.Dst+"x"), filepath.Base(file))
+			fmt.Fprintf(&lines, "      - {src: %s, dst: %s, packager: rpm, type: doc, file_info: *packaged}\n", file, dst)
+		}
+	}
+	golden(t, ".goreleaser.yaml", before+begin+lines.String()+end+after)
 }

@@ -47,7 +47,7 @@ grep -qF "version $version " <<<"$says" || { echo "The binary says: $says"; exit
 if command -v dpkg-deb >/dev/null; then
   dpkg-deb --contents "openai-exporter_${version}_amd64.deb" >"$work/deb"
   for want in ./usr/bin/openai_exporter ./usr/lib/systemd/system/openai_exporter.service ./etc/openai_exporter/openai_exporter.yml ./usr/share/doc/openai-exporter/configuration.md \
-    ./usr/share/doc/openai-exporter/runbooks/OpenAIKeyRejected.md; do
+    ./usr/share/doc/openai-exporter/runbooks/OpenAIKeyRejected.md ./usr/share/doc/openai-exporter/changelog.Debian.gz ./usr/share/man/man1/openai_exporter.1.gz; do
     grep -qE "root/root .* $want\$" "$work/deb" || { echo "The Debian package lacks $want, or it is not root's"; cat "$work/deb"; exit 1; }
   done
 fi
