@@ -10,6 +10,8 @@ import (
 
 	"github.com/openai-exporter/openai_exporter/config"
 	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/shard"
 )
@@ -66,6 +68,14 @@ func (u *Unserved) Metrics() http.Handler { return u.e.collector.Handler() }
 
 // View is what the ledger shows.
 func (u *Unserved) View() *ledger.View { return u.e.View() }
+
+// A Pricer says what a row is estimated to cost, and how much of it has no price.
+type Pricer = func(start time.Time, groupBy []string, labels []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed)
+
+// Pricer prices the rows of an endpoint as they are priced when they are booked.
+func (u *Unserved) Pricer(organization string, e *api.Endpoint) Pricer {
+	return u.e.books.Pricer(organization, e)
+}
 
 // Stop ends everything and closes the state.
 func (u *Unserved) Stop() error {

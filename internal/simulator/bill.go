@@ -168,7 +168,9 @@ func (v *view) drawBill(day, asOf, lag int64) []billed {
 		if it.stock {
 			// raw is byte-hours in KiB.
 			hours := raw * micro >> 20
-			out = append(out, billed{item: i, micro: hours, amount: hours * (it.price * times / 1000) / micro})
+			price := it.price * times / 1000
+			// Whole hours apart, since their product with the price is more than the integers hold.
+			out = append(out, billed{item: i, micro: hours, amount: hours/micro*price + hours%micro*price/micro})
 			continue
 		}
 		free := raw * it.free / 1024

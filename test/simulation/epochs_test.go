@@ -32,6 +32,8 @@ type book struct {
 	withheld []decimal.Fixed
 	// held says that something may have been held at zero when the totals were seen last, and how much it has is not known.
 	held bool
+	// asked is what the API is asked to group by.
+	asked func() []string
 }
 
 // An epoch is the time of one shape, from its first read on. What a bucket said when it was first read in it is the
@@ -74,6 +76,7 @@ func (o *oracle) tap(organization, endpoint string, f fetcher.Feed) fetcher.Feed
 	t := o.taps[f]
 	if t == nil {
 		t = &tap{f, o, o.book(organization, endpoint)}
+		t.b.asked = f.GroupBy
 		o.taps[f] = t
 	}
 	return t

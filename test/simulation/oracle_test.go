@@ -27,11 +27,13 @@ import (
 type oracle struct {
 	w *world
 
-	mu       sync.Mutex
-	taps     map[fetcher.Feed]*tap
-	books    map[[2]string]*book
-	bookings int
-	lossy    int // sums that could be held to a bound only
+	mu        sync.Mutex
+	taps      map[fetcher.Feed]*tap
+	books     map[[2]string]*book
+	bookings  int
+	estimates int // sums of estimates that were held against the truth
+	totals    int // sums that are exact in the end
+	lossy     int // sums that could be held to a bound only
 
 	highest map[string]float64 // of every counter of the API's data that was ever shown
 	own     map[string]float64 // of the process' own counters
@@ -266,7 +268,8 @@ func (o *oracle) counters(got scraped) {
 // ownSets is how many label sets of a feed have a place of their own.
 func ownSets(f *ledger.FeedView) (n int) {
 	own := func(labels []ledger.Label) {
-		if len(labels) == 0 || slices.ContainsFunc(labels, func(l ledger.Label) bool { return l.Value != ledger.Other }) {
+		// Where nothing is grouped by there is one label set, which takes no room from others.
+		if len(labels) == 0 && len(f.GroupBy) > 0 || slices.ContainsFunc(labels, func(l ledger.Label) bool { return l.Value != ledger.Other }) {
 			n++
 		}
 	}

@@ -87,6 +87,7 @@ type lived struct {
 	days     float64
 	took     time.Duration
 	scrapes  int
+	exact    [3]int // totals that were exact, those that a bound was held to, estimates
 	occurred []occurrence
 	faults   []string
 	trace    []string
@@ -108,8 +109,8 @@ func (l lived) String() string {
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
 		all = append(all, name+"="+strconv.Itoa(kinds[name]))
 	}
-	return fmt.Sprintf("%.1f days in %s, %d scrapes, %d events (%s), %d faults, trace %s",
-		l.days, l.took.Round(time.Millisecond), l.scrapes, len(l.occurred), strings.Join(all, " "), len(l.faults), l.hash)
+	return fmt.Sprintf("%.1f days in %s, %d scrapes, %v exact totals, bounds and estimates, %d events (%s), %d faults, trace %s",
+		l.days, l.took.Round(time.Millisecond), l.scrapes, l.exact, len(l.occurred), strings.Join(all, " "), len(l.faults), l.hash)
 }
 
 // live lives through a seed without the events of those numbers, in a bubble of its own in which weeks pass in seconds.

@@ -61,6 +61,7 @@ type world struct {
 	settings      settings
 	counting      string // counters.start
 	falls         bool   // the API corrects downwards
+	constant      bool   // prices are those of the list, never learned
 	reshapes      bool   // groupings change, so that there are baselines within the life
 	only, skip    map[string]bool
 	omit          map[int]bool
@@ -180,8 +181,8 @@ func (w *world) setUp(days int) {
 	}
 	w.begin = w.now()
 	w.end = w.begin.Add(time.Duration(days)*24*time.Hour - w.between(0, 23*time.Hour)).Truncate(time.Minute)
-	w.falls, w.reshapes = w.chance(0.3), w.chance(0.4)
-	w.counting = w.pick("now", "now", "today", "month", w.begin.Truncate(24*time.Hour).Format(time.RFC3339))
+	w.falls, w.reshapes, w.constant = w.chance(0.3), w.chance(0.4), w.chance(0.5)
+	w.counting = w.pick("now", "now", "today", "month", w.first().Truncate(24*time.Hour).Format(time.RFC3339))
 
 	flows := []string{"embeddings", "moderations", "images", "audio_speeches", "audio_transcriptions", "code_interpreter_sessions", "file_search_calls", "web_search_calls", "vector_stores", "decisions"}
 	w.rng.Shuffle(len(flows), func(i, j int) { flows[i], flows[j] = flows[j], flows[i] })
@@ -198,7 +199,7 @@ func (w *world) setUp(days int) {
 
 func (w *world) newOrganization(i int, name string) *organization {
 	o := simulator.Options{
-		Seed: w.seed*2 + uint64(i), Scale: []float64{0.02, 0.2, 1}[w.rng.IntN(3)], End: w.end, Clock: w.now,
+		Seed: w.seed*2 + uint64(i), Scale: []float64{0.002, 0.02, 0.2, 1}[w.rng.IntN(4)], End: w.end, Clock: w.now,
 		AdminKey: "sk-admin-" + name + "-0", ByContent: true, Streams: map[string]int{}, Organization: name,
 		StringAmounts: w.chance(0.5), ResultKey: w.pick("result", "results"),
 	}
@@ -255,6 +256,14 @@ func (w *world) writeKey(o *organization) {
 	w.must(errors.Join(os.WriteFile(path+".new", []byte(o.key+"\n"), 0o600), os.Rename(path+".new", path)))
 }
 
+// first is the earlier of the two clocks' moments: a start that lies ahead of the machine's clock is refused.
+func (w *world) first() time.Time {
+	if now := time.Now().UTC(); now.Before(w.begin) {
+		return now
+	}
+	return w.begin
+}
+
 // settle ends the usage, heals everything, and waits until all that is late has landed and was read.
 func (w *world) settle() {
 	w.calm = true
@@ -291,6 +300,7 @@ func (w *world) settle() {
 		w.scrape()
 	}
 	w.oracle.final()
+	w.lived.exact = [3]int{w.oracle.totals, w.oracle.lossy, w.oracle.estimates}
 }
 
 // pass lets time pass until everybody waits again.
