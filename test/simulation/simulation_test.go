@@ -27,6 +27,7 @@ var (
 	only      = flag.String("only", "", "the only kinds of events to have, comma-separated")
 	skip      = flag.String("skip", "", "kinds of events to leave out")
 	omit      = flag.String("omit", "", "numbers of events to leave out")
+	falling   = flag.Bool("falls", false, "only lives in which the API corrects downwards")
 	verbose   = flag.Bool("trace", false, "print what happens")
 	shrinking = flag.Int("shrink", 60, "how often a failing seed is lived through again to find the fewest events that fail")
 )

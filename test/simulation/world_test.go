@@ -111,7 +111,7 @@ func (w *world) live(days int) {
 	}()
 	w.setUp(days)
 	w.start()
-	if w.chance(0.3) { // Everything is new and held at zero.
+	if w.chance(0.4) { // Everything is new and held at zero.
 		w.pass(w.between(time.Second, 2*time.Minute))
 		if w.sound() {
 			w.kill()
@@ -181,7 +181,7 @@ func (w *world) setUp(days int) {
 	}
 	w.begin = w.now()
 	w.end = w.begin.Add(time.Duration(days)*24*time.Hour - w.between(0, 23*time.Hour)).Truncate(time.Minute)
-	w.falls, w.reshapes, w.constant = w.chance(0.3), w.chance(0.4), w.chance(0.5)
+	w.falls, w.reshapes, w.constant = w.chance(0.3) || *falling, w.chance(0.4), w.chance(0.5)
 	w.counting = w.pick("now", "now", "today", "month", w.first().Truncate(24*time.Hour).Format(time.RFC3339))
 
 	flows := []string{"embeddings", "moderations", "images", "audio_speeches", "audio_transcriptions", "code_interpreter_sessions", "file_search_calls", "web_search_calls", "vector_stores", "decisions"}
