@@ -222,7 +222,7 @@ func counted(name string) bool {
 // counters holds what is shown against what is booked: all of it, and nothing else.
 func (o *oracle) counters(got scraped) {
 	w := o.w
-	want, sets := map[string]bool{}, map[string]int{}
+	want, sets, bare := map[string]bool{}, map[string]int{}, map[string]int{}
 	for _, b := range o.ordered() {
 		f := o.feed(b)
 		if f == nil {
@@ -232,7 +232,9 @@ func (o *oracle) counters(got scraped) {
 			continue
 		}
 		o.remember(b)
-		sets[b.organization.name] += ownSets(f)
+		own, without := ownSets(f)
+		sets[b.organization.name] += own
+		bare[b.organization.name] += without
 		b.organization.gaveUp = b.organization.gaveUp || f.HoursGivenUp > 0
 		for _, s := range f.Series {
 			labels := w.labels(b, s.Labels)
@@ -254,8 +256,8 @@ func (o *oracle) counters(got scraped) {
 	}
 	for _, x := range w.running.View().Organizations {
 		key := spellLabels("openai_exporter_label_sets", []ledger.Label{{Name: "organization", Value: x.Name}})
-		if n := got[key]; n != float64(sets[x.Name]) || x.LabelSets != sets[x.Name] {
-			w.fault("%s is %v, there are %d of their own", key, n, sets[x.Name])
+		if n := int(got[key]); n != x.LabelSets || n < sets[x.Name] || n > sets[x.Name]+bare[x.Name] {
+			w.fault("%s is %d, there are %d of their own, and %d without labels", key, n, sets[x.Name], bare[x.Name])
 		}
 	}
 	for _, key := range sorted(got) {
@@ -265,21 +267,24 @@ func (o *oracle) counters(got scraped) {
 	}
 }
 
-// ownSets is how many label sets of a feed have a place of their own.
-func ownSets(f *ledger.FeedView) (n int) {
-	own := func(labels []ledger.Label) {
-		// Where nothing is grouped by there is one label set, which takes no room from others.
-		if len(labels) == 0 && len(f.GroupBy) > 0 || slices.ContainsFunc(labels, func(l ledger.Label) bool { return l.Value != ledger.Other }) {
-			n++
+// ownSets is how many label sets of a feed have a place of their own, and how many have no label at all: those take one
+// only where something is grouped by.
+func ownSets(f *ledger.FeedView) (own, bare int) {
+	count := func(labels []ledger.Label) {
+		switch {
+		case len(labels) == 0:
+			bare++
+		case slices.ContainsFunc(labels, func(l ledger.Label) bool { return l.Value != ledger.Other }):
+			own++
 		}
 	}
 	for _, s := range f.Series {
-		own(s.Labels)
+		count(s.Labels)
 	}
 	for _, r := range f.Stock {
-		own(r.Labels)
+		count(r.Labels)
 	}
-	return n
+	return own, bare
 }
 
 // labels are those of a series of a book.
