@@ -8,74 +8,99 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// A bucketReader reads one bucket, whose members may come in any order.
+type bucketReader struct {
+	d    *decoder
+	into sink
+	keep func(start, end time.Time) (bool, error)
+
+	start, end time.Time
+	early      [][]byte // lists that came before their start_time
+	found      bool     // a list
+	opened     bool     // in the sink
+}
+
+// bucket reads the bucket that comes next.
 func (d *decoder) bucket(into sink, keep func(start, end time.Time) (bool, error)) error {
 	if d.dec.PeekKind() != '{' {
 		return d.wrongType("a bucket")
 	}
-	var start, end time.Time
-	var early [][]byte // lists that came before their start_time
-	found, opened := false, false
 	d.bucketRows = rowSum{}
-	open := func() (bool, error) {
-		wanted, err := keep(start, end)
-		if err == nil && wanted && !opened {
-			into.Bucket(start)
-			opened = true
-		}
-		return wanted, err
-	}
-	err := d.members(func(name []byte) (err error) {
-		switch string(name) {
-		case "start_time":
-			start, err = d.time("start_time")
-			return err
-		case "end_time":
-			end, err = d.time("end_time")
-			return err
-		case "results", "result":
-			switch d.dec.PeekKind() {
-			case 'n', '[':
-			default:
-				return d.wrongType("results")
-			}
-			found = true
-			if start.IsZero() {
-				d.guard.limit = maxEarly
-				v, err := d.dec.ReadValue()
-				d.guard.limit = maxValue
-				early = append(early, bytes.Clone(v))
-				return err
-			}
-			wanted, err := open()
-			if err != nil {
-				return err
-			}
-			return d.results(into, wanted)
-		}
-		return d.dec.SkipValue()
-	})
+	b := bucketReader{d: d, into: into, keep: keep}
+	err := d.members(b.member)
 	switch {
 	case err != nil:
 		return err
-	case start.IsZero():
+	case b.start.IsZero():
 		return errNoStart
-	case !found:
+	case !b.found:
 		return errNoResults
-	}
-	// The end may have come only now.
-	if len(early) == 0 {
-		_, err = keep(start, end)
+	case len(b.early) == 0:
+		// The end may have come only now.
+		_, err = keep(b.start, b.end)
 		return err
 	}
-	wanted, err := open()
+	return b.late()
+}
+
+func (b *bucketReader) member(name []byte) (err error) {
+	switch string(name) {
+	case "start_time":
+		b.start, err = b.d.time("start_time")
+		return err
+	case "end_time":
+		b.end, err = b.d.time("end_time")
+		return err
+	case "results", "result":
+		return b.list()
+	}
+	return b.d.dec.SkipValue()
+}
+
+// list reads the rows that come next, or holds them until the start is known.
+func (b *bucketReader) list() error {
+	switch b.d.dec.PeekKind() {
+	case 'n', '[':
+	default:
+		return b.d.wrongType("results")
+	}
+	b.found = true
+	if b.start.IsZero() {
+		b.d.guard.limit = maxEarly
+		v, err := b.d.dec.ReadValue()
+		b.d.guard.limit = maxValue
+		b.early = append(b.early, bytes.Clone(v))
+		return err
+	}
+	wanted, err := b.open()
 	if err != nil {
 		return err
 	}
+	return b.d.results(b.into, wanted)
+}
+
+// open opens the bucket in the sink, if it is wanted.
+func (b *bucketReader) open() (bool, error) {
+	wanted, err := b.keep(b.start, b.end)
+	if err == nil && wanted && !b.opened {
+		b.into.Bucket(b.start)
+		b.opened = true
+	}
+	return wanted, err
+}
+
+// late reads the lists that were held.
+func (b *bucketReader) late() error {
+	wanted, err := b.open()
+	if err != nil {
+		return err
+	}
+	d := b.d
 	outer := d.dec
 	defer func() { d.dec = outer }()
-	for _, list := range early {
+	for _, list := range b.early {
 		d.dec = jsontext.NewDecoder(bytes.NewReader(list), options()...)
-		if err := d.results(into, wanted); err != nil {
+		if err := d.results(b.into, wanted); err != nil {
 			return err
 		}
 	}
