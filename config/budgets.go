@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -72,7 +71,7 @@ func (c *Config) checkBudgets(s *source) {
 		if s.bad[path] || s.bad["budgets"] {
 			continue
 		}
-		c.checkBudgetOrganization(s, b, path)
+		c.checkOrganization(s, &b.Organization, path, "a budget")
 		name := []string{path + ".name", path}
 		if text := badName(b.Name); text != "" {
 			if b.Name == "" && !s.set(name[0]) {
@@ -153,31 +152,5 @@ func checkTerm(s *source, b *Budget, path string) {
 		s.wrong([]string{end, start, path}, "%s must be after start: it is the day after the last one of the term", b.End.Format(time.DateOnly))
 	case days > longestTerm:
 		s.wrong([]string{end, start, path}, "the term is %d days long, and may be %d: the bill of a day is kept that long", days, longestTerm)
-	}
-}
-
-// checkBudgetOrganization fills in the only organization. Among several, guessing would watch the wrong bill.
-func (c *Config) checkBudgetOrganization(s *source, b *Budget, path string) {
-	paths := []string{path + ".organization", path}
-	if s.bad["organizations"] {
-		return
-	}
-	var names []string
-	for i, o := range c.Organizations {
-		if s.bad[fmt.Sprintf("organizations[%d]", i)] || s.bad[fmt.Sprintf("organizations[%d].name", i)] {
-			return // The list of what is allowed would be wrong.
-		}
-		if o.Name != "" && !slices.Contains(names, o.Name) {
-			names = append(names, o.Name)
-		}
-	}
-	switch {
-	case len(names) == 0: // They are what is wrong.
-	case b.Organization == "" && !s.set(paths[0]) && len(c.Organizations) == 1:
-		b.Organization = c.Organizations[0].Name
-	case b.Organization == "" && !s.set(paths[0]):
-		s.wrong(paths, "is missing: with several organizations a budget names one; allowed: %s", strings.Join(names, ", "))
-	case !slices.Contains(names, b.Organization):
-		s.wrong(paths, "there is no organization %q%s", shorten(b.Organization), allowed(b.Organization, names))
 	}
 }

@@ -2,7 +2,6 @@ package backfill_test
 
 import (
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	promconfig "github.com/prometheus/common/config"
 
 	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/fetcher"
@@ -20,16 +18,11 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/backfill"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
+	testclient "github.com/openai-exporter/openai_exporter/test/client"
 )
 
 // now is the API's clock in these tests. The day is settled: nothing in the ranges below changes any more.
 var now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-
-type key string
-
-func (k key) Get() (string, error)  { return string(k), nil }
-func (k key) Read() (string, error) { return string(k), nil }
-func (k key) Changed() bool         { return false }
 
 // A world is a simulated organization and a client of its API.
 type world struct {
@@ -41,16 +34,7 @@ func newWorld(t *testing.T, o simulator.Options) *world {
 	t.Helper()
 	o.Clock = func() time.Time { return now }
 	s := simulator.New(o)
-	server := httptest.NewServer(s.Handler())
-	t.Cleanup(server.Close)
-	client, err := fetcher.NewClient(fetcher.ClientOptions{
-		Organization: "acme", BaseURL: server.URL + "/v1", Key: key("sk-admin-0123456789"), RequestsPerMinute: 1 << 20,
-		HTTP: promconfig.DefaultHTTPClientConfig,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
+	client := testclient.New(t, s.Handler())
 	return &world{s, client}
 }
 

@@ -29,16 +29,7 @@ func names(d *directory.Directory) string {
 
 // TestNamesAreSavedAgainAndAgain saves ever more names. It is what the test below watches.
 func TestNamesAreSavedAgainAndAgain(t *testing.T) {
-	dir, ack := os.Getenv(watched), func(string) {}
-	if dir == "" {
-		dir = t.TempDir()
-	} else {
-		ack = func(s string) {
-			if _, err := os.Stdout.WriteString(crash.AckPrefix + s + "\n"); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	dir, ack := crash.Watched(t, watched)
 	d := directory.Open(dir, log.NewNopLogger())
 	e := d.Configure([]directory.Settings{everything})[0]
 	var projects []directory.Project

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,20 +13,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	promconfig "github.com/prometheus/common/config"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	testclient "github.com/openai-exporter/openai_exporter/test/client"
 )
-
-type fixedKey string
-
-func (k fixedKey) Get() (string, error) { return string(k), nil }
-
-func (k fixedKey) Read() (string, error) { return string(k), nil }
-
-func (k fixedKey) Changed() bool { return false }
 
 // TestPublishedResponsesAreBookedExactly takes real responses through client and ledger and compares the
 // counters with what plain JSON decoding and rational arithmetic make of them.
@@ -59,16 +50,10 @@ func TestPublishedResponsesAreBookedExactly(t *testing.T) {
 			e, _ := api.Find(tc.endpoint)
 			want, first, last := plainSums(t, body, e, tc.groupBy)
 			body = filled(t, body, tc.width)
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			client := testclient.New(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Date", last.Add(time.Hour).Format(http.TimeFormat))
 				_, _ = w.Write(body)
 			}))
-			defer server.Close()
-			client, err := fetcher.NewClient(fetcher.ClientOptions{Organization: "acme", BaseURL: server.URL, Key: fixedKey("sk-admin"), RequestsPerMinute: 60, HTTP: promconfig.DefaultHTTPClientConfig})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.Close()
 			books, err := ledger.Open(ledger.Options{Dir: t.TempDir()})
 			if err != nil {
 				t.Fatal(err)
@@ -82,7 +67,9 @@ func TestPublishedResponsesAreBookedExactly(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 { // reading it again must change nothing
-				read, err := client.Read(t.Context(), fetcher.Query{Endpoint: e, GroupBy: tc.groupBy, Window: ledger.Window{Width: tc.width, From: first}})
+				w := feeds[0].PollWindow(last)
+				w.From = first
+				read, err := client.Read(t.Context(), fetcher.Query{Endpoint: e, GroupBy: tc.groupBy, Window: w})
 				if err != nil {
 					t.Fatal(err)
 				}

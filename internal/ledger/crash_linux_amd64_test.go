@@ -24,16 +24,7 @@ var coarse = []string{"project_id"}
 
 // TestBooksThroughAllThatIsWritten makes every kind of commit there is. It is what the crash tests watch.
 func TestBooksThroughAllThatIsWritten(t *testing.T) {
-	dir, ack := os.Getenv(watched), func(string) {}
-	if dir == "" {
-		dir = t.TempDir()
-	} else {
-		ack = func(s string) {
-			if _, err := os.Stdout.WriteString(crash.AckPrefix + s + "\n"); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	dir, ack := crash.Watched(t, watched)
 	g := keepBooks(t, filepath.Join(dir, "state"), ack)
 	g.expect(counts{{project: "a"}: 9})
 }

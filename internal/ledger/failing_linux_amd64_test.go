@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,16 +16,7 @@ import (
 
 // TestBooksGoOnAfterADiskThatFails books through whatever the disk does. It is what the test below watches.
 func TestBooksGoOnAfterADiskThatFails(t *testing.T) {
-	dir, ack := os.Getenv(watched), func(string) {}
-	if dir == "" {
-		dir = t.TempDir()
-	} else {
-		ack = func(s string) {
-			if _, err := os.Stdout.WriteString(crash.AckPrefix + s + "\n"); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	dir, ack := crash.Watched(t, watched)
 	g := newRig(t)
 	g.dir = filepath.Join(dir, "state")
 	g.open()

@@ -3,13 +3,11 @@ package pricing_test
 import (
 	"fmt"
 	"math"
-	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	promconfig "github.com/prometheus/common/config"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/api"
@@ -17,13 +15,8 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/pricing"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
+	testclient "github.com/openai-exporter/openai_exporter/test/client"
 )
-
-type key string
-
-func (k key) Get() (string, error)  { return string(k), nil }
-func (k key) Read() (string, error) { return string(k), nil }
-func (k key) Changed() bool         { return false }
 
 // A world is a simulated organization and a client of its API.
 type world struct {
@@ -41,16 +34,7 @@ func newWorld(t *testing.T, seed uint64, profile string, now time.Time) *world {
 		Seed: seed, Lateness: c.Lateness, Restate: c.Restate, Faults: c.Faults,
 		Clock: func() time.Time { return now },
 	})
-	server := httptest.NewServer(s.Handler())
-	t.Cleanup(server.Close)
-	client, err := fetcher.NewClient(fetcher.ClientOptions{
-		Organization: "acme", BaseURL: server.URL + "/v1", Key: key("sk-admin-0123456789"), RequestsPerMinute: 1 << 20,
-		HTTP: promconfig.DefaultHTTPClientConfig,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
+	client := testclient.New(t, s.Handler())
 	return &world{t, client}
 }
 

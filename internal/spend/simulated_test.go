@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"net/http/httptest"
 	"testing"
 	"time"
-
-	promconfig "github.com/prometheus/common/config"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/api"
@@ -16,13 +13,8 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
 	"github.com/openai-exporter/openai_exporter/internal/spend"
+	testclient "github.com/openai-exporter/openai_exporter/test/client"
 )
-
-type key string
-
-func (k key) Get() (string, error)  { return string(k), nil }
-func (k key) Read() (string, error) { return string(k), nil }
-func (k key) Changed() bool         { return false }
 
 // storage is billed by what lies there, which no row of usage has a price for.
 const storage = "assistants api | file search"
@@ -48,17 +40,7 @@ func newAccount(t *testing.T, now time.Time, o simulator.Options, completionsBy 
 	a := &account{t: t, now: now, dir: t.TempDir(), groups: map[string][]string{"completions": completionsBy, "decisions": completionsBy}}
 	o.Clock = func() time.Time { return a.now }
 	a.sim = simulator.New(o)
-	server := httptest.NewServer(a.sim.Handler())
-	t.Cleanup(server.Close)
-	var err error
-	a.client, err = fetcher.NewClient(fetcher.ClientOptions{
-		Organization: "acme", BaseURL: server.URL + "/v1", Key: key("sk-admin-0123456789"), RequestsPerMinute: 1 << 20,
-		HTTP: promconfig.DefaultHTTPClientConfig,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(a.client.Close)
+	a.client = testclient.New(t, a.sim.Handler())
 	a.open()
 	t.Cleanup(func() { _ = a.ledger.Close() })
 	return a

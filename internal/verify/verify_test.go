@@ -17,10 +17,10 @@ import (
 	promconfig "github.com/prometheus/common/config"
 
 	"github.com/openai-exporter/openai_exporter/collector"
-	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
 	"github.com/openai-exporter/openai_exporter/internal/verify"
+	testclient "github.com/openai-exporter/openai_exporter/test/client"
 )
 
 var (
@@ -28,12 +28,6 @@ var (
 	from = time.Date(2026, 11, 12, 0, 0, 0, 0, time.UTC)
 	to   = time.Date(2026, 11, 15, 0, 0, 0, 0, time.UTC)
 )
-
-type key string
-
-func (k key) Get() (string, error)  { return string(k), nil }
-func (k key) Read() (string, error) { return string(k), nil }
-func (k key) Changed() bool         { return false }
 
 type sample struct {
 	at    int64
@@ -118,16 +112,7 @@ type world struct {
 func newWorld(t *testing.T, names ...string) *world {
 	t.Helper()
 	s := simulator.New(simulator.Options{Seed: 4, Clock: func() time.Time { return now }})
-	server := httptest.NewServer(s.Handler())
-	t.Cleanup(server.Close)
-	client, err := fetcher.NewClient(fetcher.ClientOptions{
-		Organization: "acme", BaseURL: server.URL + "/v1", Key: key("sk-admin-0123456789"), RequestsPerMinute: 1 << 20,
-		HTTP: promconfig.DefaultHTTPClientConfig,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
+	client := testclient.New(t, s.Handler())
 	w := &world{Simulator: s, database: &database{}}
 	w.options = verify.Options{Organizations: []verify.Organization{{Name: "acme", Source: client}}, From: from, To: to}
 	for _, name := range names {
@@ -140,6 +125,7 @@ func newWorld(t *testing.T, names ...string) *world {
 	}
 	prometheus := httptest.NewServer(w.database)
 	t.Cleanup(prometheus.Close)
+	var err error
 	if w.options.Prometheus, err = verify.NewPrometheus(prometheus.URL, promconfig.DefaultHTTPClientConfig, `job="openai"`); err != nil {
 		t.Fatal(err)
 	}

@@ -22,9 +22,6 @@ type Fault struct {
 	Errno syscall.Errno
 }
 
-// AckPrefix begins every line of standard output that is an Ack.
-const AckPrefix = "ack "
-
 const (
 	optionSysGood  = 1
 	optionClone    = 8
