@@ -4,6 +4,7 @@ package cluster_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -91,6 +92,12 @@ func (c *cluster) namespace(t *testing.T, name string) string {
 	c.post(t, "/api/v1/namespaces/"+name+"/persistentvolumeclaims", o{
 		"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": o{"name": "totals"},
 		"spec": o{"accessModes": l{"ReadWriteOnce"}, "resources": o{"requests": o{"storage": "1Gi"}}},
+	})
+	process.Eventually(t, time.Minute, "the claim of "+name+" has a volume", func() error {
+		if c.claims(t, name)["totals"] == "" {
+			return errors.New("it has none")
+		}
+		return nil
 	})
 	return name
 }
