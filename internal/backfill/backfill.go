@@ -147,19 +147,10 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		return kept(err)
 	}
 	w := &writer{ctx: ctx, spool: s}
-	fill := func(b *bufio.Writer) error {
-		w.w = b
-		return w.write()
+	if err := w.output(o, dir); err != nil {
+		return kept(fmt.Errorf("write output: %w", err))
 	}
-	if o.Output == Stdout {
-		b := bufio.NewWriter(o.Stdout)
-		if err := cmp.Or(fill(b), b.Flush()); err != nil {
-			return Result{}, fmt.Errorf("write output: %w", err)
-		}
-	} else {
-		if err := replace(o.Output, filepath.Join(dir, nextOutput), fill); err != nil {
-			return kept(fmt.Errorf("write output: %w", err))
-		}
+	if o.Output != Stdout {
 		if err := os.RemoveAll(dir); err != nil {
 			return Result{}, err
 		}
@@ -169,6 +160,19 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		result.Folded += t.Folded
 	}
 	return result, nil
+}
+
+// output writes all of it to standard output, or to a file that takes its name when it is whole.
+func (w *writer) output(o Options, dir string) error {
+	fill := func(b *bufio.Writer) error {
+		w.w = b
+		return w.write()
+	}
+	if o.Output != Stdout {
+		return replace(o.Output, filepath.Join(dir, nextOutput), fill)
+	}
+	b := bufio.NewWriter(o.Stdout)
+	return cmp.Or(fill(b), b.Flush())
 }
 
 // tasksOf lists what is to be read, and says in one text what makes two backfills the same.

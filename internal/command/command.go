@@ -23,11 +23,7 @@ const (
 
 // Run is the whole program: it returns the exit code when the context ends or when there is nothing left to do.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	app := kingpin.New(name, "Prometheus exporter for the usage and the spend of an OpenAI organization.")
-	app.HelpFlag.Short('h')
-	app.UsageTemplate(usage)
-	app.UsageWriter(stdout)
-	app.ErrorWriter(stderr)
+	app := newApplication(stdout, stderr)
 	done := -1 // the code of a flag that ends the program by itself, such as --help
 	app.Terminate(func(code int) { done = max(done, code) })
 
@@ -84,6 +80,15 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return fail(stderr, err)
 	}
 	return 0
+}
+
+func newApplication(stdout, stderr io.Writer) *kingpin.Application {
+	app := kingpin.New(name, "Prometheus exporter for the usage and the spend of an OpenAI organization.")
+	app.HelpFlag.Short('h')
+	app.UsageTemplate(usage)
+	app.UsageWriter(stdout)
+	app.ErrorWriter(stderr)
+	return app
 }
 
 // fail ends the program with the one message that counts, outside the log's format so that a person sees it.

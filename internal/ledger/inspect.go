@@ -157,74 +157,95 @@ func (in *inspection) node(b []byte, low, high []byte, depth, buckets int) error
 	if depth == 0 || buckets == 0 {
 		return errDepth
 	}
-	if len(b) < pageHead {
-		return errElement
+	p, err := pageNode(b)
+	if err != nil {
+		return err
 	}
-	flags, n := native.Uint16(b[8:]), int(native.Uint16(b[10:]))
-	if flags != flagBranch && flags != flagLeaf || flags == flagBranch && n == 0 {
-		return errKind
-	}
-	if pageHead+n*elementSize > len(b) {
-		return errElement
-	}
-	key := func(i int) (key, rest []byte, err error) {
-		at := pageHead + i*elementSize
-		e := b[at:]
-		position, size := native.Uint32(e), native.Uint32(e[4:])
-		if flags == flagLeaf {
-			position, size = native.Uint32(e[4:]), native.Uint32(e[8:])
-		}
-		from := uint64(at) + uint64(position)
-		if from+uint64(size) > uint64(len(b)) || from < uint64(pageHead+n*elementSize) {
-			return nil, nil, errElement
-		}
-		return b[from : from+uint64(size)], b[from+uint64(size):], nil
-	}
-	for i := range n {
-		k, rest, err := key(i)
+	for i := range p.n {
+		k, rest, err := p.element(i)
 		if err != nil {
 			return err
 		}
 		// The first key of a branch may be older than the branch, and lie before it.
-		oldest := flags == flagBranch && i == 0
+		oldest := p.branch && i == 0
 		if !oldest && bytes.Compare(k, low) < 0 || high != nil && bytes.Compare(k, high) >= 0 {
 			return errOrder
 		}
 		next := high
-		if i+1 < n {
-			if next, _, err = key(i + 1); err != nil {
+		if i+1 < p.n {
+			if next, _, err = p.element(i + 1); err != nil {
 				return err
 			}
 			if bytes.Compare(k, next) >= 0 {
 				return errOrder
 			}
 		}
-		e := b[pageHead+i*elementSize:]
-		if flags == flagBranch {
-			lowest := k
-			if i == 0 {
-				lowest = low
-			}
-			if err := in.tree(native.Uint64(e[8:]), lowest, next, depth-1, buckets); err != nil {
-				return err
-			}
-			continue
-		}
-		size := native.Uint32(e[12:])
-		if uint64(size) > uint64(len(rest)) {
-			return errElement
-		}
-		switch kind := native.Uint32(e); kind {
-		case 0:
-		case bucketElement:
-			if err := in.bucket(rest[:size], buckets-1); err != nil {
-				return err
-			}
+		switch {
+		case !p.branch:
+			err = in.leaf(p.head(i), rest, buckets)
+		case oldest:
+			err = in.tree(native.Uint64(p.head(i)[8:]), low, next, depth-1, buckets)
 		default:
-			return errKind
+			err = in.tree(native.Uint64(p.head(i)[8:]), k, next, depth-1, buckets)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// leaf looks at the value of an element of a leaf, whose key the rest of the page follows.
+func (in *inspection) leaf(head, rest []byte, buckets int) error {
+	size := native.Uint32(head[12:])
+	if uint64(size) > uint64(len(rest)) {
+		return errElement
+	}
+	switch native.Uint32(head) {
+	case 0:
+		return nil
+	case bucketElement:
+		return in.bucket(rest[:size], buckets-1)
+	}
+	return errKind
+}
+
+// A node is a page that is a branch or a leaf: n elements, each of which tells where in the page its key is.
+type node struct {
+	b      []byte
+	n      int
+	branch bool
+}
+
+func pageNode(b []byte) (node, error) {
+	if len(b) < pageHead {
+		return node{}, errElement
+	}
+	flags, n := native.Uint16(b[8:]), int(native.Uint16(b[10:]))
+	switch {
+	case flags != flagBranch && flags != flagLeaf, flags == flagBranch && n == 0:
+		return node{}, errKind
+	case pageHead+n*elementSize > len(b):
+		return node{}, errElement
+	}
+	return node{b, n, flags == flagBranch}, nil
+}
+
+// head is what an element tells of itself.
+func (p *node) head(i int) []byte { return p.b[pageHead+i*elementSize:] }
+
+// element is the key of an element, and what follows the key in the page.
+func (p *node) element(i int) (key, rest []byte, err error) {
+	e := p.head(i)
+	position, size := native.Uint32(e), native.Uint32(e[4:])
+	if !p.branch {
+		position, size = native.Uint32(e[4:]), native.Uint32(e[8:])
+	}
+	from := uint64(pageHead+i*elementSize) + uint64(position)
+	if from+uint64(size) > uint64(len(p.b)) || from < uint64(pageHead+p.n*elementSize) {
+		return nil, nil, errElement
+	}
+	return p.b[from : from+uint64(size)], p.b[from+uint64(size):], nil
 }
 
 func (in *inspection) bucket(value []byte, buckets int) error {

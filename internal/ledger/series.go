@@ -196,79 +196,102 @@ func decodeSeries(id uint32, b []byte, l *layouts, groups []group, derived int) 
 	}
 	s := &series{id: id, held: b[0]&flagHeld != 0, ended: b[0]&flagEnded != 0}
 	anyFresh := b[0]&flagFresh != 0
-	b = b[1:]
-	layout, n := binary.Uvarint(b)
-	if n <= 0 || layout >= uint64(len(l.names)) {
+	r := &encoded{b: b[1:]}
+	layout := r.uvarint()
+	s.born = time.UnixMilli(r.varint()).UTC()
+	s.seen = r.varint()
+	s.key = string(r.take(r.uvarint()))
+	if r.torn || layout >= uint64(len(l.names)) {
 		return nil, errSeries
 	}
-	b = b[n:]
-	born, n := binary.Varint(b)
-	if n <= 0 {
-		return nil, errSeries
-	}
-	s.born = time.UnixMilli(born).UTC()
-	b = b[n:]
-	if s.seen, n = binary.Varint(b); n <= 0 {
-		return nil, errSeries
-	}
-	b = b[n:]
-	length, n := binary.Uvarint(b)
-	if n <= 0 || length > uint64(len(b)-n) {
-		return nil, errSeries
-	}
-	s.key = string(b[n : n+int(length)])
-	b = b[n+int(length):]
 	var err error
 	if s.labels, err = labelsOf(s.key); err != nil {
 		return nil, err
 	}
-	pair := func() (total, high decimal.Fixed, err error) {
-		var withheld decimal.Fixed
-		if total, b, err = decimal.DecodeBinary(b); err == nil {
-			withheld, b, err = decimal.DecodeBinary(b)
-		}
-		return total, total.Add(withheld), err
-	}
-	if s.group = int(s.key[0]); s.derived() {
-		total, high, err := pair()
-		if err != nil || len(b) != 0 || s.group-derivedGroups >= derived {
-			return nil, errSeries
-		}
+	s.group = int(s.key[0])
+	switch {
+	case s.derived() && s.group-derivedGroups < derived:
+		total, high := r.pair()
 		s.total, s.high = []decimal.Fixed{total}, []decimal.Fixed{high}
-		return s, nil
-	}
-	if s.group >= len(groups) {
+	case !s.derived() && s.group < len(groups):
+		s.decodeTotals(r, l.to[layout], l.n, groups[s.group].measures, anyFresh)
+	default:
 		return nil, errSeries
 	}
-	n = len(groups[s.group].measures)
-	s.total, s.high = make([]decimal.Fixed, 0, n), make([]decimal.Fixed, 0, n)
-	totals, highs := make([]decimal.Fixed, l.n), make([]decimal.Fixed, l.n)
-	for _, to := range l.to[layout] {
-		total, high, err := pair()
-		if err != nil {
-			return nil, err
-		}
-		if to >= 0 {
-			totals[to], highs[to] = total, high
+	if r.torn || len(r.b) != 0 {
+		return nil, errSeries
+	}
+	return s, nil
+}
+
+// decodeTotals reads the totals of the measures that there were then, and keeps those of today's group.
+func (s *series) decodeTotals(r *encoded, to []int, measures int, group []int, anyFresh bool) {
+	totals, highs := make([]decimal.Fixed, measures), make([]decimal.Fixed, measures)
+	for _, m := range to {
+		if total, high := r.pair(); m >= 0 {
+			totals[m], highs[m] = total, high
 		}
 	}
-	fresh := uint64(0)
+	fresh := Set(0)
 	if anyFresh {
-		if fresh, n = binary.Uvarint(b); n <= 0 {
-			return nil, errSeries
-		}
-		b = b[n:]
+		fresh = Set(r.uvarint())
 	}
-	if len(b) != 0 {
-		return nil, errSeries
-	}
-	for i, m := range groups[s.group].measures {
+	s.total, s.high = make([]decimal.Fixed, 0, len(group)), make([]decimal.Fixed, 0, len(group))
+	for i, m := range group {
 		s.total = append(s.total, totals[m])
 		s.high = append(s.high, highs[m])
-		if from := slices.Index(l.to[layout], m); from >= 0 && Set(fresh).Has(from) {
+		if from := slices.Index(to, m); from >= 0 && fresh.Has(from) {
 			s.fresh = s.fresh.With(i)
 		}
 	}
 	s.share()
-	return s, nil
+}
+
+// encoded is what remains to be read of an encoded series. What is torn reads as zeros, and says so in the end.
+type encoded struct {
+	b    []byte
+	torn bool
+}
+
+func (r *encoded) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	r.skip(n)
+	return v
+}
+
+func (r *encoded) varint() int64 {
+	v, n := binary.Varint(r.b)
+	r.skip(n)
+	return v
+}
+
+func (r *encoded) skip(n int) {
+	if n <= 0 {
+		r.b, r.torn = nil, true
+		return
+	}
+	r.b = r.b[n:]
+}
+
+func (r *encoded) take(n uint64) []byte {
+	if n > uint64(len(r.b)) {
+		r.b, r.torn = nil, true
+		return nil
+	}
+	out := r.b[:n]
+	r.b = r.b[n:]
+	return out
+}
+
+// pair is a total and the highest that it ever was.
+func (r *encoded) pair() (total, high decimal.Fixed) {
+	var withheld decimal.Fixed
+	var err error
+	if total, r.b, err = decimal.DecodeBinary(r.b); err == nil {
+		withheld, r.b, err = decimal.DecodeBinary(r.b)
+	}
+	if err != nil {
+		r.b, r.torn = nil, true
+	}
+	return total, total.Add(withheld)
 }

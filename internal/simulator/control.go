@@ -27,10 +27,9 @@ import (
 //	POST end?at=                                            stops the traffic; an empty time lets it run on
 func (s *Simulator) Control(clock *Clock) http.Handler {
 	mux := http.NewServeMux()
-	handle := func(pattern string, f func(q url.Values) (any, error)) {
+	answer := func(pattern string, f func(q url.Values) (any, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			q := r.URL.Query()
-			x, err := f(q)
+			x, err := f(r.URL.Query())
 			w.Header().Set("Content-Type", "application/json")
 			if err != nil {
 				w.WriteHeader(http.StatusBadRequest)
@@ -39,55 +38,63 @@ func (s *Simulator) Control(clock *Clock) http.Handler {
 			_ = json.NewEncoder(w).Encode(x) // A client that has gone is no concern here.
 		})
 	}
-	state := func() (any, error) { return map[string]string{"now": s.Now().UTC().Format(time.RFC3339Nano)}, nil }
-	handle("GET /_simulator/now", func(url.Values) (any, error) { return state() })
-	handle("GET /_simulator/truth", s.controlTruth)
-	handle("GET /_simulator/requests", func(url.Values) (any, error) { return s.Counts(), nil })
-	handle("POST /_simulator/advance", func(q url.Values) (any, error) {
-		d, err := time.ParseDuration(q.Get("by"))
-		if err != nil {
-			return nil, fmt.Errorf("parse by: %w", err)
+	// What steers is answered with the time.
+	now := func(steer func(q url.Values) error) func(q url.Values) (any, error) {
+		return func(q url.Values) (any, error) {
+			if err := steer(q); err != nil {
+				return nil, err
+			}
+			return map[string]string{"now": s.Now().UTC().Format(time.RFC3339Nano)}, nil
 		}
-		clock.Advance(d)
-		return state()
-	})
-	handle("POST /_simulator/faults", func(q url.Values) (any, error) {
-		c, err := conditionsOf(q)
-		if err != nil {
-			return nil, err
-		}
+	}
+	answer("GET /_simulator/now", now(func(url.Values) error { return nil }))
+	answer("GET /_simulator/truth", s.controlTruth)
+	answer("GET /_simulator/requests", func(url.Values) (any, error) { return s.Counts(), nil })
+	answer("POST /_simulator/advance", now(clock.controlAdvance))
+	answer("POST /_simulator/faults", now(s.controlFaults))
+	answer("POST /_simulator/conditions", now(s.controlConditions))
+	answer("POST /_simulator/spike", now(s.controlSpike))
+	answer("POST /_simulator/enforce", now(func(q url.Values) error {
+		s.SetEnforcing(q["project"]...)
+		return nil
+	}))
+	answer("POST /_simulator/end", now(s.controlEnd))
+	return mux
+}
+
+func (c *Clock) controlAdvance(q url.Values) error {
+	d, err := time.ParseDuration(q.Get("by"))
+	if err != nil {
+		return fmt.Errorf("parse by: %w", err)
+	}
+	c.Advance(d)
+	return nil
+}
+
+func (s *Simulator) controlFaults(q url.Values) error {
+	c, err := conditionsOf(q)
+	if err == nil {
 		s.SetFaults(c.Faults)
-		return state()
-	})
-	handle("POST /_simulator/conditions", func(q url.Values) (any, error) {
-		c, err := conditionsOf(q)
-		if err != nil {
-			return nil, err
-		}
+	}
+	return err
+}
+
+func (s *Simulator) controlConditions(q url.Values) error {
+	c, err := conditionsOf(q)
+	if err == nil {
 		s.SetLateness(c.Lateness)
 		s.SetRestatement(c.Restate)
 		s.SetFaults(c.Faults)
-		return state()
-	})
-	handle("POST /_simulator/spike", func(q url.Values) (any, error) {
-		if err := s.controlSpike(q); err != nil {
-			return nil, err
-		}
-		return state()
-	})
-	handle("POST /_simulator/enforce", func(q url.Values) (any, error) {
-		s.SetEnforcing(q["project"]...)
-		return state()
-	})
-	handle("POST /_simulator/end", func(q url.Values) (any, error) {
-		at, err := s.controlTime(q, "at", time.Time{})
-		if err != nil {
-			return nil, err
-		}
+	}
+	return err
+}
+
+func (s *Simulator) controlEnd(q url.Values) error {
+	at, err := s.controlTime(q, "at", time.Time{})
+	if err == nil {
 		s.SetEnd(at)
-		return state()
-	})
-	return mux
+	}
+	return err
 }
 
 func conditionsOf(q url.Values) (Conditions, error) {
