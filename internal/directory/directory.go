@@ -83,6 +83,8 @@ type Organization struct {
 	Keys     []Key     `json:"keys,omitempty"`
 
 	SpendLimits []SpendLimit `json:"spend_limits,omitempty"`
+	// Only are the projects that the organization is confined to; none means all.
+	Only []string `json:"-"`
 	// Teams are those of the configuration, and Unowned is the name of the team of what belongs to none; it is empty where
 	// there are no teams.
 	Teams   []Team `json:"-"`
@@ -175,7 +177,7 @@ func (s Settings) own(projects []Project) []Project {
 // reduced is a copy of the organization without what its settings don't keep.
 func (o *Organization) reduced(s Settings) *Organization {
 	r := *o
-	r.Teams, r.Unowned = s.Teams, s.Unowned
+	r.Only, r.Teams, r.Unowned = s.ProjectIDs, s.Teams, s.Unowned
 	if !s.Names {
 		r.Listed, r.Projects, r.Users, r.Keys = false, nil, nil, nil
 	}

@@ -167,7 +167,7 @@ func (e *exporter) open(dir string) (err error) {
 func (e *exporter) serve(ctx context.Context, o Options, p *plan) error {
 	srv := server.New(server.Options{
 		Addresses: o.Addresses, WebConfigFile: o.WebConfigFile, TelemetryPath: o.TelemetryPath,
-		Metrics: e.collector.Handler(), Views: e, Statuses: e, Allowances: e.scheduler, Books: e.books,
+		Metrics: e.collector.Handler(), Views: e, Statuses: e, Allowances: e.scheduler, Books: e.books, Names: e,
 		Shard: e.shard, Idle: e.idle,
 		EnableLifecycle: o.EnableLifecycle, Reload: e.reload,
 		Version: version.Version, Started: time.Now(), Config: e.config,

@@ -36,14 +36,20 @@ var contentPolicy = func() string {
 // A view is a report with what only its page needs.
 type view struct {
 	*Report
+	Only        string // the organization that the page is about, empty for all
 	Style       template.CSS
 	MetricsPath string // relative, so that the page works behind a proxy that puts it under a prefix
 }
 
-func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) page(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	var b bytes.Buffer
-	v := view{Report: s.report(), Style: template.CSS(pageStyle), MetricsPath: strings.TrimPrefix(s.options.TelemetryPath, "/")}
+	r, found := s.asked(req)
+	if !found {
+		plain(w, http.StatusNotFound, notFound)
+		return
+	}
+	v := view{Report: r, Only: req.URL.Query().Get("organization"), Style: template.CSS(pageStyle), MetricsPath: strings.TrimPrefix(s.options.TelemetryPath, "/")}
 	if err := pageTemplate.Execute(&b, v); err != nil {
 		plain(w, http.StatusInternalServerError, "Status page could not be written: "+err.Error())
 		return
@@ -54,6 +60,19 @@ func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
 
 // Verdict is the state of everything in one line.
 func (v view) Verdict() string {
+	if v.refused() {
+		return "OpenAI refuses requests; " + v.polling()
+	}
+	return v.polling()
+}
+
+// refused says whether a spend limit is enforced anywhere.
+func (v view) refused() bool {
+	return slices.ContainsFunc(v.Organizations, func(o Organization) bool { return len(o.Refused) > 0 })
+}
+
+// polling is how it stands with the endpoints.
+func (v view) polling() string {
 	n := v.count()
 	polled := n.all - n.unavailable
 	switch {
@@ -74,7 +93,7 @@ func (v view) Mood() fetcher.State {
 	switch n := v.count(); {
 	case v.idle():
 		return fetcher.StateOK
-	case n.failing > 0:
+	case n.failing > 0 || v.refused():
 		return fetcher.StateFailing
 	case n.all == 0 || n.starting > 0:
 		return fetcher.StateStarting
@@ -88,18 +107,24 @@ func (v view) idle() bool { return v.Ready && len(v.Organizations) == 0 }
 type counts struct{ all, failing, starting, unavailable int }
 
 func (v view) count() (n counts) {
-	for _, o := range v.Organizations {
-		for _, e := range o.Endpoints {
-			n.all++
-			switch e.State {
-			case fetcher.StateFailing:
-				n.failing++
-			case fetcher.StateStarting:
-				n.starting++
-			case fetcher.StateUnavailable:
-				n.unavailable++
-			case fetcher.StateOK:
-			}
+	for i := range v.Organizations {
+		of := countOf(v.Organizations[i].Endpoints)
+		n.all, n.failing, n.starting, n.unavailable = n.all+of.all, n.failing+of.failing, n.starting+of.starting, n.unavailable+of.unavailable
+	}
+	return n
+}
+
+func countOf(endpoints []Endpoint) (n counts) {
+	for i := range endpoints {
+		n.all++
+		switch endpoints[i].State {
+		case fetcher.StateFailing:
+			n.failing++
+		case fetcher.StateStarting:
+			n.starting++
+		case fetcher.StateUnavailable:
+			n.unavailable++
+		case fetcher.StateOK:
 		}
 	}
 	return n
@@ -146,6 +171,14 @@ func (v view) USD(n json.Number) string {
 		sign, f = "−", -f
 	}
 	return sign + "$" + group(fmt.Sprintf("%.2f", f))
+}
+
+// Unbilled says what is not billed yet, nothing where that is less than a cent.
+func (v view) Unbilled(n json.Number) string {
+	if float(n) < 0.005 {
+		return ""
+	}
+	return "+ " + v.USD(n) + " not billed yet"
 }
 
 // Dollars is a configured amount of money.

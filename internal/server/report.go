@@ -1,16 +1,14 @@
 package server
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/fetcher"
-	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/spend"
 )
@@ -47,12 +45,25 @@ type Organization struct {
 	// Cost of the running UTC day and month in US dollars; absent until costs were read.
 	CostTodayUSD       json.Number `json:"cost_today_usd,omitempty"`
 	CostMonthToDateUSD json.Number `json:"cost_month_to_date_usd,omitempty"`
+	// What usage of the day and the month is estimated to cost that the bill does not have yet; absent until costs were read.
+	CostTodayUnbilledUSD json.Number `json:"cost_today_unbilled_estimate_usd,omitempty"`
+	CostMonthUnbilledUSD json.Number `json:"cost_month_unbilled_estimate_usd,omitempty"`
 	// CostMonthForecastUSD is what the running UTC month will have cost; absent until costs were read.
 	CostMonthForecastUSD json.Number `json:"cost_month_forecast_usd,omitempty"`
 	// Budgets are those of the configuration; what is spent of them is absent until costs were read.
 	Budgets []Budget `json:"budgets,omitempty"`
 	// TopProjects are those with the most cost of the running UTC day, at most five.
 	TopProjects []Project `json:"top_projects_today,omitempty"`
+	// TopModels and TopKeys are the same; keys are told apart where costs.group_by has api_key_id.
+	TopModels []Model `json:"top_models_today,omitempty"`
+	TopKeys   []Key   `json:"top_keys_today,omitempty"`
+	// Days are the last five weeks and the rest of the running UTC month; absent until costs were read, and where many
+	// organizations are told at once.
+	Days []Day `json:"days,omitempty"`
+	// OnlyProjects are the projects that are read, by name, where not all of them are.
+	OnlyProjects []string `json:"only_projects,omitempty"`
+	// Refused are the spend limits that OpenAI enforces now: it refuses requests.
+	Refused []Refusal `json:"refused,omitempty"`
 	// Requests is the budget of requests; absent where it is not known.
 	Requests *Requests `json:"requests,omitempty"`
 	// Trouble is the error that several endpoints have in common, in which case they don't repeat it on the page.
@@ -78,15 +89,6 @@ type Spent struct {
 	// Exhausted is when all of it is spent, past or by the forecast; absent where that is not within the period.
 	Exhausted *time.Time `json:"exhausted,omitempty"`
 	// Share of the budget, 1 where all of it is spent.
-	Share float64 `json:"share"`
-}
-
-// A Project is what a project has cost today.
-type Project struct {
-	// ID is empty for what the bill names no project for.
-	ID  string      `json:"project_id"`
-	USD json.Number `json:"usd"`
-	// Share of the day's cost, from 0 to 1.
 	Share float64 `json:"share"`
 }
 
@@ -145,8 +147,11 @@ func (s *Server) readiness(statuses []fetcher.Status) (ready bool, waiting []str
 	return len(statuses) > 0 && len(waiting) == 0, waiting
 }
 
-// report puts together what the ledger and the scheduler show at this moment.
-func (s *Server) report() *Report {
+// few is up to how many organizations are shown one below the other. More have an index and a page each.
+const few = 8
+
+// report puts together what the ledger and the scheduler show at this moment: of one organization, or of all for "".
+func (s *Server) report(only string) *Report {
 	now := s.options.Now()
 	// Where the local clock is wrong, its times are shown as the API's clock would have had them: else a poll of a moment
 	// ago was an hour ago, or will be.
@@ -163,10 +168,7 @@ func (s *Server) report() *Report {
 	if s.options.Config != nil {
 		r.Config = s.options.Config()
 	}
-	view := s.options.Views.View()
-	if view == nil {
-		view = &ledger.View{}
-	}
+	view := narrowed(s.options.Views.View(), only)
 	var allowances map[string]fetcher.Allowance
 	if s.options.Allowances != nil {
 		allowances = s.options.Allowances.Allowances()
@@ -178,12 +180,23 @@ func (s *Server) report() *Report {
 			books[all[i].Name] = &all[i]
 		}
 	}
+	known := make(map[string]*directory.Organization)
+	if s.options.Names != nil {
+		for _, o := range s.options.Names.Snapshot().Organizations {
+			known[o.Name] = o
+		}
+	}
+	feeds := feedsOf(view)
+	at := make(map[string]int)
 	for i := range statuses {
 		st := &statuses[i]
-		at := slices.IndexFunc(r.Organizations, func(o Organization) bool { return o.Name == st.Organization })
-		if at < 0 {
-			at = len(r.Organizations)
-			o := organization(view, st.Organization, now)
+		if only != "" && st.Organization != only {
+			continue
+		}
+		if _, met := at[st.Organization]; !met {
+			at[st.Organization] = len(r.Organizations)
+			n := namesOf(known[st.Organization])
+			o := organization(view, feeds, st.Organization, now, n)
 			if a, ok := allowances[st.Organization]; ok {
 				o.Requests = &Requests{PerMinute: a.PerMinute, Used: a.Used, Left: a.Left(), Waiting: a.Waiting}
 			}
@@ -192,11 +205,15 @@ func (s *Server) report() *Report {
 			}
 			r.Organizations = append(r.Organizations, o)
 		}
-		o := &r.Organizations[at]
-		o.Endpoints = append(o.Endpoints, endpoint(view, st, now, ahead))
+		o := &r.Organizations[at[st.Organization]]
+		o.Endpoints = append(o.Endpoints, endpoint(feeds[feedKey{st.Organization, st.Endpoint}], st, now, ahead))
 	}
 	for i := range r.Organizations {
-		r.Organizations[i].Trouble = common(r.Organizations[i].Endpoints)
+		o := &r.Organizations[i]
+		o.Trouble = common(o.Endpoints)
+		if b := books[o.Name]; b != nil && len(r.Organizations) <= few {
+			o.Days = days(b.Days(), namesOf(known[o.Name]))
+		}
 	}
 	return r
 }
@@ -222,20 +239,51 @@ func common(endpoints []Endpoint) string {
 	return most
 }
 
-func organization(v *ledger.View, name string, now time.Time) Organization {
-	o := Organization{Name: name}
+// narrowed is the view of one organization, so that nothing is worked out for the others, or all of it for "".
+func narrowed(v *ledger.View, only string) *ledger.View {
+	switch {
+	case v == nil:
+		return &ledger.View{}
+	case only == "":
+		return v
+	}
+	out := *v
+	out.Organizations, out.Feeds = nil, nil
+	for _, o := range v.Organizations {
+		if o.Name == only {
+			out.Organizations = append(out.Organizations, o)
+		}
+	}
+	for _, f := range v.Feeds {
+		if f.Organization == only {
+			out.Feeds = append(out.Feeds, f)
+		}
+	}
+	return &out
+}
+
+type feedKey struct{ organization, endpoint string }
+
+func feedsOf(v *ledger.View) map[feedKey]*ledger.FeedView {
+	out := make(map[feedKey]*ledger.FeedView, len(v.Feeds))
+	for _, f := range v.Feeds {
+		out[feedKey{f.Organization, f.Endpoint.Name}] = f
+	}
+	return out
+}
+
+func organization(v *ledger.View, feeds map[feedKey]*ledger.FeedView, name string, now time.Time, n names) Organization {
+	o := Organization{Name: name, Refused: n.refusals, OnlyProjects: n.only}
 	for i := range v.Organizations {
 		if w := &v.Organizations[i]; w.Name == name {
 			o.LabelSets, o.LabelSetsLimit, o.OverflowLabelSets = w.LabelSets, w.Limit, w.Overflow
 		}
 	}
-	for _, f := range v.Feeds {
-		if f.Organization == name && f.Endpoint.IsCosts() && len(f.Days) > 0 {
-			today, month := collector.Spend(f, now)
-			o.TopProjects = top(today)
-			o.CostTodayUSD = json.Number(collector.Total(today).String())
-			o.CostMonthToDateUSD = json.Number(collector.Total(month).String())
-		}
+	if f := feeds[feedKey{name, api.Costs}]; f != nil && len(f.Days) > 0 {
+		today, month := collector.Spend(f, now)
+		o.rank(today, n)
+		o.CostTodayUSD = json.Number(collector.Total(today).String())
+		o.CostMonthToDateUSD = json.Number(collector.Total(month).String())
 	}
 	return o
 }
@@ -243,6 +291,8 @@ func organization(v *ledger.View, name string, now time.Time) Organization {
 // account adds what the books say.
 func (o *Organization) account(b *spend.Organization) {
 	if b.Billed {
+		o.CostTodayUnbilledUSD = json.Number(b.Day.Unbilled.String())
+		o.CostMonthUnbilledUSD = json.Number(b.Month.Unbilled.String())
 		o.CostMonthForecastUSD = json.Number(b.Month.Forecast.String())
 	}
 	for _, of := range b.Budgets {
@@ -262,52 +312,14 @@ func (o *Organization) account(b *spend.Organization) {
 	}
 }
 
-// top adds up a day's cost by project and returns the projects with the most. Without a grouping by project there are
-// none to tell apart.
-func top(today []collector.Amount) []Project {
-	const projects = 5
-	sums := make(map[string]decimal.Fixed)
-	named := false
-	for _, a := range today {
-		id := ""
-		for _, l := range a.Labels {
-			if l.Name == "project_id" {
-				id, named = l.Value, true
-			}
-		}
-		sums[id] = sums[id].Add(a.USD)
-	}
-	if !named {
-		return nil
-	}
-	ids := slices.SortedFunc(maps.Keys(sums), func(a, b string) int {
-		return cmp.Or(sums[b].Cmp(sums[a]), cmp.Compare(a, b))
-	})
-	total := collector.Total(today)
-	all := total.Float64()
-	var out []Project
-	for _, id := range ids[:min(len(ids), projects)] {
-		usd := sums[id]
-		if usd.Sign() <= 0 {
-			break
-		}
-		out = append(out, Project{ID: id, USD: json.Number(usd.String()), Share: min(1, usd.Float64()/all)})
-	}
-	return out
-}
-
-func endpoint(v *ledger.View, st *fetcher.Status, now time.Time, ahead time.Duration) Endpoint {
+func endpoint(f *ledger.FeedView, st *fetcher.Status, now time.Time, ahead time.Duration) Endpoint {
 	e := Endpoint{
 		Name: st.Endpoint, State: st.State, Summary: summary(st), Error: st.Error, Failures: st.Failures,
 		LastPoll: moved(st.LastPoll, ahead), LastSuccess: moved(st.LastSuccess, ahead), NextPoll: moved(st.NextPoll, ahead),
 	}
-	at := slices.IndexFunc(v.Feeds, func(f *ledger.FeedView) bool {
-		return f.Organization == st.Organization && f.Endpoint.Name == st.Endpoint
-	})
-	if at < 0 {
+	if f == nil {
 		return e
 	}
-	f := v.Feeds[at]
 	e.CountingSince = f.CountsFrom
 	e.ReadThrough, e.Audited, e.GroupBy, e.DroppedDimensions = f.ReadThrough, f.Audited, f.GroupBy, f.Dropped
 	e.LabelSets = len(f.Series) + len(f.Stock)

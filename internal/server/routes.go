@@ -91,18 +91,32 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) status(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false) // It is read by people and programs, and no browser takes it for a page.
-	if err := e.Encode(s.report()); err != nil {
+	r, found := s.asked(req)
+	if !found {
+		plain(w, http.StatusNotFound, notFound)
+		return
+	}
+	if err := e.Encode(r); err != nil {
 		plain(w, http.StatusInternalServerError, "Status could not be written: "+err.Error())
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Write(b.Bytes())
+}
+
+const notFound = "This exporter polls no organization of this name"
+
+// asked is the report of the organization that a request names, or of all of them.
+func (s *Server) asked(req *http.Request) (r *Report, found bool) {
+	only := req.URL.Query().Get("organization")
+	r = s.report(only)
+	return r, only == "" || len(r.Organizations) > 0
 }
 
 func plain(w http.ResponseWriter, code int, line string) {

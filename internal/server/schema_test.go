@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/server"
 )
 
@@ -142,6 +143,7 @@ func TestTheStatusIsAsItsSchemaSays(t *testing.T) {
 		"nothing known": {Views: new(source), Statuses: new(source)},
 		"starting":      {Views: starting, Statuses: starting},
 		"no feeds":      {Views: refused, Statuses: organization(t)},
+		"spending":      spent(spenders(t, "acme"), everything()),
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := start(t, o).do(t, http.MethodGet, "/api/v1/status").body
@@ -154,6 +156,15 @@ func TestTheStatusIsAsItsSchemaSays(t *testing.T) {
 			}
 		})
 	}
+}
+
+// everything is an organization of which there is something to say in every field.
+func everything() *directory.Organization {
+	o := acme()
+	o.Only = []string{"proj_a"}
+	o.Teams, o.Unowned = []directory.Team{{Name: "search", ProjectIDs: []string{"proj_a"}}}, "unallocated"
+	o.SpendLimits = []directory.SpendLimit{{ProjectID: "proj_b", USD: 200, Enforcement: directory.Enforcing}}
+	return o
 }
 
 func TestASchemaThatIsBrokenIsNoticed(t *testing.T) {
@@ -192,6 +203,13 @@ func TestTheSchemaKnowsEveryFieldOfTheReport(t *testing.T) {
 		slices.Sort(names)
 		return names
 	}
+	item := func(path ...string) map[string]any {
+		object := s.defs["organization"].(map[string]any)
+		for _, name := range path {
+			object = object["properties"].(map[string]any)[name].(map[string]any)["items"].(map[string]any)
+		}
+		return object
+	}
 	for _, tc := range []struct {
 		of     any
 		object map[string]any
@@ -199,6 +217,12 @@ func TestTheSchemaKnowsEveryFieldOfTheReport(t *testing.T) {
 		{server.Report{}, root},
 		{server.Organization{}, s.defs["organization"].(map[string]any)},
 		{server.Endpoint{}, s.defs["endpoint"].(map[string]any)},
+		{server.Project{}, item("top_projects_today")},
+		{server.Model{}, item("top_models_today")},
+		{server.Key{}, item("top_keys_today")},
+		{server.Refusal{}, item("refused")},
+		{server.Day{}, item("days")},
+		{server.Part{}, item("days", "parts")},
 	} {
 		known := slices.Sorted(maps.Keys(tc.object["properties"].(map[string]any)))
 		if got := fields(tc.of); !slices.Equal(got, known) {

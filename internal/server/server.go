@@ -51,6 +51,8 @@ type Options struct {
 
 	// Books may be nil.
 	Books collector.Books
+	// Names may be nil.
+	Names collector.Names
 
 	// Shard is which of several replicas this is.
 	Shard shard.Shard

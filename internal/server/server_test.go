@@ -278,6 +278,8 @@ func decode(t *testing.T, format expfmt.Format, body []byte) map[string]string {
 				add(f.GetName(), m, m.Counter.GetValue())
 			case dto.MetricType_HISTOGRAM:
 				add(f.GetName()+"_count", m, float64(m.Histogram.GetSampleCount()))
+			case dto.MetricType_SUMMARY: // what text calls a histogram without classic buckets
+				add(f.GetName()+"_count", m, float64(m.Summary.GetSampleCount()))
 			default:
 				add(f.GetName(), m, m.Gauge.GetValue())
 			}

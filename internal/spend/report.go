@@ -27,10 +27,22 @@ type Organization struct {
 	Sources map[string]time.Time
 	// Ratios are estimate over bill on the newest closed day that both have whole.
 	Ratios []Ratio
-	// Billed says whether the bill has been read, without which Month and Budgets mean nothing.
-	Billed  bool
-	Month   budget.Spend
-	Budgets []Budgeted
+	// Billed says whether the bill has been read, without which what follows means nothing.
+	Billed bool
+	// Day is the running UTC day, and Month the running month.
+	Day, Month budget.Spend
+	Budgets    []Budgeted
+
+	days func() []Daily
+}
+
+// Days are the last five weeks and the rest of the running month, day by day; there are none where the bill was never
+// read. They are worked out when somebody asks, which a scrape does not.
+func (o *Organization) Days() []Daily {
+	if o.days == nil {
+		return nil
+	}
+	return o.days()
 }
 
 // A Price says where the price of a model comes from.
@@ -94,6 +106,8 @@ func (b *Books) Report(v *ledger.View, now time.Time) []Organization {
 			r.Ratios = ratios(projects, bill.ReadAt)
 			outlook = budget.Learn(whole(projects, bill.ReadAt), now, bill.ReadAt)
 			r.Month = outlook.Over(budget.Calendar(budget.Monthly, now))
+			r.Day = outlook.Over(oneDay(now))
+			r.days = func() []Daily { return daily(projects, outlook, bill.ReadAt, now) }
 		}
 		for _, of := range settings.Budgets {
 			if of.Organization != o.Name {

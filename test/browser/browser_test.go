@@ -10,6 +10,7 @@ import (
 	"image"
 	"image/color"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -34,10 +35,10 @@ const (
 const root = "../.."
 
 // simulate serves a simulated API that accepts adminKey alone.
-func simulate(t *testing.T, binary string) (p *process.Program, address string) {
+func simulate(t *testing.T, binary string, flags ...string) (p *process.Program, address string) {
 	t.Helper()
 	address = process.FreeAddress(t)
-	p = process.Start(t, binary, "simulate", "--listen-address="+address, "--admin-key="+adminKey)
+	p = process.Start(t, binary, append([]string{"simulate", "--listen-address=" + address, "--admin-key=" + adminKey}, flags...)...)
 	process.Eventually(t, 10*time.Second, "the simulator answers", func() error {
 		_, err := process.Get(t.Context(), "http://"+address+"/_simulator/now")
 		return err
@@ -45,18 +46,50 @@ func simulate(t *testing.T, binary string) (p *process.Program, address string) 
 	return p, address
 }
 
+// refuse lets a simulated API refuse the requests of a project.
+func refuse(t *testing.T, api, project string) {
+	t.Helper()
+	response, err := http.Post("http://"+api+"/_simulator/enforce?project="+project, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Fatal(response.Status)
+	}
+}
+
+// teams are of the projects that the simulator has with its usual seed.
+const teams = `
+costs: {interval: 1s, group_by: [project_id, line_item, api_key_id]}
+names: {interval: 1s}
+limits: {interval: 1s}
+teams:
+  - {name: customer-facing, project_ids: [proj_b8LaYqVOkPeXiASKvNGSCCoh, proj_peFDPmXeKiigL5LaJ38qvpDc]}
+  - {name: research, project_ids: [proj_CfecXUE0YLVbYGrF1YtXSRTJ]}
+budgets:
+  - {name: everything, monthly_usd: 150000}
+  - {name: research, project_ids: [proj_CfecXUE0YLVbYGrF1YtXSRTJ], quarterly_usd: 90000}
+`
+
 // An account is an organization of a configuration: where its API is and which file has its key.
 type account struct{ name, api, keyFile string }
 
 // serve starts an exporter and returns the address of its status page.
 func serve(t *testing.T, binary string, accounts ...account) string {
 	t.Helper()
+	return serveWith(t, binary, "costs: {interval: 1s}\n", accounts...)
+}
+
+// serveWith serves with more of a configuration.
+func serveWith(t *testing.T, binary, more string, accounts ...account) string {
+	t.Helper()
 	var config strings.Builder
 	config.WriteString("organizations:\n")
 	for _, a := range accounts {
 		fmt.Fprintf(&config, "  - {name: %s, api_key_file: %s, base_url: \"http://%s/v1\", requests_per_minute: 6000}\n", a.name, a.keyFile, a.api)
 	}
-	config.WriteString("usage: {interval: 1s}\ncosts: {interval: 1s}\ncounters: {start: today}\n")
+	config.WriteString("usage: {interval: 1s}\ncounters: {start: today}\n" + more)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "openai_exporter.yml")
 	process.WriteFile(t, file, config.String())
@@ -95,6 +128,12 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 	well := account{"acme", api, key}
 	failing := serve(t, binary, well, account{"globex", doomedAPI, key})
 	good := serve(t, binary, well)
+	_, refusingAPI := simulate(t, binary, "--start=2026-11-18T15:20:00Z")
+	refuse(t, refusingAPI, "proj_HqUAOwJapYsbCpMD7OaTa2od")
+	var nine []account
+	for i := range 9 {
+		nine = append(nine, account{fmt.Sprintf("org-%d", i+1), api, key})
+	}
 	states := []struct {
 		name, address string
 		page          string   // when the page is in this state
@@ -103,16 +142,17 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 		{
 			"good", good, `<title>\d+ endpoints up to date`,
 			[]string{
-				`(?m)^\d+ endpoints up to date$`, `(?m)^acme$`, `completions\s+up to date\s+\d+ s ago`, `costs\s+up to date`,
-				`Cost today \(UTC\)\s+\$[\d,]+\.\d\d`, `Cost this month\s+\$[\d,]+\.\d\d`, `Requests left this minute\s+[\d,]+ of 6,000`,
-				`Counting since \d{4}-`, `Most cost today, by project`, `(?m)^Effective configuration$`,
+				`(?m)^\d+ endpoints up to date$(?s:.*)^\d+ endpoints up to date$`, `(?m)^acme$`,
+				`Cost today \(UTC\)\s+\$[\d,]+\.\d\d`, `Cost this month\s+\$[\d,]+\.\d\d`, `Forecast for the month\s+\$[\d,]+\.\d\d`,
+				`Spend per day \(UTC\)`, `(?m)^Spend per day in numbers$`, `Most cost today, by project`, `Most cost today, by model`,
+				`Requests left this minute\s+[\d,]+ of 6,000`, `Counting since\s+\d{4}-`, `(?m)^Effective configuration$`,
 			},
-			[]string{`failing`, `failed`, `What is wrong`, `waiting for the first poll`, `never`, `api_key_file`},
+			[]string{`failing`, `failed`, `What is wrong`, `waiting for the first poll`, `never`, `api_key_file`, `Last success`, `Estimated, not billed yet`, `refuses`},
 		},
 		{
 			"failing", failing, `<title>\d+ of \d+ endpoints failing(?s:.*)What is wrong:`,
 			[]string{
-				`(?m)^\d+ of \d+ endpoints failing$`, `(?m)^acme$`, `(?m)^globex$`, `up to date`,
+				`(?m)^\d+ of \d+ endpoints failing$`, `(?m)^acme$`, `(?m)^globex$`, `(?m)^\d+ endpoints up to date$`, `(?m)^\d+ endpoints? failing$`, `Last success`,
 				`[a-z_]+\s+(the last poll failed|failing, \d+ polls in a row)\s+.*ago`,
 				`(?m)^What is wrong: the API at 127\.0\.0\.1:\d+ can't be reached: .*connection refused$`,
 			},
@@ -142,12 +182,30 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 			},
 			[]string{`up to date`, `\$`, `Counting since`},
 		},
+		{
+			"money", serveWith(t, binary, teams, account{"acme", refusingAPI, key}), `<title>OpenAI refuses requests; \d+ endpoints up to date(?s:.*)</figure>(?s:.*)customer-facing</span>`,
+			[]string{
+				`(?m)^OpenAI refuses requests; \d+ endpoints up to date$`, `OpenAI refuses requests now of project Data Platform \(proj_\w+\): its spend limit of \$[\d,.]+ a month is reached`,
+				`(?m)^everything\s+\$[\d,.]+ of \$150,000\.00 this month`, `(?m)^customer-facing$`, `(?m)^unallocated$`, `(?m)^forecast$`,
+				`Support Copilot proj_\w+ customer-facing\s+\$`, `Most cost today, by API key`, `production key_\w+\s+\$`,
+			},
+			[]string{`failing`, `never`, `Last success`},
+		},
+		{
+			"many", serve(t, binary, nine...), `<title>\d+ endpoints up to date`,
+			[]string{`(?m)^9 organizations$`, `(?m)^org-9\s+up to date\s+\$[\d,.]+\s+\$[\d,.]+\s+\$[\d,.]+$`},
+			[]string{`Spend per day`, `Last success`, `Most cost`},
+		},
 	}
 	// Everything was well before one of two APIs went away.
 	becomes(t, failing, states[0].page)
 	doomed.Kill()
 
-	lightGround, darkGround := grounds(t)
+	lightGround, darkGround := colors(t, "bg")
+	if lightGround.G < 200 || darkGround.G > 55 {
+		t.Fatalf("the style sheet has the backgrounds %v and %v, want a light and a dark one", lightGround, darkGround)
+	}
+	lightBar, darkBar := colors(t, "c0")
 	var mu sync.Mutex
 	documents := make(map[string]string)
 	var inTheLight image.Image // the good page
@@ -162,6 +220,9 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 				}
 				accessible(t, dom)
 				mostly(t, picture, lightGround)
+				if strings.Contains(dom, "<svg class=\"chart\"") {
+					painted(t, picture, lightBar)
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				documents[s.name] = dom
@@ -176,6 +237,7 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 			t.Parallel()
 			_, picture := visit(t, good, setting{dark: true})
 			mostly(t, picture, darkGround)
+			painted(t, picture, darkBar)
 		})
 		t.Run("without scripts", func(t *testing.T) {
 			t.Parallel()
@@ -226,6 +288,7 @@ var (
 	verdict  = regexp.MustCompile(`<p class="verdict [a-z]+" role="status">([^<]+)</p>`)
 	header   = regexp.MustCompile(`<th\b[^>]*>`)
 	scoped   = regexp.MustCompile(`\bscope="(col|row)"`)
+	charts   = regexp.MustCompile(`<svg class="chart"[^>]*?(?: role="img" aria-labelledby="([^"]*)")?>`)
 	handlers = regexp.MustCompile(`<[a-z]+[^>]*\son[a-z]+=`)
 )
 
@@ -258,6 +321,11 @@ func accessible(t *testing.T, dom string) {
 			t.Errorf("the document has %s", never)
 		}
 	}
+	for _, m := range charts.FindAllStringSubmatch(dom, -1) {
+		if m[1] == "" || !strings.Contains(dom, `id="`+m[1]+`"`) || !strings.Contains(dom, ">Spend per day in numbers<") {
+			t.Errorf("a reader who does not see the chart is told nothing of it: %s", m[0])
+		}
+	}
 	if found := handlers.FindString(dom); found != "" {
 		t.Errorf("the document needs scripts: %s", found)
 	}
@@ -265,7 +333,7 @@ func accessible(t *testing.T, dom string) {
 
 var (
 	tag    = regexp.MustCompile(`<[^>]+>`)
-	digits = regexp.MustCompile(`\d+`)
+	digits = regexp.MustCompile(`\d+(\.\d+)?`)
 )
 
 // skeleton is a document's tags, without the numbers that change from moment to moment.
@@ -277,27 +345,42 @@ func skeleton(dom string) []string {
 	return tags
 }
 
-var ground = regexp.MustCompile(`--bg: #([0-9a-f]{6});`)
-
-// grounds are the backgrounds of the style sheet, light and dark.
-func grounds(t *testing.T) (lightGround, darkGround color.RGBA) {
+// colors are what a name stands for in the style sheet, in the light and in the dark.
+func colors(t *testing.T, name string) (light, dark color.RGBA) {
 	t.Helper()
 	css, err := os.ReadFile(filepath.Join(root, "internal/server/page.css"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var found []color.RGBA
-	for _, m := range ground.FindAllSubmatch(css, -1) {
+	for _, m := range regexp.MustCompile(`--`+name+`: #([0-9a-f]{6});`).FindAllSubmatch(css, -1) {
 		c := color.RGBA{A: 255}
 		if _, err := fmt.Sscanf(string(m[1]), "%2x%2x%2x", &c.R, &c.G, &c.B); err != nil {
 			t.Fatal(err)
 		}
 		found = append(found, c)
 	}
-	if len(found) != 2 || found[0].G < 200 || found[1].G > 55 {
-		t.Fatalf("the style sheet has the backgrounds %v, want a light and a dark one", found)
+	if len(found) != 2 {
+		t.Fatalf("the style sheet has %v for --%s, want a light and a dark one", found, name)
 	}
 	return found[0], found[1]
+}
+
+// painted holds a picture to having some of a colour.
+func painted(t *testing.T, picture image.Image, want color.RGBA) {
+	t.Helper()
+	b := picture.Bounds()
+	n := 0
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			if color.RGBAModel.Convert(picture.At(x, y)) == want {
+				n++
+			}
+		}
+	}
+	if n < 500 {
+		t.Errorf("%d pixels have the colour %v", n, want)
+	}
 }
 
 // mostly holds a picture to the style sheet's background, which no page has whose style sheet was refused, at its edge

@@ -1,0 +1,206 @@
+package server
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/collector"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/directory"
+	"github.com/openai-exporter/openai_exporter/internal/pricing"
+	"github.com/openai-exporter/openai_exporter/internal/spend"
+)
+
+// ranked is how many projects, models and keys are named.
+const ranked = 5
+
+// A Refusal is a spend limit that OpenAI enforces now: it refuses requests.
+type Refusal struct {
+	// ID is empty where the limit is the organization's.
+	ID       string  `json:"project_id,omitempty"`
+	Name     string  `json:"name,omitempty"`
+	LimitUSD float64 `json:"limit_usd"`
+}
+
+// A Project is what a project has cost today.
+type Project struct {
+	// ID is empty for what the bill names no project for.
+	ID   string      `json:"project_id"`
+	Name string      `json:"name,omitempty"`
+	Team string      `json:"team,omitempty"`
+	USD  json.Number `json:"usd"`
+	// Share of the day's cost, from 0 to 1.
+	Share float64 `json:"share"`
+}
+
+// A Model is what a model has cost today.
+type Model struct {
+	// Model is as the bill spells it: a model, or a product such as a tool.
+	Model string      `json:"model"`
+	USD   json.Number `json:"usd"`
+	Share float64     `json:"share"`
+}
+
+// A Key is what an API key has cost today.
+type Key struct {
+	// ID is empty for what the bill names no key for.
+	ID    string      `json:"api_key_id"`
+	Name  string      `json:"name,omitempty"`
+	USD   json.Number `json:"usd"`
+	Share float64     `json:"share"`
+}
+
+// A Day is what a UTC day has cost, and what is still expected of it.
+type Day struct {
+	Date        string      `json:"date"`
+	BilledUSD   json.Number `json:"billed_usd"`
+	UnbilledUSD json.Number `json:"unbilled_estimate_usd"`
+	// ExpectedUSD is the forecast beyond what is billed and estimated.
+	ExpectedUSD json.Number `json:"expected_usd"`
+	Parts       []Part      `json:"parts,omitempty"`
+}
+
+// A Part is what a team has of a day or, where there are no teams, a project.
+type Part struct {
+	// Team and Project: one of them is set, or neither for what has no project.
+	Team        string      `json:"team,omitempty"`
+	Project     string      `json:"project_id,omitempty"`
+	Name        string      `json:"name,omitempty"`
+	BilledUSD   json.Number `json:"billed_usd"`
+	UnbilledUSD json.Number `json:"unbilled_estimate_usd"`
+}
+
+// names are what is known of an organization's ids.
+type names struct {
+	projects, keys map[string]string
+	owners         directory.Owners
+	teams          bool
+	refusals       []Refusal
+	only           []string // the names of the projects that are read, where not all of them are
+}
+
+func namesOf(o *directory.Organization) names {
+	n := names{projects: make(map[string]string), keys: make(map[string]string)}
+	if o == nil {
+		o = &directory.Organization{}
+	}
+	for _, p := range o.Projects {
+		n.projects[p.ID] = p.Name
+	}
+	for i := range o.Keys {
+		n.keys[o.Keys[i].ID] = o.Keys[i].Name
+	}
+	n.owners, n.teams = o.Owners(), o.Unowned != ""
+	for _, id := range o.Only {
+		n.only = append(n.only, cmp.Or(n.projects[id], id))
+	}
+	for _, l := range o.SpendLimits {
+		if l.Enforcement == directory.Enforcing {
+			n.refusals = append(n.refusals, Refusal{ID: l.ProjectID, Name: n.projects[l.ProjectID], LimitUSD: l.USD})
+		}
+	}
+	return n
+}
+
+// A share is what has the same value of a label, and its cost.
+type share struct {
+	value string
+	usd   decimal.Fixed
+	share float64
+}
+
+// top adds up a day's cost by what of gives of its labels and returns the most. Where none of the labels has it there is
+// nothing to tell apart.
+func top(today []collector.Amount, label string, of func(string) string) []share {
+	sums := make(map[string]decimal.Fixed)
+	named := false
+	for _, a := range today {
+		value := ""
+		for _, l := range a.Labels {
+			if l.Name == label {
+				value, named = of(l.Value), true
+			}
+		}
+		sums[value] = sums[value].Add(a.USD)
+	}
+	if !named {
+		return nil
+	}
+	values := slices.SortedFunc(maps.Keys(sums), func(a, b string) int {
+		return cmp.Or(sums[b].Cmp(sums[a]), cmp.Compare(a, b))
+	})
+	// Credits lower the sum, and are nobody's share.
+	var all float64
+	for _, usd := range sums {
+		all += max(usd.Float64(), 0)
+	}
+	var out []share
+	for _, value := range values[:min(len(values), ranked)] {
+		usd := sums[value]
+		if usd.Sign() <= 0 {
+			break
+		}
+		out = append(out, share{value, usd, min(1, usd.Float64()/all)})
+	}
+	return out
+}
+
+func itself(value string) string { return value }
+
+// modelOf is the model or the product that a line item is about.
+func modelOf(lineItem string) string {
+	if item, ok := pricing.ParseLineItem(lineItem); ok {
+		return cmp.Or(item.Model, item.Product, lineItem)
+	}
+	return lineItem
+}
+
+// rank names what has cost the most today.
+func (o *Organization) rank(today []collector.Amount, n names) {
+	for _, s := range top(today, "project_id", itself) {
+		p := Project{ID: s.value, Name: n.projects[s.value], USD: json.Number(s.usd.String()), Share: s.share}
+		if n.teams {
+			p.Team = n.owners.Of(s.value).Name
+		}
+		o.TopProjects = append(o.TopProjects, p)
+	}
+	for _, s := range top(today, "line_item", modelOf) {
+		o.TopModels = append(o.TopModels, Model{Model: s.value, USD: json.Number(s.usd.String()), Share: s.share})
+	}
+	for _, s := range top(today, "api_key_id", itself) {
+		o.TopKeys = append(o.TopKeys, Key{ID: s.value, Name: n.keys[s.value], USD: json.Number(s.usd.String()), Share: s.share})
+	}
+}
+
+// days tells the spend of each day by team, or by project where there are no teams.
+func days(all []spend.Daily, n names) []Day {
+	number := func(d decimal.Fixed) json.Number { return json.Number(d.String()) }
+	var out []Day
+	for _, d := range all {
+		day := Day{Date: d.Start.Format(time.DateOnly), BilledUSD: number(d.Billed), UnbilledUSD: number(d.Unbilled), ExpectedUSD: number(d.Expected)}
+		type sum struct{ billed, unbilled decimal.Fixed }
+		sums := make(map[Part]sum)
+		var order []Part
+		for _, p := range d.Projects {
+			part := Part{Project: p.ProjectID, Name: n.projects[p.ProjectID]}
+			if n.teams {
+				part = Part{Team: n.owners.Of(p.ProjectID).Name}
+			}
+			s, met := sums[part]
+			if !met {
+				order = append(order, part)
+			}
+			sums[part] = sum{s.billed.Add(p.Billed), s.unbilled.Add(p.Unbilled)}
+		}
+		for _, part := range order {
+			s := sums[part]
+			part.BilledUSD, part.UnbilledUSD = number(s.billed), number(s.unbilled)
+			day.Parts = append(day.Parts, part)
+		}
+		out = append(out, day)
+	}
+	return out
+}
