@@ -107,7 +107,7 @@ type Key struct {
 // Source says where the key is.
 func (k *Key) Source() KeySource { return k.source }
 
-// Read reads the key anew, changed or not, as after an answer that it is not accepted.
+// Read reads the key again, changed or not, as after an answer that it is not accepted.
 func (k *Key) Read() (Secret, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -212,7 +212,7 @@ func TestAKeyCanBeReadAnewWithoutAnySignOfChange(t *testing.T) {
 	}
 	secret, err = key.Read()
 	if got := reveal(t, secret, err); got != "sk-admin-two" {
-		t.Errorf("key is %q after it was read anew", got)
+		t.Errorf("key is %q after it was read again", got)
 	}
 	secret, err = key.Get()
 	if got := reveal(t, secret, err); got != "sk-admin-two" {

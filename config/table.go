@@ -104,7 +104,7 @@ func table() []key {
 					value("key", "The client's private key, as text.", func(t *promconfig.TLSConfig) *promconfig.Secret { return &t.Key }).mayHoldSecret(),
 					value("key_file", "The file of the client's private key.", func(t *promconfig.TLSConfig) *string { return &t.KeyFile }),
 					value("server_name", "The name that the server's certificate must have.", func(t *promconfig.TLSConfig) *string { return &t.ServerName }),
-					value("insecure_skip_verify", "Accepts any certificate: whoever is in between can read the admin key.", func(t *promconfig.TLSConfig) *bool { return &t.InsecureSkipVerify }),
+					value("insecure_skip_verify", "Accepts any certificate: anyone who is in between can read the admin key.", func(t *promconfig.TLSConfig) *bool { return &t.InsecureSkipVerify }),
 					value("min_version", "The oldest TLS version accepted.", func(t *promconfig.TLSConfig) *promconfig.TLSVersion { return &t.MinVersion }).typed("`TLS10`, `TLS11`, `TLS12` or `TLS13`"),
 					value("max_version", "The newest TLS version offered.", func(t *promconfig.TLSConfig) *promconfig.TLSVersion { return &t.MaxVersion }).typed("`TLS10`, `TLS11`, `TLS12` or `TLS13`"),
 				),

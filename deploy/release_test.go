@@ -147,7 +147,7 @@ func TestReleaseGivesTheImageEverythingThatIsCompiled(t *testing.T) {
 	}
 }
 
-// From one commit there is one binary, whoever builds it.
+// From one commit there is one binary, no matter who builds it.
 func TestEveryBuildHasTheSameFlags(t *testing.T) {
 	build := release(t).Builds[0]
 	for _, want := range []string{"-trimpath", "-buildvcs=false"} {

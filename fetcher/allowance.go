@@ -42,7 +42,7 @@ type minute struct {
 	counts [60]int
 }
 
-// forward makes the second of now the newest one. A clock that was set back starts anew.
+// forward makes the second of now the newest one. A clock that was set back starts over.
 func (m *minute) forward(now time.Time) *int {
 	n := int64(len(m.counts))
 	second := now.Unix()

@@ -18,7 +18,7 @@ const (
 )
 
 // A budget is an organization's allowance of requests: a rate that is never exceeded by more than a tenth in any
-// minute, whoever asks. Waiters of a lower priority go last; among equals it is first come, first served.
+// minute, no matter who asks. Waiters of a lower priority go last; among equals it is first come, first served.
 type budget struct {
 	mu      sync.Mutex
 	every   time.Duration // one more request each

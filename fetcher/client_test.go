@@ -167,7 +167,7 @@ func TestAReplacedKeyIsUsedAtOnce(t *testing.T) {
 		seen := &witness{}
 		c := client(t, serve(t, f), seen, func(o *fetcher.ClientOptions) { o.Key = key })
 		if _, err := c.Read(t.Context(), embeddings(t, minutes(3))); fetcher.Code(err) != "401" || key.reads != 1 || len(f.asks()) != 1 {
-			t.Errorf("error = %v after the key was read anew %d times and sent %d times", err, key.reads, len(f.asks()))
+			t.Errorf("error = %v after the key was read again %d times and sent %d times", err, key.reads, len(f.asks()))
 		}
 		// The key is replaced in a way that only reading it shows.
 		key.set(fresh, nil)

@@ -35,7 +35,7 @@ const enough = 3
 // A sighting is what the head of an answer says about the time.
 type sighting struct {
 	at      time.Time     // the API's time, as far as it is known
-	date    time.Time     // the answer's own Date, whoever wrote it; at where it has none
+	date    time.Time     // the answer's own Date, no matter who wrote it; at where it has none
 	offset  time.Duration // how far the API's clock is ahead of the local one
 	changed bool          // the clocks have begun or ceased to disagree
 	// doubtful is an answer whose Date does not agree with the API's time, and which may be the first of many.

@@ -13,7 +13,7 @@ import (
 type Feed interface {
 	// GroupBy is the grouping to ask for: the configured one without what the API has refused.
 	GroupBy() []string
-	// Drop remembers, over restarts too, that the API refuses a dimension. Windows must be asked for anew afterwards.
+	// Drop remembers, over restarts too, that the API refuses a dimension. Windows must be asked for again afterwards.
 	Drop(dimension string) error
 	// PollWindow is what a poll at this time has to read.
 	PollWindow(now time.Time) ledger.Window

@@ -9,14 +9,14 @@ import (
 type Key interface {
 	// Get returns the key, read again when it has changed. It is called before every request and must be cheap.
 	Get() (string, error)
-	// Read reads the key anew, after the API has refused it.
+	// Read reads the key again, after the API has refused it.
 	Read() (string, error)
 	// Changed says whether the place of the key looks different since it was last read.
 	Changed() bool
 }
 
 // A keyring is the key of an organization and how often it has changed, so that everybody who waits for another key
-// notices it, whoever was the first to read it.
+// notices it, no matter who was the first to read it.
 type keyring struct {
 	mu      sync.Mutex
 	key     Key
@@ -33,7 +33,7 @@ func (k *keyring) get() (text string, version int, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.read && k.key.Changed() {
-		// Whoever touches the key wants it to be tried, even if it is the same one.
+		// Someone who touches the key file wants it to be tried, even if it is the same one.
 		k.version++
 		k.read = false
 	}
@@ -41,7 +41,7 @@ func (k *keyring) get() (text string, version int, err error) {
 	return k.take(text, err)
 }
 
-// again reads the key anew.
+// again reads the key again.
 func (k *keyring) again() (text string, version int, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -85,7 +85,7 @@ func newLookups(o Organization, options SchedulerOptions) []*lookup {
 		l := &lookup{routine: newRoutine(o.Name, name, interval, o.Client, options), options: o.Lookups, listed: listed, byProject: byProject, unknown: make(map[string]bool)}
 		l.look = func(ctx context.Context) error { return look(l, ctx) }
 		l.optional, l.status.Optional = true, true
-		l.failing, l.mended = "A look-up fails, usage and costs go on without it", "The look-up works again"
+		l.failing, l.recovered = "A look-up fails, usage and costs go on without it", "The look-up works again"
 		out = append(out, l)
 	}
 	if names > 0 {

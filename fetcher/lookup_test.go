@@ -140,7 +140,7 @@ func TestAKeyThatMayNotLookUpStillReadsUsage(t *testing.T) {
 			t.Errorf("status %+v", st)
 		}
 		if n := seen.count("projects 403"); n > 12 {
-			t.Errorf("%d look-ups in vain in two hours", n)
+			t.Errorf("%d failed look-ups in two hours", n)
 		}
 
 		key.set(fresh, nil)

@@ -11,7 +11,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
-// rounds bounds how often a window is asked for anew within one poll, after a dimension was given up, the clock was put
+// rounds bounds how often a window is asked for again within one poll, after a dimension was given up, the clock was put
 // right, or the grouping was changed meanwhile.
 const rounds = 16
 

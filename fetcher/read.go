@@ -49,9 +49,9 @@ func (c *Client) read(ctx context.Context, q Query, p plan, pr priority) (r *led
 		if !errors.As(err, &e) || !e.spoiled() || !e.transient() || restarted == restarts {
 			return r, empty, err
 		}
-		// A page that was torn in its middle has left rows behind, so the read is begun anew: simple, and exact.
+		// A page that was torn in its middle has left rows behind, so the read starts over: simple, and exact.
 		pause := c.backoff(restarted + 1)
-		level.Debug(c.o.Logger).Log("msg", "Reading anew", "endpoint", q.Endpoint.Name, "err", err, "in", pause)
+		level.Debug(c.o.Logger).Log("msg", "Reading again", "endpoint", q.Endpoint.Name, "err", err, "in", pause)
 		if err := sleep(ctx, pause); err != nil {
 			return nil, nil, err
 		}

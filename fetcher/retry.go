@@ -8,7 +8,7 @@ import (
 const (
 	// attempts is how often one page is asked for within a poll before the poll fails.
 	attempts = 4
-	// restarts is how often a read is begun anew after a page of it was torn.
+	// restarts is how often a read starts over after a page of it was torn.
 	restarts = 3
 	// backoffBase and backoffMax bound the pause before the second and before any further attempt.
 	backoffBase = time.Second

@@ -24,7 +24,7 @@ type routine struct {
 	logger       log.Logger
 	grid         grid
 	failing      string // what the log says when it fails
-	mended       string // and when it works again
+	recovered    string // and when it works again
 	optional     bool   // whether all the rest goes on without it
 
 	pace
@@ -45,7 +45,7 @@ func newRoutine(organization, name string, interval time.Duration, c *Client, o 
 		logger:       log.With(o.Logger, "organization", organization, "endpoint", name),
 		grid:         newGrid(organization, name, interval),
 		failing:      "Polling fails",
-		mended:       "Polling works again",
+		recovered:    "Polling works again",
 		reported:     map[string]bool{},
 		status:       Status{Organization: organization, Endpoint: name, State: StateStarting},
 	}
@@ -118,12 +118,12 @@ func (r *routine) count(err error, e *Error) {
 		if r.client.trouble.over() { // Else another endpoint has said so.
 			message := "The admin key works now"
 			if waited.Class == ClassForbidden {
-				message = r.mended // It was never the key.
+				message = r.recovered // It was never the key.
 			}
 			level.Info(r.logger).Log("msg", message, "failures", r.status.Failures)
 		}
 	case len(r.reported) > 0:
-		level.Info(r.logger).Log("msg", r.mended, "failures", r.status.Failures)
+		level.Info(r.logger).Log("msg", r.recovered, "failures", r.status.Failures)
 	}
 	clear(r.reported)
 	r.succeeded, r.streak = true, 0

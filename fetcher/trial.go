@@ -14,7 +14,7 @@ type trial struct {
 	first   *Error   // the first refusal, nil before
 }
 
-// of is what to ask for in place of a grouping. A grouping that has changed meanwhile begins anew.
+// of is what to ask for in place of a grouping. A grouping that has changed meanwhile starts over.
 func (t *trial) of(groupBy []string) []string {
 	if !slices.Equal(t.groupBy, groupBy) {
 		*t = trial{groupBy: groupBy}

@@ -249,7 +249,7 @@ func (r *run) task(ctx context.Context, i int, source Source) error {
 		var e *fetcher.Error
 		switch {
 		case errors.As(err, &e) && slices.Contains(t.groupBy, e.Dimension):
-			r.warn("The API refuses to group by a dimension, reading the endpoint anew without it", t, "dimension", e.Dimension, "err", err)
+			r.warn("The API refuses to group by a dimension, reading the endpoint again without it", t, "dimension", e.Dimension, "err", err)
 			r.o.Progress.add(-t.Done)
 			t.Dropped = append(t.Dropped, e.Dimension)
 			t.groupBy = without(t.groupBy, t.Dropped)
@@ -332,7 +332,7 @@ func (t *task) meet(labels []ledger.Label) uint32 {
 	return id
 }
 
-// What a client could not mend within seconds is tried again this often, with pauses that grow to a minute.
+// What a client could not get past within seconds is tried again this often, with pauses that grow to a minute.
 const (
 	patience   = 10
 	firstPause = 5 * time.Second

@@ -14,7 +14,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
 )
 
-// TestEverySituationHasItsLine is the list of what can be wrong at the start and of what a user reads then. Whoever
+// TestEverySituationHasItsLine is the list of what can be wrong at the start and of what a user reads then. Anyone who
 // changes a line reads it here as that user does.
 func TestEverySituationHasItsLine(t *testing.T) {
 	t.Chdir(t.TempDir())

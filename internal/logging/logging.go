@@ -71,7 +71,7 @@ type clock struct{ next log.Logger }
 func (c clock) Log(keyvals ...any) error {
 	for i := 0; i+1 < len(keyvals); i += 2 {
 		if at, ok := keyvals[i+1].(time.Time); ok && keyvals[i] == any(slog.TimeKey) {
-			keyvals[i+1] = at.UTC().Format(timeLayout) // The handler makes the slice anew for each record.
+			keyvals[i+1] = at.UTC().Format(timeLayout) // The handler makes the slice again for each record.
 		}
 	}
 	return c.next.Log(keyvals...)

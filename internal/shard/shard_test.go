@@ -142,7 +142,7 @@ func TestShardsAreOfLikeSize(t *testing.T) {
 	}
 }
 
-// Who polls what must not change with a version: it would begin everything anew.
+// Who polls what must not change with a version: it would start everything over.
 func TestOwnersNeverChange(t *testing.T) {
 	for _, c := range []struct {
 		unit                   shard.Unit

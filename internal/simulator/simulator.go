@@ -32,7 +32,7 @@ type Options struct {
 	Scale float64
 	// Streams is how many streams of traffic an endpoint has at most, by its name; one that is not named has all.
 	Streams map[string]int
-	// ByContent has faults befall a request by what it asks for and when, not by how many came before it. Whoever asks
+	// ByContent has faults befall a request by what it asks for and when, not by how many came before it. Who asks
 	// from several goroutines needs that to be repeatable.
 	ByContent bool
 	// Begin and End bound the usage: there is none outside [Begin,End). Zero means no bound.

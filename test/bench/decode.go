@@ -192,7 +192,7 @@ type standardRow struct {
 	ServiceTier       *string     `json:"service_tier"`
 }
 
-// rows parses the numbers, as whoever reads them has to.
+// rows parses the numbers, as any reader has to.
 func (b *standardBucket) rows(row func([4]string, [4]decimal.Fixed)) error {
 	for i := range b.Results {
 		r := &b.Results[i]

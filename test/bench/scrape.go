@@ -93,7 +93,7 @@ func scrapes(ctx context.Context, w io.Writer, _ string) error {
 	return nil
 }
 
-// settle waits until the readings of our process, which scrapes at the same time share, are taken anew.
+// settle waits until the readings of our process, which scrapes at the same time share, are taken again.
 func settle() { <-time.After(1100 * time.Millisecond) }
 
 // scrape makes a request and returns how many bytes came.
@@ -185,7 +185,7 @@ func vectors() http.Handler {
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }
 
-// constant makes its metrics anew for every scrape, as exporters of somebody else's numbers do.
+// constant makes its metrics again for every scrape, as exporters of somebody else's numbers do.
 type constant struct {
 	requests, tokens *prometheus.Desc
 	labels           [][]string

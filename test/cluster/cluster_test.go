@@ -141,7 +141,7 @@ func (c *cluster) settled(t *testing.T, namespace, name string) {
 	c.kubectl(t, "--namespace="+namespace, "rollout", "status", "statefulset/"+name, "--timeout=90s")
 }
 
-// claims are the volumes of a namespace, by the claim's name. A claim that was made anew has another volume.
+// claims are the volumes of a namespace, by the claim's name. A claim that was made again has another volume.
 func (c *cluster) claims(t *testing.T, namespace string) map[string]string {
 	t.Helper()
 	volumes := map[string]string{}

@@ -119,7 +119,7 @@ func farther(a, b float64) float64 {
 var tableOfForms = regexp.MustCompile(`(?m)^\| Query +\| Asked of .*\n(?:\|.*\n)+`)
 
 // document holds docs/accuracy.md to what was measured: exact forms stand there as exact, for each server, or the table is
-// written anew.
+// written again.
 func document(t *testing.T, measurements []measured) {
 	t.Helper()
 	path := filepath.Join(root, "docs/accuracy.md")

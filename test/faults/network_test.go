@@ -105,7 +105,7 @@ func (n *network) accept() {
 			}
 			defer there.Close()
 			go func() {
-				_, _ = io.Copy(there, here) // Whoever ends it, it has ended.
+				_, _ = io.Copy(there, here) // Whichever side ends it, it has ended.
 				there.Close()
 			}()
 			_, _ = io.Copy(here, there) // As above.
