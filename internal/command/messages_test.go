@@ -31,6 +31,12 @@ func TestEverySituationHasItsLine(t *testing.T) {
 		"wrong.key":      "sk-admin-wrong-0123456789",
 		"scopeless.key":  scopelesKey,
 		"web.yml":        "tls_server_config: {cert_file: a}\n",
+		"web-keys.yml":   "tls_server_config:\n  cert_file: a\n  kay_file: b\nhttp_server_config:\n  http2: perhaps\n",
+		"web-users.yml":  "# who may look\nbasic_auth_users:\n  alice: open-sesame\n  bob: $2y$10$JUpc3y6GWRhvUF0KbNJnJ.a6bJ2jYxQqH3Y1nV5xXHZ0Q6u8w5e2S\n  carol: letmein\n",
+		"web-header.yml": "http_server_config:\n  headers:\n    X-Frame-Options: maybe\n",
+		"web-torn.yml":   "basic_auth_users:\n  [\n",
+		"wrong-all.yml":  "pricing: {file: prices.json}\nteams: [{name: a, project_ids: [proj_a]}]\n",
+		"prices.json":    "\xef\xbb\xbf[\n  {\"id\": \"openai\",\n   \"models\": [{}]}\n]\n",
 		"a_file":         "",
 		"history.om":     "",
 		"torn/ledger.db": "torn",
@@ -91,12 +97,18 @@ two.yml:1: organizations[1]: names no key: with several organizations each needs
 		{"no address", goodKey, "--web.listen-address=nonsense", `listen on nonsense: missing port in address; see --web.listen-address`},
 		{"no port", goodKey, "--web.listen-address=:99999", `listen on :99999: invalid port; see --web.listen-address`},
 		{"no such web configuration", goodKey, listen + " --web.config.file=missing.yml", `read web configuration missing.yml: open missing.yml: no such file or directory`},
-		{"half a web configuration", goodKey, listen + " --web.config.file=web.yml", `read web configuration web.yml: missing one of key or key_file`},
+		{"half a web configuration", goodKey, listen + " --web.config.file=web.yml", `read web configuration web.yml:1: tls_server_config: missing one of key or key_file`},
 		{"a relative telemetry path", goodKey, listen + " --web.telemetry-path=metrics", `telemetry path "metrics" is no plain absolute path: set --web.telemetry-path to one like /metrics`},
 		{"a telemetry path that is taken", goodKey, listen + " --web.telemetry-path=/-/healthy", `telemetry path /-/healthy is taken: choose another --web.telemetry-path`},
 
-		{"a check of half a web configuration", goodKey, "--config.check --web.config.file=web.yml", `read web configuration web.yml: missing one of key or key_file`},
+		{"a check of half a web configuration", goodKey, "--config.check --web.config.file=web.yml", `read web configuration web.yml:1: tls_server_config: missing one of key or key_file`},
 		{"a check of a telemetry path that is taken", goodKey, "--config.check --web.telemetry-path=/-/healthy", `telemetry path /-/healthy is taken: choose another --web.telemetry-path`},
+
+		{"keys that a web configuration does not have", goodKey, "--config.check --web.config.file=web-keys.yml", "read web configuration web-keys.yml:3: field kay_file not found in type web.TLSConfig\nread web configuration web-keys.yml:5: cannot unmarshal !!str `perhaps` into bool"},
+		{"passwords that are no hashes", goodKey, "--config.check --web.config.file=web-users.yml", "read web configuration web-users.yml:3: basic_auth_users: the password of alice is no bcrypt hash: make one, such as with htpasswd -nBC 10 alice\nread web configuration web-users.yml:5: basic_auth_users: the password of carol is no bcrypt hash: make one, such as with htpasswd -nBC 10 carol"},
+		{"a header of a web configuration", goodKey, "--config.check --web.config.file=web-header.yml", `read web configuration web-header.yml:1: http_server_config: invalid value for X-Frame-Options. Expected one of: ["deny" "sameorigin"], but got: "maybe"`},
+		{"a web configuration that is no YAML", goodKey, "--config.check --web.config.file=web-torn.yml", `read web configuration web-torn.yml:2: did not find expected node content`},
+		{"everything at once", goodKey, "--config.check --config.file=wrong-all.yml --web.config.file=web.yml --web.telemetry-path=/-/healthy", "pricing.file: read price list prices.json: line 3: [0].models[0]: want a model with an \"id\", \"match\" and \"prices\"\ntelemetry path /-/healthy is taken: choose another --web.telemetry-path\nread web configuration web.yml:1: tls_server_config: missing one of key or key_file"},
 
 		// The simulator.
 		{"a time that is none", "", "simulate --start=yesterday", `--start "yesterday" is neither a date such as 2026-11-01, which is midnight UTC, nor a time such as 2026-11-01T15:00:00Z`},

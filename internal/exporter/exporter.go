@@ -3,6 +3,7 @@ package exporter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -62,17 +63,15 @@ func Check(ctx context.Context, o Options) error {
 		load = d.load
 	}
 	valid, err := load()
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = moneySettings(valid)
 	}
-	if _, err := moneySettings(valid); err != nil {
-		return err
+	// Everything that is wrong is said at once.
+	err = errors.Join(err, server.Check(server.Options{WebConfigFile: o.WebConfigFile, TelemetryPath: o.TelemetryPath}))
+	if valid != nil {
+		warn(o.Logger, valid)
 	}
-	if err := server.Check(server.Options{WebConfigFile: o.WebConfigFile, TelemetryPath: o.TelemetryPath}); err != nil {
-		return err
-	}
-	warn(o.Logger, valid)
-	return nil
+	return err
 }
 
 // warn says what of a valid configuration is probably not meant.

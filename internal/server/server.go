@@ -126,13 +126,7 @@ func New(o Options) *Server {
 
 // Check says what would keep a server with these options from serving, apart from its addresses.
 func Check(o Options) error {
-	if err := checkTelemetryPath(o.TelemetryPath); err != nil {
-		return err
-	}
-	if err := web.Validate(o.WebConfigFile); err != nil {
-		return fmt.Errorf("read web configuration %s: %w", o.WebConfigFile, err)
-	}
-	return nil
+	return errors.Join(checkTelemetryPath(o.TelemetryPath), checkWebConfig(o.WebConfigFile))
 }
 
 // Serve listens and answers until ctx is done, lets requests under way finish, and returns nil; or it returns why it
