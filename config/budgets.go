@@ -23,8 +23,10 @@ type Budget struct {
 	Name string
 	// Organization is whose costs count. Of a Valid it is never empty.
 	Organization string
-	// ProjectIDs are the projects whose costs count; none means all of them.
+	// ProjectIDs are the projects whose costs count; none means all of them, or the team's.
 	ProjectIDs []string
+	// Team is the team whose projects' costs count, "" for none.
+	Team string
 	// Of a Valid one of these is set. They are in US dollars, for a UTC month, quarter or year, or for the term.
 	MonthlyUSD, QuarterlyUSD, YearlyUSD, USD float64
 	// Start and End are the UTC midnights between which the term of USD is.
@@ -58,7 +60,7 @@ func (b Budget) Amount() (usd float64, period string) {
 func (b Budget) equal(other Budget) bool {
 	usd, period := b.Amount()
 	otherUSD, otherPeriod := other.Amount()
-	return b.Name == other.Name && b.Organization == other.Organization && slices.Equal(b.ProjectIDs, other.ProjectIDs) &&
+	return b.Name == other.Name && b.Organization == other.Organization && b.Team == other.Team && slices.Equal(b.ProjectIDs, other.ProjectIDs) &&
 		usd == otherUSD && period == otherPeriod && b.Start.Equal(other.Start) && b.End.Equal(other.End)
 }
 
@@ -84,11 +86,45 @@ func (c *Config) checkBudgets(s *source) {
 			names[key{b.Organization, b.Name}] = i
 		}
 		checkAmount(s, b, path)
-		if projects := path + ".project_ids"; len(b.ProjectIDs) > 0 && c.Costs.Enabled && !slices.Contains(c.Costs.GroupBy, "project_id") {
-			s.wrong([]string{projects, path, "costs.group_by"}, "the bill does not tell projects apart: costs.group_by needs project_id")
+		c.checkTeamOfBudget(s, b, path)
+		if (len(b.ProjectIDs) > 0 || b.Team != "") && c.Costs.Enabled && !slices.Contains(c.Costs.GroupBy, "project_id") {
+			s.wrong([]string{path + ".project_ids", path + ".team", path, "costs.group_by"}, "the bill does not tell projects apart: costs.group_by needs project_id")
 		}
 		b.ProjectIDs = slices.Clone(b.ProjectIDs)
 		c.checkProjects(s, b.Organization, path+".project_ids", b.ProjectIDs)
+	}
+}
+
+// checkTeamOfBudget wants a team that the organization has, and no projects beside it.
+func (c *Config) checkTeamOfBudget(s *source, b *Budget, path string) {
+	at := []string{path + ".team", path}
+	if b.Team == "" {
+		if s.set(at[0]) && !s.bad[at[0]] {
+			s.wrong(at, "is empty: name a team, or leave it out")
+		}
+		return
+	}
+	if len(b.ProjectIDs) > 0 {
+		s.wrong(at, "project_ids is set too: a budget is a team's, or of the projects that it names")
+	}
+	if s.bad["teams"] || !slices.ContainsFunc(c.Organizations, func(o Organization) bool { return o.Name == b.Organization }) {
+		return
+	}
+	var names []string
+	for i, t := range c.Teams {
+		if s.bad[fmt.Sprintf("teams[%d]", i)] || s.bad[fmt.Sprintf("teams[%d].name", i)] {
+			return // The list of what is allowed would be wrong.
+		}
+		if t.Organization == b.Organization && t.Name != "" {
+			names = append(names, t.Name)
+		}
+	}
+	switch {
+	case slices.Contains(names, b.Team):
+	case len(names) == 0:
+		s.wrong(at, "there is no team %q: organization %q has no teams", shorten(b.Team), shorten(b.Organization))
+	default:
+		s.wrong(at, "there is no team %q%s", shorten(b.Team), allowed(b.Team, names))
 	}
 }
 

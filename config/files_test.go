@@ -256,6 +256,7 @@ func TestEveryKeyOfTheFullExampleArrives(t *testing.T) {
 			{Name: "research", Organization: "acme-research", ProjectIDs: []string{"proj_abc", "proj_def"}, MonthlyUSD: 500},
 			{Name: "everything", Organization: "acme", MonthlyUSD: 1999.5},
 			{Name: "everything", Organization: "acme-research", MonthlyUSD: 750},
+			{Name: "search", Organization: "acme", Team: "search", MonthlyUSD: 600},
 			{Name: "quarter", Organization: "acme", QuarterlyUSD: 9000},
 			{Name: "year", Organization: "acme", YearlyUSD: 40000},
 			{Name: "prepaid", Organization: "acme", USD: 20000, Start: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC), End: time.Date(2027, 6, 1, 0, 0, 0, 0, time.UTC)},

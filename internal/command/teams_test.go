@@ -76,3 +76,37 @@ budgets:
 		}
 	}
 }
+
+func TestABudgetOfATeamIsThatOfItsProjects(t *testing.T) {
+	sim, baseURL := simulate(t, simulator.Options{Seed: 4})
+	projects := sim.Projects()
+	args, file := configure(t, baseURL, goodKey, "")
+	write := func(team string) {
+		writeConfig(t, file, baseURL, fast+fmt.Sprintf(`
+limits: {enabled: false}
+teams:
+  - {name: search, project_ids: [%s]}
+budgets:
+  - {name: team, team: search, monthly_usd: 5000}
+  - {name: projects, project_ids: [%s, %s], monthly_usd: 5000}
+  - {name: one, project_ids: [%s], monthly_usd: 5000}`, team, projects[0].ID, projects[2].ID, projects[0].ID))
+	}
+	write(projects[0].ID + ", " + projects[2].ID)
+	p := serve(t, append(args, "--web.enable-lifecycle")...)
+	p.ready()
+	same := func(budget string) func() bool {
+		return func() bool {
+			team, other := p.sum("openai_budget_spent_usd", "budget=team"), p.sum("openai_budget_spent_usd", "budget="+budget)
+			return team > 0 && team == other
+		}
+	}
+	eventually(t, "the team has spent what its projects have", same("projects"))
+	if same("one")() {
+		t.Error("the second project has spent nothing, so the test shows nothing")
+	}
+	write(projects[0].ID)
+	if code, body := request(t, http.MethodPost, p.url("/-/reload")); code != http.StatusOK {
+		t.Fatalf("reload: %d %s", code, body)
+	}
+	eventually(t, "the team has lost a project", same("one"))
+}

@@ -98,7 +98,7 @@ func moneySettings(valid *config.Valid) (spend.Settings, error) {
 	for _, b := range valid.Budgets() {
 		usd, period := b.Amount()
 		s.Budgets = append(s.Budgets, spend.Budget{
-			Name: b.Name, Organization: b.Organization, ProjectIDs: projectsOf(b),
+			Name: b.Name, Organization: b.Organization, ProjectIDs: projectsOf(valid, b),
 			USD: usd, Period: period, Term: budget.Period{Start: b.Start, End: b.End},
 		})
 	}
@@ -107,7 +107,12 @@ func moneySettings(valid *config.Valid) (spend.Settings, error) {
 
 // projectsOf are the projects whose cost counts for a budget; none means all. It is the one place that knows how a budget
 // may name them.
-func projectsOf(b config.Budget) []string { return b.ProjectIDs }
+func projectsOf(valid *config.Valid, b config.Budget) []string {
+	if team, ok := valid.Team(b.Organization, b.Team); ok {
+		return team.ProjectIDs
+	}
+	return b.ProjectIDs
+}
 
 func (p *plan) directorySettings() []directory.Settings {
 	names, limits := p.config.Names(), p.config.Limits()
