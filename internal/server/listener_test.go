@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/internal/server"
 )
 
@@ -118,5 +119,33 @@ func TestRequestsUnderWayAreNotCutOffForNewConnections(t *testing.T) {
 	}
 	if a := r.do(t, http.MethodGet, "/-/healthy"); a.code != http.StatusOK {
 		t.Errorf("afterwards health answers %d", a.code)
+	}
+}
+
+func TestSlowClientsKeepHealthFromNobody(t *testing.T) {
+	t.Parallel()        // It waits for the server's patience.
+	s := large(t, 4000) // It fits no socket's buffers, so that who does not read holds up its writer.
+	c := collector.New(collector.Options{Views: s, Statuses: s, Now: func() time.Time { return noon }})
+	for name, say := range map[string]string{
+		"readers that do not read": "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+		"half a header":            "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := runtime.NumGoroutine()
+			// Once the server has stopped: the handlers of connections that it closed end a moment later.
+			t.Cleanup(func() {
+				eventually(t, 30*time.Second, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+2 })
+			})
+			r := start(t, server.Options{Metrics: c.Handler(), Grace: 10 * time.Millisecond})
+			for range manyConnections {
+				dial(t, r.addresses[0], say)
+			}
+			for range 3 {
+				health := dial(t, r.addresses[0], "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+				if got := statusLine(health); got != "HTTP/1.1 200 OK" {
+					t.Fatalf("health is answered with %q", got)
+				}
+			}
+		})
 	}
 }
