@@ -102,6 +102,26 @@ func billRow(t *testing.T, ls, usd string) ledger.Row {
 	return ledger.Row{Labels: labels(ls), Measures: []int{0}, Values: values(t, usd)}
 }
 
+func usageBook(t *testing.T, day time.Time, hours int, usd map[string]string) *ledger.DayBook {
+	t.Helper()
+	projects := map[string]ledger.Amounts{}
+	for project, v := range usd {
+		projects[project] = ledger.Amounts{Estimated: amount(t, v)}
+	}
+	return ledger.NewDayBook(day, time.Time{}, hours, projects, nil)
+}
+
+// billBook is a day of the bill of one project and line item.
+func billBook(t *testing.T, day time.Time, usd, credited, quantity string) *ledger.DayBook {
+	t.Helper()
+	projects := map[string]ledger.Amounts{"proj_a": {Charged: amount(t, usd), Credited: amount(t, credited)}}
+	sales := map[ledger.Item]ledger.Sale{{LineItem: "gpt-5,input"}: {USD: amount(t, usd)}}
+	if quantity != "" {
+		sales = map[ledger.Item]ledger.Sale{{LineItem: "gpt-5, input", Unit: "tokens"}: {USD: amount(t, usd), Quantity: amount(t, quantity)}}
+	}
+	return ledger.NewDayBook(day, noon, 0, projects, sales)
+}
+
 // organizationView is a small organization with something in every corner of the table.
 func organizationView(t *testing.T) *ledger.View {
 	t.Helper()
@@ -135,10 +155,10 @@ func organizationView(t *testing.T) *ledger.View {
 					{Labels: labels("model=gpt-x"), Measures: []int{api.DerivedUnpriced}, Values: values(t, "900"), Born: born},
 				},
 				DerivedWithheld: values(t, "0.25", "0"),
-				Estimates: []ledger.Estimate{
-					{Start: midnight.AddDate(0, 0, -2), Hours: 24, ByProject: map[string]decimal.Fixed{"proj_a": amount(t, "4.5")}},
-					{Start: midnight.AddDate(0, 0, -1), Hours: 24, ByProject: map[string]decimal.Fixed{"proj_a": amount(t, "3")}},
-					{Start: midnight, Hours: 13, ByProject: map[string]decimal.Fixed{"proj_a": amount(t, "1.75"), "proj_b": amount(t, "10")}},
+				Books: []*ledger.DayBook{
+					usageBook(t, midnight.AddDate(0, 0, -2), 24, map[string]string{"proj_a": "4.5"}),
+					usageBook(t, midnight.AddDate(0, 0, -1), 24, map[string]string{"proj_a": "3"}),
+					usageBook(t, midnight, 12, map[string]string{"proj_a": "1.75", "proj_b": "10"}),
 				},
 			},
 			{
@@ -175,6 +195,12 @@ func organizationView(t *testing.T) *ledger.View {
 						billRow(t, "project_id=proj_a line_item=gpt-5,input", "0.5"),
 						{Labels: labels("line_item=gpt-5,input unit=tokens"), Measures: []int{1}, Values: values(t, "77")},
 					}},
+				},
+				Books: []*ledger.DayBook{
+					billBook(t, noon.AddDate(0, -1, 0).Truncate(24*time.Hour), "1000", "0", ""),
+					billBook(t, midnight.AddDate(0, 0, -2), "5", "0", "4000000"),
+					billBook(t, midnight.AddDate(0, 0, -1), "2.25", "0.25", ""),
+					billBook(t, midnight, "0.5", "0", "77"),
 				},
 				ByMeasure: make([]ledger.MeasureView, len(costs.Measures)),
 				ReadAt:    noon,

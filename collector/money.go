@@ -22,10 +22,15 @@ func (fs *families) money(o *spend.Organization) {
 		gauge(priceTimestamp, seconds(at), source, name)
 	}
 	gauge(unparsedItems, float64(o.Unparsed))
+	if o.Compared {
+		gauge(wholeRatio, o.Ratio)
+	}
 	for _, r := range o.Ratios {
 		gauge(estimateRatio, r.Ratio, projectID, r.ProjectID)
 	}
 	if o.Billed {
+		gauge(monthToDate, o.Month.Billed.Float64())
+		gauge(monthUnbilled, o.Month.Unbilled.Float64())
 		gauge(monthForecast, o.Month.Forecast.Float64())
 	}
 	for _, b := range o.Budgets {

@@ -70,6 +70,9 @@ const (
 	priceInfo       = "openai_exporter_price_info"
 	priceTimestamp  = "openai_exporter_price_timestamp_seconds"
 	unparsedItems   = "openai_exporter_unparsed_line_items"
+	wholeRatio      = "openai_organization_estimated_to_billed_ratio"
+	monthToDate     = "openai_organization_month_to_date_usd"
+	monthUnbilled   = "openai_organization_unbilled_estimate_usd"
 	monthForecast   = "openai_cost_month_forecast_usd"
 	budgetLimit     = "openai_budget_usd"
 	budgetSpent     = "openai_budget_spent_usd"
@@ -278,7 +281,11 @@ func lower(s string) string { return strings.ToLower(s[:1]) + s[1:] }
 var priceMetrics = []Metric{
 	{
 		Name: estimateRatio, Type: Gauge, Section: SectionEstimate, Labels: []string{organization, projectID},
-		Help: "Estimated cost over billed cost on the newest closed UTC day whose bill was read a day after its end or later and whose usage is on record whole; absent below one cent. What the bill has and usage has not, such as storage, makes it smaller than 1." + polledCosts,
+		Help: "Estimated cost of a project over what it was charged, on the newest closed UTC day whose bill was read a day after its end or later and whose usage is known whole; absent below one cent. Credits are no part of it. What the bill has and usage has not, such as storage, makes it smaller than 1." + polledCosts,
+	},
+	{
+		Name: wholeRatio, Type: Gauge, Section: SectionEstimate, Labels: []string{organization},
+		Help: "Estimated cost over charges like openai_estimated_to_billed_ratio, of the whole organization, what belongs to no project included." + polledCosts,
 	},
 	{
 		Name: effectivePrice, Type: Gauge, Section: SectionEstimate, Labels: []string{organization, lineItem, unit, model, tokenType, modality, serviceTier, context}, Endpoints: []string{api.Costs}, Fields: []string{"amount", "quantity"},
@@ -300,6 +307,14 @@ var priceMetrics = []Metric{
 
 // budgetMetrics are the period so far and the period as a whole.
 var budgetMetrics = []Metric{
+	{
+		Name: monthToDate, Type: Gauge, Section: SectionBudgets, Labels: []string{organization},
+		Help: "What the organization's running UTC month has cost in US dollars according to the bill, credits included, whatever is shown of it." + polledCosts,
+	},
+	{
+		Name: monthUnbilled, Type: Gauge, Section: SectionBudgets, Labels: []string{organization},
+		Help: "What the organization has used in the running UTC month at its estimated price in US dollars and the bill does not have yet: see openai_budget_unbilled_estimate_usd." + polledUsage,
+	},
 	{
 		Name: monthForecast, Type: Gauge, Section: SectionBudgets, Labels: []string{organization},
 		Help: "What the organization's running UTC month will have cost in US dollars when it ends: what is spent, billed or not, and for the rest the recent days by their weekday." + forecasts,

@@ -62,6 +62,9 @@ func (f Fixed) Sign() int {
 	return 1
 }
 
+// Low returns the lower half of the number's bits. That of a sum is the sum of those of its parts, modulo 2⁶⁴.
+func (f Fixed) Low() uint64 { return f.lo }
+
 // Neg returns -f.
 func (f Fixed) Neg() Fixed {
 	if f == minFixed {

@@ -45,6 +45,7 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 		for _, s := range a.endpoints {
 			of := feedOptions(o.Name, s, valid.Counters().Start)
 			of.Price = e.books.Pricer(o.Name, s.Endpoint)
+			of.ReadBy = spend.ReadBy(s.Endpoint)
 			feeds = append(feeds, of)
 		}
 	}

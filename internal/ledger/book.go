@@ -16,11 +16,12 @@ func (f *Feed) Book(ctx context.Context, r *Read) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if r.Window.shape != f.shape || !slices.Equal(r.columns, f.columns) {
+	if r.Window.shape != f.shape || !slices.Equal(r.columns, f.reads) {
 		return ErrReshaped
 	}
 	at, err := r.reading()
 	if err == nil {
+		r.show(f.columns, f.groups)
 		err = f.examine(r)
 	}
 	if err == nil {
@@ -76,24 +77,28 @@ func (r *spanRead) through() (end int64, gapless bool) {
 func (st *stage) bookSpan(r spanRead, to reach) error {
 	end, gapless := r.through()
 	whole := gapless && end >= r.start+to.span
+	toItsEnd := whole || gapless && r.last
 	held := st.f.spans[r.start]
 	switch {
 	case held == nil && !st.meta.admits(r.start, whole):
 		return nil
 	case held != nil && held.width != r.width:
-		if toItsEnd := whole || gapless && r.last; !toItsEnd {
+		if !toItsEnd {
 			return nil
 		}
 		return st.replace(replacement{
 			at: r.start, end: end, read: r.buckets, width: r.width, old: held.all(), oldWidth: held.width,
-			how: st.meta.meet(r.start, false, true),
+			how: st.meta.meet(r.start, false, true), whole: true,
 			// What a downtime left out of the span is no finding of the audit.
 			audit: r.audit && int64(len(held.buckets))*held.width == to.span,
 		})
 	}
 	for i := range r.buckets {
 		start := r.buckets[i].start.Unix()
-		one := replacement{at: start, end: start + r.width, read: r.buckets[i : i+1], width: r.width, oldWidth: r.width}
+		if st.f.options.Endpoint.IsCosts() {
+			st.bill(&r.buckets[i])
+		}
+		one := replacement{at: start, end: start + r.width, read: r.buckets[i : i+1], width: r.width, oldWidth: r.width, whole: toItsEnd}
 		if held != nil && held.buckets[start] != nil {
 			one.old = []bucket{{start, held.buckets[start]}}
 		}
@@ -114,19 +119,21 @@ type replacement struct {
 	old             []bucket
 	width, oldWidth int64
 	how             mode
+	whole           bool // it is a part of a span that was read to its end, or to the API's now
 	audit           bool // a difference is a finding of the audit
 }
 
 // replace puts what was read in the place of what is on record, and books after minus before.
 func (st *stage) replace(r replacement) error {
 	f := st.f
-	parts, encoded := make([][]cell, len(r.read)), make([][]byte, len(r.read))
+	parts, encoded, spent := make([][]cell, len(r.read)), make([][]byte, len(r.read)), make([]*account, len(r.read))
 	for i := range r.read {
 		parts[i] = st.cells(&r.read[i])
 		encoded[i] = encodeCells(nil, f.layouts.current, parts[i])
 	}
 	same := r.width == r.oldWidth
-	if same && r.old != nil && unchanged(r.old[0].cells, encoded[0], len(parts[0])) {
+	repeated := same && r.old != nil && unchanged(r.old[0].cells, encoded[0], len(parts[0]))
+	if repeated && st.same(r.at, r.width, r.read[0].rows) {
 		return nil
 	}
 	before, known, err := st.recorded(r.old)
@@ -136,9 +143,10 @@ func (st *stage) replace(r replacement) error {
 	if f.options.estimates() {
 		for i := range r.read {
 			if same {
-				st.price(&r.read[i], before, known.derived, parts[i])
+				// The same sums of other rows cost something else.
+				spent[i] = st.price(&r.read[i], before, known.derived && !repeated, parts[i])
 			} else {
-				st.price(&r.read[i], nil, true, parts[i])
+				spent[i] = st.price(&r.read[i], nil, true, parts[i])
 			}
 		}
 	}
@@ -146,7 +154,9 @@ func (st *stage) replace(r replacement) error {
 	if !same {
 		after = st.sum(before, known, parts)
 	}
-	st.estimate(r.at, before, after)
+	if f.options.estimates() {
+		st.spend(r, spent, known.derived && slices.EqualFunc(before, after, func(a, b cell) bool { return a.id == b.id && a.equal(&b) }))
+	}
 	st.book(r, before, known, after)
 	if r.width != r.oldWidth {
 		for _, b := range r.old {

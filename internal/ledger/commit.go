@@ -20,6 +20,7 @@ type changes struct {
 	series  map[uint32][]byte
 	buckets map[bucketKey][]byte
 	folded  map[uint64]int64 // 0 deletes
+	books   bookChanges
 }
 
 // commit writes all changes or none, and returns the size of the file. whole is asked for everything that is to be in
@@ -143,6 +144,9 @@ func (c *changes) write(feed *bolt.Bucket) error {
 		if err := put(b, binary.BigEndian.AppendUint64(nil, hash), v); err != nil {
 			return err
 		}
+	}
+	if err := c.books.write(sub, put); err != nil {
+		return err
 	}
 	v, err := json.Marshal(t)
 	if err != nil {

@@ -3,7 +3,6 @@ package ledger
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
@@ -13,9 +12,9 @@ import (
 // row that the API repeats keeps it, so that a change of prices does not rewrite the past; a row that has changed is
 // priced anew as a whole, so that a restatement takes back exactly what was booked for it.
 
-// price sets what is derived of the cells of a bucket that has changed. before are the cells on record, and derived
-// says whether the record tells what was derived of them.
-func (st *stage) price(b *readBucket, before []cell, derived bool, cells []cell) {
+// price sets what is derived of the cells of a bucket that has changed, and returns what all of it costs by project. before
+// are the cells on record, and derived says whether the record tells what was derived of them.
+func (st *stage) price(b *readBucket, before []cell, derived bool, cells []cell) *account {
 	f := st.f
 	anew := make(map[uint32]*cell, len(cells))
 	i := 0
@@ -30,29 +29,28 @@ func (st *stage) price(b *readBucket, before []cell, derived bool, cells []cell)
 		}
 		anew[c.id] = c
 	}
-	if len(anew) == 0 {
-		return
-	}
-	// Label sets are priced one by one, since those folded into one cell may have different prices.
-	for gi, labelSets := range b.cells {
-		for key, sum := range labelSets {
-			id, ok := st.known(gi, key)
-			if !ok { // It is folded, and was placed a moment ago.
-				id = st.places[string(st.key)].id
-			}
-			c := anew[id]
-			if c == nil {
-				continue
-			}
-			labels, err := labelsOf(string(st.key))
-			if err != nil {
-				panic(err) // The key was made by appendKey when the row was read.
-			}
-			usd, unpriced := f.options.Price(b.start, f.groupBy, labels, f.groups[gi].spread(sum, len(c.values)))
+	// Rows are priced one by one, since those that are added up in one cell may have different prices.
+	project, by := slices.Index(f.reads, "project_id"), f.asked()
+	spent := newAccount()
+	spent.split, spent.mix = project >= 0, mixOf(b.rows)
+	for i := range b.rows {
+		r := &b.rows[i]
+		usd, unpriced := f.options.Price(b.start, by, r.set.pairs, r.values)
+		if spent.split {
+			spent.charge(r.set.labels[project], Amounts{Estimated: usd})
+		} else {
+			spent.charge("", Amounts{Estimated: usd})
+		}
+		id, ok := st.known(0, r.set.keys[0]) // Measures of usage are one group.
+		if !ok {                             // It is folded, and was placed a moment ago.
+			id = st.places[string(st.key)].id
+		}
+		if c := anew[id]; c != nil {
 			c.derived[api.DerivedCost] = c.derived[api.DerivedCost].Add(usd)
 			c.derived[api.DerivedUnpriced] = c.derived[api.DerivedUnpriced].Add(unpriced)
 		}
 	}
+	return spent
 }
 
 // spread puts the values of a group in the order of the endpoint's measures.
@@ -155,117 +153,16 @@ func (st *stage) derivedKey(id uint32, m int) (string, []Label) {
 	return indexKey(derivedGroups+m, b), labels
 }
 
-const secondsOfDay = int64(24 * time.Hour / time.Second)
-
-// estimate notes by how much the estimate of a day changes. It counts what was there before counting began, too.
-func (st *stage) estimate(at int64, before, after []cell) {
-	day := at - mod(at, secondsOfDay)
-	for i := range before {
-		st.estimateCell(day, &before[i], decimal.Fixed.Sub)
-	}
-	for i := range after {
-		st.estimateCell(day, &after[i], decimal.Fixed.Add)
-	}
-}
-
-func (st *stage) estimateCell(day int64, c *cell, to func(a, b decimal.Fixed) decimal.Fixed) {
-	usd := c.derived[api.DerivedCost]
-	if usd.IsZero() {
-		return
-	}
-	if st.days[day] == nil {
-		st.days[day] = map[string]decimal.Fixed{}
-	}
-	project := projectOf(st.current(c.id).labels)
-	st.days[day][project] = to(st.days[day][project], usd)
-}
-
 // dimensionProject is the dimension, and its label, that tells whose usage a row is.
 const dimensionProject = "project_id"
 
-func projectOf(labels []Label) string {
+func projectOf(labels []Label) string { return valueOf(labels, dimensionProject) }
+
+func valueOf(labels []Label, name string) string {
 	for _, l := range labels {
-		if l.Name == dimensionProject {
+		if l.Name == name {
 			return l.Value
 		}
 	}
 	return ""
-}
-
-// installDays makes the staged estimates part of the feed, and forgets days of which nothing is on record any more.
-func (st *stage) installDays() {
-	f := st.f
-	for day, projects := range st.days {
-		if f.days[day] == nil {
-			f.days[day] = map[string]decimal.Fixed{}
-		}
-		for project, usd := range projects {
-			f.days[day][project] = f.days[day][project].Add(usd)
-		}
-	}
-	hours := f.hours()
-	for day := range f.days {
-		if hours[day] == 0 {
-			delete(f.days, day)
-		}
-	}
-}
-
-// hours counts how many hours of each UTC day are on record.
-func (f *Feed) hours() map[int64]int {
-	hours := map[int64]int{}
-	for at := range f.spans {
-		hours[at-mod(at, secondsOfDay)]++
-	}
-	return hours
-}
-
-// recall adds a bucket from disk to the estimate of its day.
-func (f *Feed) recall(start int64, bucket []byte) error {
-	if len(f.derived) == 0 {
-		return nil
-	}
-	cells, _, _, err := f.layouts.decodeCells(bucket)
-	if err != nil {
-		return err
-	}
-	day := start - mod(start, secondsOfDay)
-	for i := range cells {
-		at, ok := f.at[cells[i].id]
-		if !ok {
-			return errUnknownSeries
-		}
-		usd := cells[i].derived[api.DerivedCost]
-		if usd.IsZero() {
-			continue
-		}
-		if f.days[day] == nil {
-			f.days[day] = map[string]decimal.Fixed{}
-		}
-		project := projectOf(f.list[at].labels)
-		f.days[day][project] = f.days[day][project].Add(usd)
-	}
-	return nil
-}
-
-// estimates makes the view of the days.
-func (f *Feed) estimates() []Estimate {
-	if !f.options.estimates() {
-		return nil
-	}
-	hours := f.hours()
-	days := make([]int64, 0, len(hours))
-	for day := range hours {
-		days = append(days, day)
-	}
-	slices.Sort(days)
-	out := make([]Estimate, 0, len(days))
-	for _, day := range days {
-		e := Estimate{Start: time.Unix(day, 0).UTC(), Hours: hours[day], ByProject: make(map[string]decimal.Fixed, len(f.days[day]))}
-		for project, usd := range f.days[day] {
-			e.ByProject[project] = usd
-		}
-		out = append(out, e)
-	}
-	return out
 }

@@ -49,18 +49,15 @@ func (g *rig) expectCost(want counts) {
 	}
 }
 
-// costOf is the estimate of a UTC day over all projects, and how many hours of it are on record.
+// costOf is the estimate of a UTC day over all projects, and how many hours of it are closed.
 func (g *rig) costOf(day time.Time) (usd int64, hours int) {
 	g.t.Helper()
-	for _, e := range g.ledger.View().Feeds[0].Estimates {
-		if e.Start.Equal(day.Truncate(24 * time.Hour)) {
-			for _, v := range e.ByProject {
-				usd += number(g.t, v)
-			}
-			return usd, e.Hours
-		}
+	d := g.dayBook(day)
+	if d == nil {
+		return 0, 0
 	}
-	return 0, 0
+	d.Projects(func(_ string, by ledger.Amounts) { usd += number(g.t, by.Estimated) })
+	return usd, d.Hours
 }
 
 func TestUsageIsPricedOnceHoweverOftenItIsRead(t *testing.T) {
@@ -310,25 +307,27 @@ func TestADaysEstimateHasTheWholeDay(t *testing.T) {
 	g.pass(time.Minute)
 	g.poll()
 	for range 2 {
-		if usd, hours := g.costOf(g.now); usd != 222 || hours != 16 {
-			t.Errorf("today = %d of %d hours, want 222 of 16", usd, hours)
+		if usd, hours := g.costOf(g.now); usd != 222 || hours != 15 {
+			t.Errorf("today = %d of %d hours, want 222 of 15", usd, hours)
 		}
 		if usd, hours := g.costOf(g.now.AddDate(0, 0, -1)); usd != 2000 || hours != 24 {
 			t.Errorf("yesterday = %d of %d hours, want 2000 of 24", usd, hours)
 		}
 		g.open()
 	}
-	// Two days on, all of today is still there; four days on it is forgotten.
+	// Two days on, all of today is still there, and weeks later, too.
 	day := g.now
 	g.pass(48 * time.Hour)
 	g.settle()
 	if usd, hours := g.costOf(day); usd != 222 || hours != 24 {
 		t.Errorf("the day before yesterday = %d of %d hours, want 222 of 24", usd, hours)
 	}
-	g.pass(72 * time.Hour)
-	g.settle()
-	if usd, hours := g.costOf(day); usd != 0 || hours != 0 {
-		t.Errorf("five days ago = %d of %d hours, want it forgotten", usd, hours)
+	for range 10 {
+		g.pass(72 * time.Hour)
+		g.settle()
+	}
+	if usd, hours := g.open().costOf(day); usd != 222 || hours != 24 {
+		t.Errorf("five weeks ago = %d of %d hours, want 222 of 24", usd, hours)
 	}
 }
 

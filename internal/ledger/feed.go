@@ -9,8 +9,6 @@ import (
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
-
-	"github.com/openai-exporter/openai_exporter/internal/decimal"
 )
 
 // A Feed is the books of one endpoint of one organization.
@@ -19,7 +17,8 @@ type Feed struct {
 	name    string
 	options FeedOptions
 
-	*shape  // what is asked for now
+	*shape           // what is shown now
+	reads   []string // the columns of what is read
 	layouts layouts
 	meta    meta
 
@@ -30,8 +29,7 @@ type Feed struct {
 	folded map[uint64]int64   // hash of a folded label set → start of the newest bucket that has it
 	held   map[hold]time.Time // until when
 	own    int                // label sets with series of their own
-	// days is what the usage held is estimated to have cost, by the start of the UTC day and the project.
-	days map[int64]map[string]decimal.Fixed
+	books  books
 
 	stock      []Row
 	stockOther int // stock label sets folded
@@ -60,13 +58,14 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 		meta:    c.meta.meta,
 		shape:   newShape(o.Endpoint, c.meta.GroupBy, c.meta.Filters),
 		spans:   map[int64]*span{}, at: map[uint32]int{}, index: map[string]*series{},
-		folded: c.folded, held: map[hold]time.Time{}, days: map[int64]map[string]decimal.Fixed{},
+		folded: c.folded, held: map[hold]time.Time{}, books: newBooks(),
 		stats: make([]MeasureView, len(measures)),
 	}
 	f.meta.Layouts = f.layouts.names
 	if !found {
 		f.meta.Configured, f.shape = o.GroupBy, newShape(o.Endpoint, o.GroupBy, o.Filters)
 	}
+	f.arrange()
 	now := time.Now()
 	for _, id := range slices.Sorted(maps.Keys(c.series)) {
 		s, err := decodeSeries(id, c.series[id], &f.layouts, f.groups, len(f.derived))
@@ -88,14 +87,26 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 			return nil, &StateError{l.store.path, fmt.Errorf("damaged: %s is held in two widths at %d", o.Endpoint.Name, at), doRestore}
 		}
 		sp.buckets[k.start] = cells
-		if err := f.recall(k.start, cells); err != nil {
+		if err := f.check(cells); err != nil {
 			return nil, &StateError{l.store.path, fmt.Errorf("damaged: a bucket of %s at %d: %w", o.Endpoint.Name, k.start, err), doRestore}
 		}
+	}
+	if err := f.loadBooks(&c.books); err != nil {
+		return nil, &StateError{l.store.path, fmt.Errorf("damaged: %s: %w", o.Endpoint.Name, err), doRestore}
 	}
 	if found && f.meta.Started && o.StartText != "" && f.meta.Start != o.StartText {
 		level.Info(l.logger).Log("msg", "A changed counters.start has no effect on existing state", "organization", o.Organization, "endpoint", o.Endpoint.Name, "configured", o.StartText, "started_with", f.meta.Start)
 	}
 	return f, nil
+}
+
+// check looks whether a bucket from disk can be read.
+func (f *Feed) check(bucket []byte) error {
+	cells, _, _, err := f.layouts.decodeCells(bucket)
+	if err == nil && slices.ContainsFunc(cells, func(c cell) bool { _, ok := f.at[c.id]; return !ok }) {
+		err = errUnknownSeries
+	}
+	return err
 }
 
 // add puts a series into the feed's tables, or its new version in place of the old.

@@ -43,7 +43,9 @@ type Settings struct {
 type FeedOptions struct {
 	Organization string
 	Endpoint     *api.Endpoint
-	GroupBy      []string
+	GroupBy      []string // what is shown
+	// ReadBy is what the API is asked to tell apart besides, for prices and books. It is no part of the shape.
+	ReadBy []string
 	// Filters says which rows the API is asked for, in a spelling that is the same whenever the filters are: "" for all.
 	// Another spelling is another shape, which begins from a baseline. Windows carry it.
 	Filters  string

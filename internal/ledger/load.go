@@ -16,6 +16,7 @@ type contents struct {
 	series  map[uint32][]byte
 	buckets map[bucketKey][]byte
 	folded  map[uint64]int64
+	books   storedBooks
 }
 
 // load reads a feed; found is false if there is nothing of it yet.
@@ -76,6 +77,9 @@ func (s *store) read(name string) (c *contents, found bool, err error) {
 			c.folded[binary.BigEndian.Uint64(k)] = seen
 			return nil
 		}); err != nil {
+			return err
+		}
+		if err := c.books.read(feed); err != nil {
 			return err
 		}
 		want, kept, err := tallied(feed)

@@ -23,8 +23,8 @@ type Window struct {
 	probe bool   // it is to tell whose answers these are, and is not booked
 }
 
-// A Read is what the API said about a window: whole buckets of summed rows. It is filled by one goroutine, row by row
-// as the response is decoded, and booked whole or not at all.
+// A Read is what the API said about a window: whole buckets of summed rows, as fine as they were asked for. It is filled
+// by one goroutine, row by row as the response is decoded, and booked whole or not at all.
 type Read struct {
 	Window Window
 	// AsOf is the API's clock when it answered.
@@ -36,27 +36,71 @@ type Read struct {
 	Organization string
 
 	columns []string
-	groups  []group
+	asked   int     // how many of the columns were asked for
+	groups  []group // what rows are added up to where they are not booked
+	every   group   // all columns
+	cost    int     // index of the measure that tells charges from credits, or -1
 	buckets []readBucket
 	newest  time.Time // start of the newest bucket
 	open    int       // index of the bucket that takes rows
 	key     []byte
 	// Label sets come again in bucket after bucket: each is kept once.
-	keys map[string]string
+	sets map[string]*labelSet
 	slab []decimal.Fixed // room for sums, so that they need not be allocated one by one
 }
 
-// readBucket maps each group's label key to the summed values of that group.
+// A labelSet is what rows that belong together have in common: the labels of all columns, and on the bill whether they
+// are charged, free or credited.
+type labelSet struct {
+	labels []string // follow the columns
+	pairs  []Label  // those that have a value, but for what rows carry on their own
+	hash   uint64   // odd
+	nature nature
+	// The last row of the set is number at of bucket number bucket.
+	bucket, at int
+	// keys are those of the label sets that are shown, by group, of the grouping that was asked for last.
+	keys []string
+}
+
+// The nature of a row of the bill.
+type nature byte
+
+const (
+	charged nature = iota
+	free
+	credited
+)
+
+// readBucket has the rows of a bucket, each label set once.
 type readBucket struct {
 	start    time.Time
 	repeated bool
-	cells    []map[string][]decimal.Fixed // by group
+	rows     []readRow
+	cells    []map[string][]decimal.Fixed // the rows added up to what is shown, by group
+}
+
+// A readRow has the sums of a label set, which follow the endpoint's measures.
+type readRow struct {
+	set    *labelSet
+	values []decimal.Fixed
 }
 
 // NewRead returns an empty read of a window of an endpoint, grouped by the dimensions asked for.
 func NewRead(e *api.Endpoint, groupBy []string, w Window) *Read {
-	columns, groups := layout(e, groupBy)
-	return &Read{Window: w, columns: columns, groups: groups, keys: make(map[string]string)}
+	r := &Read{Window: w, cost: -1, sets: make(map[string]*labelSet)}
+	r.columns, r.groups = layout(e, groupBy)
+	r.asked = len(r.columns) - len(e.Attributes)
+	for c, name := range r.columns {
+		d, _ := e.Dimension(name)
+		r.every.columns, r.every.labels = append(r.every.columns, c), append(r.every.labels, d.Label)
+	}
+	for i, m := range e.Measures {
+		r.every.measures = append(r.every.measures, i)
+		if m.Name == api.MeasureCost {
+			r.cost = i
+		}
+	}
+	return r
 }
 
 // reading checks that the buckets are those that were asked for, puts them in order and says which time they are of.
@@ -118,7 +162,11 @@ func (r *Read) Bucket(start time.Time) {
 }
 
 func (r *Read) add(start time.Time) {
-	r.buckets = append(r.buckets, readBucket{start: start, cells: make([]map[string][]decimal.Fixed, len(r.groups))})
+	b := readBucket{start: start}
+	if n := len(r.buckets); n > 0 {
+		b.rows = make([]readRow, 0, len(r.buckets[n-1].rows)) // Buckets are much of a size.
+	}
+	r.buckets = append(r.buckets, b)
 	r.open = len(r.buckets) - 1
 	if start.After(r.newest) {
 		r.newest = start
@@ -130,31 +178,99 @@ func (r *Read) add(start time.Time) {
 // be reused by the caller.
 func (r *Read) Row(labels []string, values []decimal.Fixed) {
 	b := &r.buckets[r.open]
-	for gi := range r.groups {
-		g := &r.groups[gi]
-		r.key = appendKey(r.key[:0], g, labels)
-		if b.cells[gi] == nil {
-			// Buckets are much of a size.
-			size := 0
-			if r.open > 0 {
-				size = len(r.buckets[r.open-1].cells[gi])
-			}
-			b.cells[gi] = make(map[string][]decimal.Fixed, size)
-		}
-		sum := b.cells[gi][string(r.key)]
-		if sum == nil {
-			key, met := r.keys[string(r.key)]
-			if !met {
-				key = string(r.key)
-				r.keys[key] = key
-			}
-			sum = r.sums(len(g.measures))
-			b.cells[gi][key] = sum
-		}
-		for i, m := range g.measures {
-			sum[i] = sum[i].Add(values[m])
+	is := charged
+	if r.cost >= 0 {
+		is = natureOf(values[r.cost])
+	}
+	r.key = appendKey(append(r.key[:0], byte(is)), &r.every, labels)
+	set := r.sets[string(r.key)]
+	if set == nil {
+		set = r.meet(labels, is)
+	}
+	if set.bucket != r.open {
+		set.bucket, set.at = r.open, len(b.rows)
+		sum := r.sums(len(values))
+		copy(sum, values)
+		b.rows = append(b.rows, readRow{set, sum})
+		return
+	}
+	add(b.rows[set.at].values, values)
+}
+
+// meet makes the label set of the key at hand.
+func (r *Read) meet(labels []string, is nature) *labelSet {
+	key := string(r.key)
+	set := &labelSet{labels: slices.Clone(labels), hash: hashKey(key) | 1, nature: is, bucket: -1}
+	for c, value := range labels[:r.asked] {
+		if value != "" {
+			set.pairs = append(set.pairs, Label{r.every.labels[c], value})
 		}
 	}
+	r.sets[key] = set
+	return set
+}
+
+func natureOf(usd decimal.Fixed) nature {
+	switch usd.Sign() {
+	case 0:
+		return free
+	case -1:
+		return credited
+	}
+	return charged
+}
+
+// show adds up the rows of every bucket to the label sets of groups, whose columns are some of the read's.
+func (r *Read) show(columns []string, groups []group) {
+	at := make([]int, len(columns))
+	for i, name := range columns {
+		at[i] = slices.Index(r.columns, name)
+	}
+	labels := make([]string, len(columns))
+	for _, set := range r.sets {
+		for i, c := range at {
+			labels[i] = set.labels[c]
+		}
+		set.keys = make([]string, len(groups))
+		for gi := range groups {
+			set.keys[gi] = string(appendKey(nil, &groups[gi], labels))
+		}
+	}
+	for i := range r.buckets {
+		b := &r.buckets[i]
+		b.cells = make([]map[string][]decimal.Fixed, len(groups))
+		for gi := range groups {
+			if !groups[gi].absent {
+				b.cells[gi] = r.sum(b.rows, gi, groups[gi].measures)
+			}
+		}
+	}
+}
+
+// sum adds up rows to the label sets of a group.
+func (r *Read) sum(rows []readRow, gi int, measures []int) map[string][]decimal.Fixed {
+	whole := len(measures) == len(r.every.measures)
+	cells := make(map[string][]decimal.Fixed, len(rows))
+	shared := make(map[string]bool)
+	for _, row := range rows {
+		key := row.set.keys[gi]
+		sum, met := cells[key]
+		switch {
+		case !met && whole:
+			cells[key] = row.values // Most label sets have one row, whose values they share until there is another.
+			continue
+		case !met:
+			sum = r.sums(len(measures))
+			cells[key] = sum
+		case whole && !shared[key]:
+			sum = append(r.sums(len(measures))[:0], sum...)
+			cells[key], shared[key] = sum, true
+		}
+		for i, m := range measures {
+			sum[i] = sum[i].Add(row.values[m])
+		}
+	}
+	return cells
 }
 
 // sums returns zeros for n measures.
@@ -168,13 +284,11 @@ func (r *Read) sums(n int) []decimal.Fixed {
 	return s
 }
 
-// Rows is the number of distinct label sets of the fullest group over all buckets, for logs.
+// Rows is the number of distinct label sets over all buckets, for logs.
 func (r *Read) Rows() int {
 	n := 0
 	for i := range r.buckets {
-		for _, c := range r.buckets[i].cells {
-			n += len(c)
-		}
+		n += len(r.buckets[i].rows)
 	}
 	return n
 }
@@ -185,6 +299,9 @@ type group struct {
 	rare     Set      // the places in measures of those that most label sets never have
 	columns  []int    // indexes of a row's columns
 	labels   []string // the Prometheus label of each column
+	// absent says that the API tells these measures by a dimension that is not asked for or not shown, and without it they
+	// say nothing.
+	absent bool
 }
 
 // derivedGroups are the number of the first group of derived measures: each derived measure is a group of its own,
@@ -229,7 +346,7 @@ func layout(e *api.Endpoint, groupBy []string) (columns []string, groups []group
 		}
 		at := slices.IndexFunc(groups, func(g group) bool { return slices.Equal(g.columns, cols) })
 		if at < 0 {
-			g := group{columns: cols}
+			g := group{columns: cols, absent: len(cols) < len(m.By)}
 			for _, c := range cols {
 				d, _ := e.Dimension(columns[c])
 				g.labels = append(g.labels, d.Label)

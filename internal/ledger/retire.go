@@ -8,12 +8,8 @@ func (st *stage) fold() {
 		if sp == nil || at >= limit {
 			return
 		}
-		for start, bucket := range sp.buckets {
+		for start := range sp.buckets {
 			st.buckets[bucketKey{start, sp.width}] = nil
-			// The estimate of a day is that of the hours on record, before and after a restart.
-			if cells, _, err := st.decode(bucket); err == nil && f.options.estimates() {
-				st.estimate(start, cells, nil)
-			}
 		}
 		st.spans[at] = nil
 	}

@@ -11,6 +11,7 @@ import (
 // the order of their labels. other are the labels of the series that the label set is folded into where there is no
 // room for it. The slices must not be changed.
 func (r *Read) Each(yield func(start time.Time, row Row, other []Label)) error {
+	r.show(r.columns, r.groups)
 	slices.SortFunc(r.buckets, func(a, b readBucket) int { return a.start.Compare(b.start) })
 	others := make([][]Label, len(r.groups))
 	for i := range r.groups {

@@ -20,13 +20,16 @@ import (
 //	    series/<id>                      series.encode
 //	    buckets/<start><width>           encodeCells
 //	    folded/<hash>                    start of the newest bucket that has the folded label set
+//	    books/<start><width>             account.encode
+//	    names/<number>                   a text that the books name by its number
 //
 // Every value carries a checksum over its key and itself, since the database checks none of its data pages. What has
 // gone missing leaves no checksum behind, and an old page that has come back is right in itself, so the names of the
 // feeds and the sum of their checksums are kept, too.
 //
 // Schema 2 added what is derived of rows, beside the buckets' cells and in series of its own. A file of schema 1 simply
-// has none of it. Schema 3 added the measures of a series that are held at zero; a file of schema 2 has none.
+// has none of it. Schema 3 added the measures of a series that are held at zero, of which a file of schema 2 has none, and
+// the books of money, which are made of its buckets when a feed is loaded.
 const schema = 3
 
 var migrations = map[int]func(*bolt.Tx) error{
@@ -40,6 +43,8 @@ var (
 	subSeries    = []byte("series")
 	subBuckets   = []byte("buckets")
 	subFolded    = []byte("folded")
+	subBooks     = []byte("books")
+	subNames     = []byte("names")
 	keySchema    = []byte("schema")
 	keyMeta      = []byte("meta")
 	keyFeeds     = []byte("feeds")

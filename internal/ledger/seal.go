@@ -54,7 +54,7 @@ func (t *tally) remove(sealed []byte) {
 // count makes the tally of what there is.
 func count(feed *bolt.Bucket) (t tally, err error) {
 	t.add(feed.Get(keyMeta))
-	for _, sub := range [][]byte{subSeries, subBuckets, subFolded} {
+	for _, sub := range [][]byte{subSeries, subBuckets, subFolded, subBooks, subNames} {
 		if b := feed.Bucket(sub); b != nil {
 			if err := b.ForEach(func(_, sealed []byte) error {
 				t.add(sealed)

@@ -51,25 +51,47 @@ func (f *Feed) configure(o FeedOptions) {
 		f.round = nil
 	}
 	f.options = o
+	f.arrange()
 }
 
-// GroupBy is the grouping to ask for: the configured one without what the API has refused.
+// GroupBy is the grouping to ask for: what is shown and what is read besides, without what the API has refused.
 func (f *Feed) GroupBy() []string {
 	f.ledger.mu.Lock()
 	defer f.ledger.mu.Unlock()
-	return slices.Clone(f.groupBy)
+	return f.asked()
 }
 
-// Drop remembers that the API refuses a dimension, and starts the endpoint afresh without it.
+func (f *Feed) asked() []string {
+	return f.options.Endpoint.GroupBy(without(slices.Concat(f.groupBy, f.options.ReadBy), f.meta.Dropped))
+}
+
+// arrange notes which columns a read has.
+func (f *Feed) arrange() { f.reads, _ = layout(f.options.Endpoint, f.asked()) }
+
+// Drop remembers that the API refuses a dimension. Where it is shown the endpoint starts afresh without it.
 func (f *Feed) Drop(dimension string) error {
 	l := f.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !slices.Contains(f.groupBy, dimension) {
+	if !slices.Contains(f.asked(), dimension) {
 		return fmt.Errorf("drop dimension %s: %s is not grouped by it", dimension, f.options.Endpoint.Name)
 	}
 	st := f.newStage()
 	st.meta.Dropped = append(slices.Clone(st.meta.Dropped), dimension)
+	if slices.Contains(f.groupBy, dimension) {
+		st.drop()
+	}
+	if err := l.commit([]*stage{st}); err != nil {
+		return err
+	}
+	st.install()
+	l.publish(f)
+	return nil
+}
+
+// drop starts the endpoint afresh without what the API has refused.
+func (st *stage) drop() {
+	f := st.f
 	// Whoever asked for a start gets it, if the API refuses the dimension before all of it was read. What was counted so
 	// far is counted again.
 	again := st.meta.owed()
@@ -82,12 +104,6 @@ func (f *Feed) Drop(dimension string) error {
 			st.series[id] = &c
 		}
 	}
-	if err := l.commit([]*stage{st}); err != nil {
-		return err
-	}
-	st.install()
-	l.publish(f)
-	return nil
 }
 
 func without(all, drop []string) []string {

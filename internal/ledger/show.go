@@ -27,7 +27,8 @@ func (f *Feed) show() {
 		ByMeasure:    slices.Clone(f.stats),
 		HoursGivenUp: len(f.refused.hours),
 
-		Estimates:       f.estimates(),
+		Estimates:       f.options.estimates(),
+		Books:           f.books.days,
 		DerivedWithheld: make([]decimal.Fixed, len(f.derived)),
 	}
 	for _, s := range f.list {

@@ -25,7 +25,7 @@ type stage struct {
 	folded  map[uint64]int64
 	deltas  map[uint32][]decimal.Fixed
 	seen    map[uint32]int64
-	days    map[int64]map[string]decimal.Fixed // what is added to the feed's days
+	pieces  map[bucketKey][]byte // of the books; nil for one that goes
 	stats   []MeasureView
 	own     int // label sets that this stage gives series of their own
 
@@ -45,9 +45,9 @@ func (f *Feed) newStage() *stage {
 		f:   f, shape: f.shape, meta: f.meta,
 		spans: map[int64]*span{}, buckets: map[bucketKey][]byte{}, series: map[uint32]*series{}, places: map[string]place{},
 		folded: map[uint64]int64{}, deltas: map[uint32][]decimal.Fixed{}, seen: map[uint32]int64{},
-		days:  map[int64]map[string]decimal.Fixed{},
-		stats: slices.Clone(f.stats),
-		stock: f.stock, stockOther: f.stockOther,
+		pieces: map[bucketKey][]byte{},
+		stats:  slices.Clone(f.stats),
+		stock:  f.stock, stockOther: f.stockOther,
 	}
 }
 
@@ -82,6 +82,7 @@ func (st *stage) apply(r *Read, at reading) error {
 	}
 	st.meta.marks = st.meta.poll(at, to).audit(at, to)
 	st.fold()
+	st.closeBooks()
 	st.total()
 	st.retire()
 	return nil
@@ -135,7 +136,7 @@ func (st *stage) current(id uint32) *series {
 // changes is what the stage writes to disk.
 func (st *stage) changes() *changes {
 	f := st.f
-	c := &changes{feed: f.name, clear: st.afresh(), meta: &record{st.meta, st.shape.groupBy, st.shape.filters}, buckets: st.buckets, folded: map[uint64]int64{}, series: make(map[uint32][]byte, len(st.series))}
+	c := &changes{feed: f.name, clear: st.afresh(), meta: &record{st.meta, st.shape.groupBy, st.shape.filters}, buckets: st.buckets, books: st.booked(), folded: map[uint64]int64{}, series: make(map[uint32][]byte, len(st.series))}
 	for hash, seen := range st.folded {
 		if st.afresh() || f.folded[hash] != seen {
 			c.folded[hash] = seen
@@ -155,12 +156,13 @@ func (st *stage) changes() *changes {
 func (st *stage) install() {
 	f := st.f
 	if st.afresh() {
-		f.spans, f.folded, f.days = map[int64]*span{}, map[uint64]int64{}, map[int64]map[string]decimal.Fixed{}
+		f.spans, f.folded = map[int64]*span{}, map[uint64]int64{}
 		f.round, f.lastAudit = nil, time.Time{}
 		f.refused, f.doubt = refused{hours: f.refused.hours}, nil
 		f.shape = st.shape
 	}
 	f.meta = st.meta
+	f.arrange()
 	for at, sp := range st.spans {
 		if sp == nil {
 			delete(f.spans, at)
@@ -175,7 +177,7 @@ func (st *stage) install() {
 			f.folded[hash] = seen
 		}
 	}
-	st.installDays()
+	st.installBooks()
 	f.stats = st.stats
 	f.stock, f.stockOther = st.stock, st.stockOther
 	until := time.Now().Add(f.ledger.settings.ZeroHold)

@@ -38,9 +38,11 @@ type FeedView struct {
 	Series       []*Series
 	// Derived are the counters of the derived measures; the Measures of a series are indexes of Endpoint.Derived.
 	Derived []*Series
-	// Estimates are the UTC days that are still held whole or in part, oldest first, with what the usage of each is
-	// estimated to have cost. Unlike the counters they have all of a day's usage, whenever counting began.
-	Estimates []Estimate
+	// Books are the days that the books of money have, oldest first. Unlike the counters they have all of a day, whenever
+	// counting began.
+	Books []*DayBook
+	// Estimates says whether usage is priced.
+	Estimates bool
 	// LastBucket is the newest closed bucket of the endpoint's width, in the order of Series' labels; empty for stocks and costs.
 	LastBucket []Row
 	// Stock holds, per label set, the newest bucket that has it. Only stock endpoints fill it.
@@ -53,15 +55,6 @@ type FeedView struct {
 	HoursGivenUp int
 	// DerivedWithheld follows Endpoint.Derived: see MeasureView.Withheld.
 	DerivedWithheld []decimal.Fixed
-}
-
-// An Estimate is what the usage of an endpoint is estimated to have cost on a UTC day.
-type Estimate struct {
-	Start time.Time
-	// Hours is how many hours of the day are on record. Fewer than have passed make the estimate too low.
-	Hours int
-	// ByProject has the project's id, "" for usage without a project.
-	ByProject map[string]decimal.Fixed
 }
 
 // A MeasureView holds the amounts that concern a measure over all series of a feed.

@@ -16,7 +16,7 @@ func (l *Ledger) whole() []*changes {
 
 // whole is all of the feed as it is, in place of whatever is on disk.
 func (f *Feed) whole() *changes {
-	c := &changes{feed: f.name, whole: true, meta: &record{f.meta, f.groupBy, f.filters}, buckets: map[bucketKey][]byte{}, folded: f.folded, series: make(map[uint32][]byte, len(f.list))}
+	c := &changes{feed: f.name, whole: true, meta: &record{f.meta, f.groupBy, f.filters}, buckets: map[bucketKey][]byte{}, books: f.books.whole(), folded: f.folded, series: make(map[uint32][]byte, len(f.list))}
 	for _, s := range f.list {
 		c.series[s.id] = s.encode(nil, f.layouts.current, f.group(s.group), len(f.options.Endpoint.Measures))
 	}

@@ -158,15 +158,24 @@ func modelOf(lineItem string) string {
 	return lineItem
 }
 
-// rank names what has cost the most today.
-func (o *Organization) rank(today []collector.Amount, n names) {
-	for _, s := range top(today, "project_id", itself) {
-		p := Project{ID: s.value, Name: n.projects[s.value], USD: json.Number(s.usd.String()), Share: s.share}
-		if n.teams {
-			p.Team = n.owners.Of(s.value).Name
-		}
-		o.TopProjects = append(o.TopProjects, p)
+// topProjects are those that today's bill charges the most.
+func topProjects(today []spend.Charged, n names) (out []Project) {
+	var all decimal.Fixed
+	for _, c := range today {
+		all = all.Add(c.USD)
 	}
+	for _, c := range today[:min(len(today), ranked)] {
+		p := Project{ID: c.ProjectID, Name: n.projects[c.ProjectID], USD: json.Number(c.USD.String()), Share: c.USD.Float64() / all.Float64()}
+		if n.teams {
+			p.Team = n.owners.Of(c.ProjectID).Name
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// rank names the models and keys that have cost the most today.
+func (o *Organization) rank(today []collector.Amount, n names) {
 	for _, s := range top(today, "line_item", modelOf) {
 		o.TopModels = append(o.TopModels, Model{Model: s.value, USD: json.Number(s.usd.String()), Share: s.share})
 	}

@@ -53,14 +53,16 @@ func spending(t *testing.T, name string) []*ledger.FeedView {
 	for i := 39; i > 0; i-- {
 		start := today.AddDate(0, 0, -i)
 		bill.Days = append(bill.Days, ledger.Day{Start: start, Rows: []ledger.Row{row("10", "project_id", "proj_a"), row("3", "project_id", "proj_b")}})
-		usage.Estimates = append(usage.Estimates, ledger.Estimate{Start: start, Hours: 24, ByProject: map[string]decimal.Fixed{"proj_a": amount(t, "10"), "proj_b": amount(t, "3")}})
+		bill.Books = append(bill.Books, ledger.NewDayBook(start, noon, 0, map[string]ledger.Amounts{"proj_a": {Charged: amount(t, "10")}, "proj_b": {Charged: amount(t, "3")}}, nil))
+		usage.Books = append(usage.Books, ledger.NewDayBook(start, noon, 24, map[string]ledger.Amounts{"proj_a": {Estimated: amount(t, "10")}, "proj_b": {Estimated: amount(t, "3")}}, nil))
 	}
 	bill.Days = append(bill.Days, ledger.Day{Start: today, Rows: []ledger.Row{
 		row("3", "project_id", "proj_a", "line_item", "gpt-5.2-2025-12-11, input", "api_key_id", "key_1"),
 		row("1", "project_id", "proj_a", "line_item", "gpt-5.2-2025-12-11, output", "api_key_id", "key_2"),
 		row("-0.5", "project_id", "proj_b", "line_item", "whisper", "api_key_id", "key_2"),
 	}})
-	usage.Estimates = append(usage.Estimates, ledger.Estimate{Start: today, Hours: 11, ByProject: map[string]decimal.Fixed{"proj_a": amount(t, "6")}})
+	bill.Books = append(bill.Books, ledger.NewDayBook(today, noon, 0, map[string]ledger.Amounts{"proj_a": {Charged: amount(t, "4")}, "proj_b": {Credited: amount(t, "0.5")}}, nil))
+	usage.Books = append(usage.Books, ledger.NewDayBook(today, noon, 11, map[string]ledger.Amounts{"proj_a": {Estimated: amount(t, "6")}}, nil))
 	return []*ledger.FeedView{bill, usage}
 }
 

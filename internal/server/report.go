@@ -201,7 +201,7 @@ func (s *Server) report(only string) *Report {
 				o.Requests = &Requests{PerMinute: a.PerMinute, Used: a.Used, Left: a.Left(), Waiting: a.Waiting}
 			}
 			if b := books[st.Organization]; b != nil {
-				o.account(b)
+				o.account(b, n)
 			}
 			r.Organizations = append(r.Organizations, o)
 		}
@@ -289,7 +289,10 @@ func organization(v *ledger.View, feeds map[feedKey]*ledger.FeedView, name strin
 }
 
 // account adds what the books say.
-func (o *Organization) account(b *spend.Organization) {
+func (o *Organization) account(b *spend.Organization, n names) {
+	if b.TodaySplit {
+		o.TopProjects = topProjects(b.Today, n)
+	}
 	if b.Billed {
 		o.CostTodayUnbilledUSD = json.Number(b.Day.Unbilled.String())
 		o.CostMonthUnbilledUSD = json.Number(b.Month.Unbilled.String())

@@ -101,6 +101,12 @@ func organization(t *testing.T) *source {
 						{Labels: []ledger.Label{{Name: "project_id", Value: "<proj_b>"}}, Measures: []int{0}, Values: []decimal.Fixed{amount(t, "0.01")}},
 					}},
 				},
+				Books: []*ledger.DayBook{
+					ledger.NewDayBook(noon.AddDate(0, 0, -1).Truncate(24*time.Hour), noon, 0, map[string]ledger.Amounts{"": {Charged: amount(t, "4321.1")}}, nil),
+					ledger.NewDayBook(noon.Truncate(24*time.Hour), noon, 0, map[string]ledger.Amounts{
+						"proj_a": {Charged: amount(t, "9.99")}, "": {Charged: amount(t, "2.5")}, "<proj_b>": {Charged: amount(t, "0.01")},
+					}, nil),
+				},
 			},
 		},
 	})

@@ -1,8 +1,6 @@
 package spend
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/internal/budget"
@@ -35,37 +33,43 @@ func oneDay(at time.Time) budget.Period {
 
 // daily tells the last five weeks, the running day and the rest of the month, day by day, from the first day on that is
 // known.
-func daily(projects map[string][]budget.Day, outlook *budget.Outlook, billRead, now time.Time) []Daily {
+func (h *history) daily(outlook *budget.Outlook, now time.Time) []Daily {
 	today := oneDay(now).Start
-	at := make(map[int64]*Daily)
-	var out []*Daily
-	for start := today.AddDate(0, 0, -shownDays); start.Before(budget.Calendar(budget.Monthly, now).End); start = start.AddDate(0, 0, 1) {
-		spent := outlook.Over(oneDay(start))
-		d := &Daily{Start: start, Billed: spent.Billed, Unbilled: spent.Unbilled, Expected: spent.Forecast.Sub(spent.Spent())}
-		at[start.Unix()] = d
-		out = append(out, d)
-	}
+	held := make(map[int64]*dated, len(h.days))
 	known := today
-	for _, id := range slices.Sorted(maps.Keys(projects)) {
-		for _, of := range projects[id] {
-			d, shown := at[of.Start.Unix()]
-			if !shown {
-				continue
-			}
-			if of.Start.Before(known) {
-				known = of.Start
-			}
-			p := Portion{ProjectID: id, Billed: of.Billed(), Unbilled: of.Unbilled(billRead)}
-			if !p.Billed.IsZero() || !p.Unbilled.IsZero() {
-				d.Projects = append(d.Projects, p)
-			}
+	for _, d := range h.days {
+		held[d.start.Unix()] = d
+		if d.start.Before(known) {
+			known = d.start
 		}
 	}
-	days := make([]Daily, 0, len(out))
-	for _, d := range out {
-		if !d.Start.Before(known) {
-			days = append(days, *d)
+	first := today.AddDate(0, 0, -shownDays)
+	if known.After(first) {
+		first = known
+	}
+	var out []Daily
+	for start := first; start.Before(budget.Calendar(budget.Monthly, now).End); start = start.AddDate(0, 0, 1) {
+		spent := outlook.Over(oneDay(start))
+		out = append(out, Daily{
+			Start: start, Billed: spent.Billed, Unbilled: spent.Unbilled, Expected: spent.Forecast.Sub(spent.Spent()),
+			Projects: h.portions(held[start.Unix()]),
+		})
+	}
+	return out
+}
+
+// portions are the parts of a day, where it is known what each project has.
+func (h *history) portions(d *dated) (out []Portion) {
+	if d == nil || !d.split() {
+		return nil
+	}
+	by := d.projects(h.readAt, false)
+	for _, id := range sortedKeys(by) {
+		of := by[id]
+		p := Portion{ProjectID: id, Billed: of.Billed(), Unbilled: of.Unbilled(h.readAt)}
+		if !p.Billed.IsZero() || !p.Unbilled.IsZero() {
+			out = append(out, p)
 		}
 	}
-	return days
+	return out
 }

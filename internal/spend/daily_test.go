@@ -6,22 +6,28 @@ import (
 
 	"github.com/openai-exporter/openai_exporter/internal/budget"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
 // TestTheDaysAddUpToTheMonthAndItsForecast: what the chart shows is what the month's numbers say.
 func TestTheDaysAddUpToTheMonthAndItsForecast(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	today := now.Truncate(24 * time.Hour)
-	projects := map[string][]budget.Day{}
+	bill, usage := &ledger.FeedView{ReadAt: now}, &ledger.FeedView{ReadAt: now}
 	for i := range 30 {
 		start := today.AddDate(0, 0, -i)
 		n := int64(i)
-		projects["proj_a"] = append(projects["proj_a"], budget.Day{Start: start, Charged: decimal.FromInt(10 + n), Estimated: decimal.FromInt(12 + n), HasBill: true, HasEstimate: true})
-		projects["proj_b"] = append(projects["proj_b"], budget.Day{Start: start, Charged: decimal.FromInt(3), Credited: decimal.FromInt(n % 2), Estimated: decimal.FromInt(1), HasBill: true, HasEstimate: true})
+		bill.Books = append(bill.Books, ledger.NewDayBook(start, now, 0, map[string]ledger.Amounts{
+			"proj_a": {Charged: decimal.FromInt(10 + n)}, "proj_b": {Charged: decimal.FromInt(3), Credited: decimal.FromInt(n % 2)},
+		}, nil))
+		usage.Books = append(usage.Books, ledger.NewDayBook(start, now, 24, map[string]ledger.Amounts{
+			"proj_a": {Estimated: decimal.FromInt(12 + n)}, "proj_b": {Estimated: decimal.FromInt(1)},
+		}, nil))
 	}
-	outlook := budget.Learn(budget.Merge(now, projects["proj_a"], projects["proj_b"]), now, now)
+	h := newHistory(bill, []*ledger.FeedView{usage}, now)
+	outlook := budget.Learn(h.whole(), now, now)
 	month := outlook.Over(budget.Calendar(budget.Monthly, now))
-	days := daily(projects, outlook, now, now)
+	days := h.daily(outlook, now)
 	if first, last := days[0].Start, days[len(days)-1].Start; !first.Equal(today.AddDate(0, 0, -29)) || last.Day() != 30 {
 		t.Errorf("the days go from %s to %s", first, last)
 	}

@@ -78,7 +78,7 @@ func (a *account) open() {
 		if e.Stock {
 			o.Lookback, o.AuditInterval, o.AuditWindow = 24*time.Hour, 0, 0
 		}
-		o.Price = a.books.Pricer("acme", e)
+		o.Price, o.ReadBy = a.books.Pricer("acme", e), spend.ReadBy(e)
 		options, a.ends = append(options, o), append(a.ends, e)
 	}
 	a.feeds, err = l.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: 20_000}, options)
@@ -144,11 +144,9 @@ func (a *account) report() spend.Organization {
 func (a *account) estimated(day time.Time) map[string]float64 {
 	out := map[string]float64{}
 	for _, f := range a.ledger.View().Feeds {
-		for _, e := range f.Estimates {
-			if e.Start.Equal(day) {
-				for project, usd := range e.ByProject {
-					out[project] += usd.Float64()
-				}
+		for _, d := range f.Books {
+			if d.Start.Equal(day) {
+				d.Projects(func(project string, by ledger.Amounts) { out[project] += by.Estimated.Float64() })
 			}
 		}
 	}

@@ -132,34 +132,32 @@ func (b *Books) Pricer(organization string, e *api.Endpoint) func(start time.Tim
 	}
 }
 
-// charges are the rows of the closed days of the bill. The ledger keeps amounts by project and quantities by unit, so
-// that a line item's are in rows of their own. A day of which label sets are folded teaches nothing, since the amounts
-// and the quantities of a line item are folded in different shares.
+// learnFrom is how far back the bill teaches prices.
+const learnFrom = 35 * day
+
+// charges are the line items of the closed days of the bill, whatever is shown of it. A day of which they are not known
+// teaches nothing.
 func charges(bill *ledger.FeedView) []pricing.Charge {
 	var out []pricing.Charge
-	for _, d := range bill.Days {
-		if d.Start.Add(24*time.Hour).After(bill.ReadAt) || folded(d) {
+	for _, d := range bill.Books {
+		if !d.Itemized || d.Start.Add(day).After(bill.ReadAt) || d.Start.Before(bill.ReadAt.Add(-learnFrom)) {
 			continue
 		}
-		for _, r := range d.Rows {
-			c := pricing.Charge{Day: d.Start, LineItem: valueOf(r.Labels, "line_item"), Unit: valueOf(r.Labels, "unit")}
-			for i, m := range r.Measures {
-				switch bill.Endpoint.Measures[m].Name {
-				case api.MeasureCost:
-					c.USD = r.Values[i]
-				case api.MeasureCostQuantity:
-					c.Quantity = r.Values[i]
-				}
+		d.Sales(func(item ledger.Item, sale ledger.Sale) {
+			c := pricing.Charge{Day: d.Start, LineItem: item.LineItem, Unit: item.Unit, USD: sale.USD, Quantity: sale.Quantity, Free: sale.Free}
+			if sale.USD.Sign() > 0 {
+				// What is free beside what is charged makes it cheaper: so much of it will be free again.
+				c.Quantity, c.Free = sale.Quantity.Add(sale.Free), decimal.Fixed{}
 			}
 			out = append(out, c)
-		}
+		})
 	}
 	return out
 }
 
-// folded says whether rows of a day were folded into the series of others.
-func folded(d ledger.Day) bool {
-	return slices.ContainsFunc(d.Rows, func(r ledger.Row) bool { return valueOf(r.Labels, "line_item") == ledger.Other })
+// ReadBy is what the API is asked to tell apart of an endpoint for prices and books, whatever is shown.
+func ReadBy(e *api.Endpoint) []string {
+	return e.GroupBy([]string{"project_id", "model", "batch", "service_tier", "line_item"})
 }
 
 func valueOf(labels []ledger.Label, name string) string {

@@ -110,7 +110,6 @@ var apiEvents = []event{
 	}},
 	{"spelling", func(w *world) {
 		o := w.organization()
-		o.respelled = true
 		o.sim.SetResultKey(w.pick("result", "results"))
 		o.sim.SetStringAmounts(w.chance(0.5))
 	}},

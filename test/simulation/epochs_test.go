@@ -369,21 +369,26 @@ func (o *oracle) baseline(b *book, from, to, asOf int64) {
 	}
 }
 
-// truth is what the API says, by measure and label set.
+// truth is what the API says, by measure and label set. Money is told as fine as it is asked for: the sum of amounts that
+// are cut to eighteen decimals is another one where they are cut in other parts.
 func (o *oracle) truth(b *book, groupBy []string, from, to, asOf int64) []map[string]decimal.Fixed {
 	out := make([]map[string]decimal.Fixed, len(b.endpoint.Measures))
 	var rows []simulator.Row
+	asked := b.asked()
 	switch {
 	case from >= to:
 	case asOf == forever:
-		rows = b.organization.sim.Final(b.endpoint.Name, groupBy, time.Unix(from, 0), time.Unix(to, 0))
+		rows = b.organization.sim.Final(b.endpoint.Name, asked, time.Unix(from, 0), time.Unix(to, 0))
 	default:
-		rows = b.organization.sim.Truth(b.endpoint.Name, groupBy, time.Unix(from, 0), time.Unix(to, 0), time.Unix(asOf, 0))
+		rows = b.organization.sim.Truth(b.endpoint.Name, asked, time.Unix(from, 0), time.Unix(to, 0), time.Unix(asOf, 0))
 	}
 	var labels []ledger.Label
 	for i := range b.endpoint.Measures {
 		m := &b.endpoint.Measures[i]
 		out[i] = make(map[string]decimal.Fixed, len(rows))
+		if !b.tells(m, groupBy) {
+			continue
+		}
 		for _, r := range rows {
 			labels = labels[:0]
 			for name, value := range r.Labels {
@@ -398,6 +403,17 @@ func (o *oracle) truth(b *book, groupBy []string, from, to, asOf int64) []map[st
 		}
 	}
 	return out
+}
+
+// tells says whether a measure is shown: not where the API tells it by a dimension that is not.
+func (b *book) tells(m *api.Measure, groupBy []string) bool {
+	for _, name := range m.By {
+		grouped := slices.ContainsFunc(b.endpoint.Dimensions, func(d api.Dimension) bool { return d.Name == name })
+		if grouped && !slices.Contains(groupBy, name) {
+			return false
+		}
+	}
+	return true
 }
 
 func total(sums map[string]decimal.Fixed) (n decimal.Fixed) {

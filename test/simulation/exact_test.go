@@ -52,13 +52,13 @@ func (o *oracle) bounds() {
 			sums, withheld := b.counted(f, m)
 			got, base := total(sums).Sub(withheld), total(ep.base[m])
 			name := b.endpoint.Measures[m].Name
-			if hi := total(upper[m]).Sub(base); got.Cmp(hi) > 0 && !nothing(got.Sub(hi), b.organization) {
+			if hi := total(upper[m]).Sub(base); got.Cmp(hi) > 0 && !nothing(got.Sub(hi)) {
 				o.w.fault("%s %s %s: %s were counted, the API says %s at most", b.organization.name, b.endpoint.Name, name, got, hi)
 			}
 			if lower == nil {
 				continue
 			}
-			if lo := total(lower[m]).Sub(base); got.Cmp(lo) < 0 && !nothing(got.Sub(lo), b.organization) {
+			if lo := total(lower[m]).Sub(base); got.Cmp(lo) < 0 && !nothing(got.Sub(lo)) {
 				o.w.fault("%s %s %s: %s were counted, the API said %s at least when all was read", b.organization.name, b.endpoint.Name, name, got, lo)
 			}
 		}
@@ -104,7 +104,7 @@ func (o *oracle) exact(b *book, f *ledger.FeedView, m int) {
 	off := got.Sub(truth)
 	lossy := ep.unsure || f.HoursGivenUp > 0 || b.organization.gaveUp
 	switch {
-	case nothing(off, b.organization):
+	case nothing(off):
 		o.totals++
 	case lossy && (off.Sign() < 0 || o.w.falls):
 		o.lossy++
@@ -117,22 +117,21 @@ func (o *oracle) exact(b *book, f *ledger.FeedView, m int) {
 		return
 	}
 	for _, l := range sorted(want) {
-		if got := sums[l]; !nothing(got.Sub(want[l]), b.organization) {
+		if got := sums[l]; !nothing(got.Sub(want[l])) {
 			o.w.fault("%s{%s}: %s were counted, the truth is %s", name, l, got, want[l])
 		}
 		delete(sums, l)
 	}
 	for _, l := range sorted(sums) {
-		if !nothing(sums[l], b.organization) {
+		if !nothing(sums[l]) {
 			o.w.fault("%s{%s}: %s were counted of what the API does not have", name, l, sums[l])
 		}
 	}
 }
 
-// nothing says whether a difference is none. A string amount that turned into a number, or back, may differ by 1e-17.
-func nothing(off decimal.Fixed, o *organization) bool {
-	return off.IsZero() || o.respelled && math.Abs(off.Float64()) < 1e-12
-}
+// nothing says whether a difference is none. Amounts are cut to eighteen decimals, as the API asks for them: a string that
+// turns into a number, or rows that are told in other parts, may differ by 1e-17 each.
+func nothing(off decimal.Fixed) bool { return math.Abs(off.Float64()) < 1e-12 }
 
 // estimate holds what was estimated against the price of the truth. It can be told where prices are constant and nothing
 // has a baseline.

@@ -32,15 +32,14 @@ const settling = 104 * time.Hour
 
 // An organization is one key and the API behind it.
 type organization struct {
-	name      string
-	sim       *simulator.Simulator
-	api       *spoiler
-	faults    simulator.Faults // what the seed has it suffer all the time
-	removed   bool
-	key       string
-	gaveUp    bool // old hours of it were given up
-	respelled bool // its amounts turned from numbers into strings, or back
-	budgeted  int  // the project that has a budget of its own
+	name     string
+	sim      *simulator.Simulator
+	api      *spoiler
+	faults   simulator.Faults // what the seed has it suffer all the time
+	removed  bool
+	key      string
+	gaveUp   bool // old hours of it were given up
+	budgeted int  // the project that has a budget of its own
 	// troubles are what is wrong with it now, by kind; well is since when nothing is.
 	troubles map[string]int
 	well     time.Time

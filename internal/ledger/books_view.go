@@ -1,0 +1,126 @@
+package ledger
+
+import (
+	"slices"
+	"time"
+)
+
+// A DayBook is what the books say of a UTC day of an endpoint. It does not change.
+type DayBook struct {
+	Start time.Time
+	// ReadAt is when the API last answered about a day of the bill. It is exact until the day is long settled.
+	ReadAt time.Time
+	// Hours is how many hours of a day of usage have been read to their end.
+	Hours int
+	// Split says that the amounts are known by project, Itemized that sales are known by line item. Where they are not,
+	// because the API refuses to tell or an older version has not kept it, there is one sum under "".
+	Split, Itemized bool
+
+	pieces [][]byte
+	names  []string
+}
+
+// Projects hands out the amounts of the day. Those of a project may come in pieces that add up.
+func (d *DayBook) Projects(yield func(project string, by Amounts)) {
+	for _, b := range d.pieces {
+		// The bytes were made by this process or checked when they were loaded.
+		_ = eachAmount(b, func(name uint32, by Amounts) { yield(d.names[name], by) }, nil)
+	}
+}
+
+// Total is the sum over all projects.
+func (d *DayBook) Total() (sum Amounts) {
+	d.Projects(func(_ string, by Amounts) { sum = sum.add(by) })
+	return sum
+}
+
+// Sales hands out the line items of a day of the bill.
+func (d *DayBook) Sales(yield func(item Item, sale Sale)) {
+	for _, b := range d.pieces {
+		_ = eachAmount(b, nil, func(item, unit uint32, s Sale) { yield(Item{d.names[item], d.names[unit]}, s) })
+	}
+}
+
+// NewDayBook makes a day of plain amounts, all of which are known.
+func NewDayBook(start, readAt time.Time, hours int, projects map[string]Amounts, sales map[Item]Sale) *DayBook {
+	n := newNames()
+	a := account{split: true, itemized: true, projects: projects, sales: sales}
+	d := &DayBook{Start: start, ReadAt: readAt, Hours: hours, Split: true, Itemized: true, pieces: [][]byte{a.encode(n)}}
+	d.names = n.list
+	return d
+}
+
+// books are the books of a feed.
+type books struct {
+	names  *names
+	pieces map[bucketKey][]byte // encoded accounts
+	open   map[int64]bool       // the days of usage that are in pieces
+	days   []*DayBook           // oldest first
+	// unwritten says that nothing of the books is on disk, because they were made of a state that had none.
+	unwritten bool
+}
+
+func newBooks() books {
+	return books{names: newNames(), pieces: map[bucketKey][]byte{}, open: map[int64]bool{}}
+}
+
+func (bs *books) piece(k bucketKey) []byte { return bs.pieces[k] }
+
+// piecesOf lists the pieces that a time consists of, and counts its hours that are closed.
+func piecesOf(from, to int64, piece func(bucketKey) []byte) (keys []bucketKey, hours int) {
+	has := func(k bucketKey) (closed bool) {
+		b := piece(k)
+		if b == nil {
+			return false
+		}
+		keys = append(keys, k)
+		return b[0]&flagClosed != 0
+	}
+	for hour := from; hour < to; hour += secondsOfHour {
+		whole, minutes := has(bucketKey{hour, secondsOfHour}), 0
+		for m := hour; m < hour+secondsOfHour; m += 60 {
+			if has(bucketKey{m, 60}) {
+				minutes++
+			}
+		}
+		if whole || minutes == 60 {
+			hours++
+		}
+	}
+	return keys, hours
+}
+
+// turn makes the view of a day anew.
+func (bs *books) turn(day int64, costs bool) {
+	d := &DayBook{Start: time.Unix(day, 0).UTC(), Split: true, Itemized: true, names: bs.names.list}
+	whole := bs.pieces[bucketKey{day, secondsOfDay}]
+	var keys []bucketKey
+	if delete(bs.open, day); whole != nil {
+		keys = []bucketKey{{day, secondsOfDay}}
+	} else if keys, d.Hours = piecesOf(day, day+secondsOfDay, bs.piece); len(keys) > 0 {
+		bs.open[day] = true
+	}
+	for _, k := range keys {
+		var a account
+		if _, err := a.header(bs.pieces[k]); err != nil {
+			continue // It was checked when it was loaded.
+		}
+		d.Split, d.Itemized = d.Split && a.split, d.Itemized && a.itemized
+		if whole != nil && costs {
+			d.ReadAt = unixOrZero(a.mark)
+		} else if whole != nil {
+			d.Hours = int(a.mark)
+		}
+		d.pieces = append(d.pieces, bs.pieces[k])
+	}
+	at, found := slices.BinarySearchFunc(bs.days, d.Start, func(d *DayBook, t time.Time) int { return d.Start.Compare(t) })
+	// Views have the list as it was.
+	switch bs.days = slices.Clone(bs.days); {
+	case found && len(keys) == 0:
+		bs.days = slices.Delete(bs.days, at, at+1)
+	case found:
+		bs.days[at] = d
+	case len(keys) > 0:
+		bs.days = slices.Insert(bs.days, at, d)
+	}
+}
