@@ -55,6 +55,14 @@ type Rect struct {
 	X, Y, W, H string
 }
 
+// parts are those of a day. Where nobody can tell them apart, the day has one.
+func parts(d *Day) []Part {
+	if len(d.Parts) > 0 {
+		return d.Parts
+	}
+	return []Part{{Name: "not told apart", BilledUSD: d.BilledUSD, UnbilledUSD: d.UnbilledUSD}}
+}
+
 // chartName is what a part is called in the chart.
 func chartName(p *Part) string {
 	return cmp.Or(p.Team, p.Name, p.Project, "no project")
@@ -97,8 +105,8 @@ func (v view) Chart(o Organization) *Chart {
 // height is how much there is of a day above zero: a credit lowers what its part has, not what the others have.
 func height(d *Day) float64 {
 	sum := max(float(d.ExpectedUSD), 0)
-	for i := range d.Parts {
-		sum += max(float(d.Parts[i].BilledUSD), 0) + max(float(d.Parts[i].UnbilledUSD), 0)
+	for _, p := range parts(d) {
+		sum += max(float(p.BilledUSD), 0) + max(float(p.UnbilledUSD), 0)
 	}
 	return sum
 }
@@ -107,9 +115,10 @@ func height(d *Day) float64 {
 func (c *Chart) group(days []Day) map[string]int {
 	sums := make(map[string]float64)
 	for i := range days {
-		for j := range days[i].Parts {
-			p := &days[i].Parts[j]
-			sums[chartName(p)] += max(float(p.BilledUSD)+float(p.UnbilledUSD), 0)
+		for _, p := range parts(&days[i]) {
+			if usd := max(float(p.BilledUSD), 0) + max(float(p.UnbilledUSD), 0); usd > 0 {
+				sums[chartName(&p)] += usd
+			}
 		}
 	}
 	order := slices.SortedFunc(maps.Keys(sums), func(a, b string) int { return cmp.Or(cmp.Compare(sums[b], sums[a]), cmp.Compare(a, b)) })
@@ -131,10 +140,10 @@ func (c *Chart) group(days []Day) map[string]int {
 // stack puts a day's pieces on top of each other: per group the bill and above it the estimate, and the forecast on top.
 func (c *Chart) stack(d *Day, colors map[string]int, x, scale float64) []Rect {
 	var billed, unbilled [distinct]float64
-	for i := range d.Parts {
-		p := &d.Parts[i]
-		billed[colors[chartName(p)]] += max(float(p.BilledUSD), 0)
-		unbilled[colors[chartName(p)]] += max(float(p.UnbilledUSD), 0)
+	for _, p := range parts(d) {
+		color := colors[chartName(&p)]
+		billed[color] += max(float(p.BilledUSD), 0)
+		unbilled[color] += max(float(p.UnbilledUSD), 0)
 	}
 	var out []Rect
 	y := float64(tall)
@@ -176,9 +185,10 @@ func (v view) bar(d *Day, colors map[string]int, groups int) Bar {
 	}
 	b.Title = d.Date + ": " + strings.Join(says, ", ")
 	sums := make([]float64, groups)
-	for i := range d.Parts {
-		p := &d.Parts[i]
-		sums[colors[chartName(p)]] += float(p.BilledUSD) + float(p.UnbilledUSD)
+	for _, p := range parts(d) {
+		if color, shown := colors[chartName(&p)]; shown {
+			sums[color] += float(p.BilledUSD) + float(p.UnbilledUSD)
+		}
 	}
 	for i, sum := range sums {
 		b.Groups[i] = v.Dollars(sum)
