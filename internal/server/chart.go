@@ -147,24 +147,23 @@ func (c *Chart) stack(d *Day, colors map[string]int, x, scale float64) []Rect {
 	}
 	var out []Rect
 	y := float64(tall)
-	put := func(class string, usd float64) {
+	put := func(class string, usd float64) (seen bool) {
 		h := usd * scale
-		if h <= 0 {
-			return
+		if h < 0.05 { // It would be written as 0.
+			return false
 		}
 		y -= h
 		out = append(out, Rect{Class: class, X: short(x), Y: short(y), W: short(barWidth), H: short(h)})
+		return true
 	}
 	for color := range distinct {
 		put(fmt.Sprintf("c%d", color), billed[color])
-		if unbilled[color] > 0 {
+		if put(fmt.Sprintf("c%d estimate", color), unbilled[color]) {
 			c.Estimated = true
 		}
-		put(fmt.Sprintf("c%d estimate", color), unbilled[color])
 	}
-	if expected := float(d.ExpectedUSD); expected > 0 {
+	if put("expected", float(d.ExpectedUSD)) {
 		c.Expected = true
-		put("expected", expected)
 	}
 	return out
 }

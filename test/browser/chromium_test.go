@@ -144,6 +144,8 @@ type look struct {
 	Text  string // as it is shown: without what is folded or is not displayed
 	Width int    // of the window
 	Needs int    // the width that the document would need
+	// Cut are the cells of tables of which a part is outside, or that are too narrow for a word, where nothing scrolls.
+	Cut []string
 }
 
 var result = regexp.MustCompile(`(?s)<pre id="result">(.*?)</pre>`)
@@ -162,7 +164,11 @@ func narrow(t *testing.T, documents map[string]string) map[string]look {
 			const looks = {}
 			for (const f of document.querySelectorAll("iframe")) {
 				const e = f.contentDocument.documentElement
-				looks[f.name] = {Text: e.innerText, Width: e.clientWidth, Needs: e.scrollWidth}
+				const cut = [...e.querySelectorAll("th, td, dd, figcaption, svg")].filter(cell => {
+					const box = cell.getBoundingClientRect()
+					return box.width > 1 && !cell.closest(".scroll, .hidden") && (box.right > e.clientWidth || (box.width < 60 && cell.textContent.trim().length > 8))
+				}).map(cell => cell.textContent)
+				looks[f.name] = {Text: e.innerText, Width: e.clientWidth, Needs: e.scrollWidth, Cut: cut}
 			}
 			document.getElementById("result").textContent = JSON.stringify(looks)
 		})
