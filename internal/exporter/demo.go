@@ -23,8 +23,8 @@ type demo struct {
 }
 
 // The demo's usage is late and restated as the real API's is, and its counters start a day back so that there is
-// something to see at once. Completions are grouped by all that their price depends on. One budget will do, the other
-// will not.
+// something to see at once. Completions are grouped by all that their price depends on, costs by key too, and projects
+// belong to teams. One budget will do, the other will not.
 const demoConfig = `
 organizations:
   - name: demo
@@ -34,10 +34,13 @@ organizations:
 usage:
   interval: 5s
   endpoints: {completions: {group_by: [project_id, model, batch, service_tier]}}
-costs: {interval: 15s}
+costs: {interval: 15s, group_by: [project_id, line_item, api_key_id]}
+teams:
+  - {name: products, project_ids: [%s, %s]}
+  - {name: research, project_ids: [%s]}
 budgets:
   - {name: company, monthly_usd: 40000}
-  - {name: research, project_ids: [%s], monthly_usd: 9000}
+  - {name: research, team: research, monthly_usd: 9000}
 counters: {start: %q, zero_hold: 0s}
 `
 
@@ -64,11 +67,9 @@ func startDemo(ctx context.Context, logger log.Logger) (_ *demo, err error) {
 	if err != nil {
 		return nil, err
 	}
-	research := ""
+	ids := make(map[string]string)
 	for _, p := range simulator.New(o.Options).Projects() {
-		if p.Name == "Research" {
-			research = p.ID
-		}
+		ids[p.Name] = p.ID
 	}
 	listening := make(chan net.Addr, 1)
 	o.Listening = func(a net.Addr) { listening <- a }
@@ -82,7 +83,7 @@ func startDemo(ctx context.Context, logger log.Logger) (_ *demo, err error) {
 		cancel()
 		return nil, err
 	}
-	text := fmt.Sprintf(demoConfig, keyFile, address, research, time.Now().Add(-24*time.Hour).UTC().Format(time.RFC3339))
+	text := fmt.Sprintf(demoConfig, keyFile, address, ids["Support Copilot"], ids["Search"], ids["Research"], time.Now().Add(-24*time.Hour).UTC().Format(time.RFC3339))
 	return &demo{
 		dir:  dir,
 		load: func() (*config.Valid, error) { return config.Parse("", []byte(text)) },

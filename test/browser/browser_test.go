@@ -34,11 +34,11 @@ const (
 
 const root = "../.."
 
-// simulate serves a simulated API that accepts adminKey alone.
-func simulate(t *testing.T, binary string, flags ...string) (p *process.Program, address string) {
+// simulate serves a simulated API that accepts adminKey alone. It is an afternoon there, so that something has been billed.
+func simulate(t *testing.T, binary string) (p *process.Program, address string) {
 	t.Helper()
 	address = process.FreeAddress(t)
-	p = process.Start(t, binary, append([]string{"simulate", "--listen-address=" + address, "--admin-key=" + adminKey}, flags...)...)
+	p = process.Start(t, binary, "simulate", "--listen-address="+address, "--admin-key="+adminKey, "--start=2026-11-18T15:20:00Z")
 	process.Eventually(t, 10*time.Second, "the simulator answers", func() error {
 		_, err := process.Get(t.Context(), "http://"+address+"/_simulator/now")
 		return err
@@ -128,7 +128,7 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 	well := account{"acme", api, key}
 	failing := serve(t, binary, well, account{"globex", doomedAPI, key})
 	good := serve(t, binary, well)
-	_, refusingAPI := simulate(t, binary, "--start=2026-11-18T15:20:00Z")
+	_, refusingAPI := simulate(t, binary)
 	refuse(t, refusingAPI, "proj_HqUAOwJapYsbCpMD7OaTa2od")
 	var nine []account
 	for i := range 9 {

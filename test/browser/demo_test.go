@@ -31,12 +31,17 @@ func TestTheDemoShowsSomethingWithinFiveSeconds(t *testing.T) {
 				return fmt.Errorf("%s is not above zero", name)
 			}
 		}
+		for _, project := range []string{"Research", "Support Copilot", "Data Platform"} {
+			if !strings.Contains(metrics, `project_name="`+project+`"`) {
+				return fmt.Errorf("no project is named %s", project)
+			}
+		}
 		return nil
 	})
 	t.Logf("%.1f s from the start to usage, cost and names", time.Since(began).Seconds())
-	for _, team := range []string{"Research", "Support Copilot", "Data Platform"} {
-		if !strings.Contains(metrics, `project_name="`+team+`"`) {
-			t.Errorf("no project is named %s", team)
+	for _, team := range []string{"products", "research", "unallocated"} {
+		if !strings.Contains(metrics, `team="`+team+`"`) {
+			t.Errorf("no project belongs to the team %s", team)
 		}
 	}
 
