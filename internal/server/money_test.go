@@ -201,6 +201,33 @@ func TestTheChartIsByTeamWhereThereAreTeams(t *testing.T) {
 	}
 }
 
+func TestADayOfWhichNobodyCanTellTheProjectsApartIsDrawnToo(t *testing.T) {
+	s := spenders(t, "acme")
+	view := *s.View()
+	bill := *view.Feeds[0]
+	bill.Books = slices.Clone(bill.Books)
+	refused := *ledger.NewDayBook(bill.Books[30].Start, noon, 0, map[string]ledger.Amounts{"": {Charged: amount(t, "13")}}, nil)
+	refused.Split = false
+	bill.Books[30] = &refused
+	view.Feeds = []*ledger.FeedView{&bill, view.Feeds[1]}
+	s.view.Store(&view)
+	r := start(t, spent(s, acme()))
+	page := r.do(t, http.MethodGet, "/").body
+	title := refused.Start.Format(time.DateOnly) + ": $13.00 billed"
+	drawn := false
+	for _, m := range bars.FindAllStringSubmatch(page, -1) {
+		drawn = drawn || m[1] == title && len(rects.FindAllString(m[2], -1)) == 1
+	}
+	if !drawn || !strings.Contains(page, ">not told apart</li>") {
+		t.Errorf("the chart has no bar of one piece for %q", title)
+	}
+	for _, d := range r.status(t, "/api/v1/status")[0].Days {
+		if d.Date == refused.Start.Format(time.DateOnly) && (len(d.Parts) != 0 || d.BilledUSD != "13") {
+			t.Errorf("the JSON has %+v", d)
+		}
+	}
+}
+
 func TestThePageSaysWhomTheAPIRefuses(t *testing.T) {
 	o := acme()
 	o.SpendLimits = []directory.SpendLimit{
