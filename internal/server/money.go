@@ -112,43 +112,55 @@ type share struct {
 	share float64
 }
 
-// top adds up a day's cost by what of gives of its labels and returns the most. Where none of the labels has it there is
-// nothing to tell apart.
-func top(today []collector.Amount, label string, of func(string) string) []share {
-	sums := make(map[string]decimal.Fixed)
-	named := false
-	for _, a := range today {
-		value := ""
-		for _, l := range a.Labels {
-			if l.Name == label {
-				value, named = of(l.Value), true
-			}
-		}
-		sums[value] = sums[value].Add(a.USD)
-	}
-	if !named {
-		return nil
-	}
-	values := slices.SortedFunc(maps.Keys(sums), func(a, b string) int {
-		return cmp.Or(sums[b].Cmp(sums[a]), cmp.Compare(a, b))
+// top are the most of what is charged.
+func top(charged map[string]decimal.Fixed) (out []share) {
+	values := slices.SortedFunc(maps.Keys(charged), func(a, b string) int {
+		return cmp.Or(charged[b].Cmp(charged[a]), cmp.Compare(a, b))
 	})
-	// Credits lower the sum, and are nobody's share.
 	var all float64
-	for _, usd := range sums {
+	for _, usd := range charged {
 		all += max(usd.Float64(), 0)
 	}
-	var out []share
 	for _, value := range values[:min(len(values), ranked)] {
-		usd := sums[value]
+		usd := charged[value]
 		if usd.Sign() <= 0 {
 			break
 		}
-		out = append(out, share{value, usd, min(1, usd.Float64()/all)})
+		out = append(out, share{value, usd, usd.Float64() / all})
 	}
 	return out
 }
 
-func itself(value string) string { return value }
+// byKey adds up a day's charges by API key. Where no amount has one, there is nothing to tell apart. Credits are nobody's.
+func byKey(today []collector.Amount) (charged map[string]decimal.Fixed) {
+	charged = make(map[string]decimal.Fixed)
+	named := false
+	for _, a := range today {
+		id := ""
+		for _, l := range a.Labels {
+			if l.Name == "api_key_id" {
+				id, named = l.Value, true
+			}
+		}
+		if a.USD.Sign() > 0 {
+			charged[id] = charged[id].Add(a.USD)
+		}
+	}
+	if !named {
+		return nil
+	}
+	return charged
+}
+
+// byModel adds up what is charged by model or product.
+func byModel(items map[string]decimal.Fixed) (charged map[string]decimal.Fixed) {
+	charged = make(map[string]decimal.Fixed)
+	for item, usd := range items {
+		model := modelOf(item)
+		charged[model] = charged[model].Add(usd)
+	}
+	return charged
+}
 
 // modelOf is the model or the product that a line item is about.
 func modelOf(lineItem string) string {
@@ -174,14 +186,20 @@ func topProjects(today []spend.Charged, n names) (out []Project) {
 	return out
 }
 
-// rank names the models and keys that have cost the most today.
-func (o *Organization) rank(today []collector.Amount, n names) {
-	for _, s := range top(today, "line_item", modelOf) {
-		o.TopModels = append(o.TopModels, Model{Model: s.value, USD: json.Number(s.usd.String()), Share: s.share})
+// topModels are the models and products that today's bill charges the most.
+func topModels(items map[string]decimal.Fixed) (out []Model) {
+	for _, s := range top(byModel(items)) {
+		out = append(out, Model{Model: s.value, USD: json.Number(s.usd.String()), Share: s.share})
 	}
-	for _, s := range top(today, "api_key_id", itself) {
-		o.TopKeys = append(o.TopKeys, Key{ID: s.value, Name: n.keys[s.value], USD: json.Number(s.usd.String()), Share: s.share})
+	return out
+}
+
+// topKeys are the API keys that have cost the most today, as far as they are shown.
+func topKeys(today []collector.Amount, n names) (out []Key) {
+	for _, s := range top(byKey(today)) {
+		out = append(out, Key{ID: s.value, Name: n.keys[s.value], USD: json.Number(s.usd.String()), Share: s.share})
 	}
+	return out
 }
 
 // days tells the spend of each day by team, or by project where there are no teams.

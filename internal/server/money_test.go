@@ -61,7 +61,10 @@ func spending(t *testing.T, name string) []*ledger.FeedView {
 		row("1", "project_id", "proj_a", "line_item", "gpt-5.2-2025-12-11, output", "api_key_id", "key_2"),
 		row("-0.5", "project_id", "proj_b", "line_item", "whisper", "api_key_id", "key_2"),
 	}})
-	bill.Books = append(bill.Books, ledger.NewDayBook(today, noon, 0, map[string]ledger.Amounts{"proj_a": {Charged: amount(t, "4")}, "proj_b": {Credited: amount(t, "0.5")}}, nil))
+	bill.Books = append(bill.Books, ledger.NewDayBook(today, noon, 0, map[string]ledger.Amounts{"proj_a": {Charged: amount(t, "4")}, "proj_b": {Credited: amount(t, "0.5")}}, map[ledger.Item]ledger.Sale{
+		{LineItem: "gpt-5.2-2025-12-11, input", Unit: "input_tokens"}:   {USD: amount(t, "3")},
+		{LineItem: "gpt-5.2-2025-12-11, output", Unit: "output_tokens"}: {USD: amount(t, "1")},
+	}))
 	usage.Books = append(usage.Books, ledger.NewDayBook(today, noon, 11, map[string]ledger.Amounts{"proj_a": {Estimated: amount(t, "6")}}, nil))
 	return []*ledger.FeedView{bill, usage}
 }
@@ -126,7 +129,7 @@ func TestThePageSaysByNameWhoSpendsWhat(t *testing.T) {
 	if len(o.TopModels) != 1 || o.TopModels[0].Model != "gpt-5.2-2025-12-11" || o.TopModels[0].USD != "4" {
 		t.Errorf("models: %+v", o.TopModels)
 	}
-	if len(o.TopKeys) != 2 || o.TopKeys[0].Name != "crawler" || o.TopKeys[0].Share != 6.0/7 {
+	if len(o.TopKeys) != 2 || o.TopKeys[0].Name != "crawler" || o.TopKeys[0].Share != 0.75 {
 		t.Errorf("keys: %+v", o.TopKeys)
 	}
 }

@@ -281,7 +281,7 @@ func organization(v *ledger.View, feeds map[feedKey]*ledger.FeedView, name strin
 	}
 	if f := feeds[feedKey{name, api.Costs}]; f != nil && len(f.Days) > 0 {
 		today, month := collector.Spend(f, now)
-		o.rank(today, n)
+		o.TopKeys = topKeys(today, n)
 		o.CostTodayUSD = json.Number(collector.Total(today).String())
 		o.CostMonthToDateUSD = json.Number(collector.Total(month).String())
 	}
@@ -292,6 +292,9 @@ func organization(v *ledger.View, feeds map[feedKey]*ledger.FeedView, name strin
 func (o *Organization) account(b *spend.Organization, n names) {
 	if b.TodaySplit {
 		o.TopProjects = topProjects(b.Today, n)
+	}
+	if items, known := b.TodayByItem(); known {
+		o.TopModels = topModels(items)
 	}
 	if b.Billed {
 		o.CostTodayUnbilledUSD = json.Number(b.Day.Unbilled.String())

@@ -105,7 +105,7 @@ func organization(t *testing.T) *source {
 					ledger.NewDayBook(noon.AddDate(0, 0, -1).Truncate(24*time.Hour), noon, 0, map[string]ledger.Amounts{"": {Charged: amount(t, "4321.1")}}, nil),
 					ledger.NewDayBook(noon.Truncate(24*time.Hour), noon, 0, map[string]ledger.Amounts{
 						"proj_a": {Charged: amount(t, "9.99")}, "": {Charged: amount(t, "2.5")}, "<proj_b>": {Charged: amount(t, "0.01")},
-					}, nil),
+					}, map[ledger.Item]ledger.Sale{{LineItem: "whisper"}: {USD: amount(t, "4")}, {LineItem: "tts"}: {USD: amount(t, "8.49")}, {}: {USD: amount(t, "0.01")}}),
 				},
 			},
 		},

@@ -39,7 +39,8 @@ type Organization struct {
 	Day, Month budget.Spend
 	Budgets    []Budgeted
 
-	days func() []Daily
+	days  func() []Daily
+	items func() (map[string]decimal.Fixed, bool)
 }
 
 // Days are the last five weeks and the rest of the running month, day by day; there are none where the bill was never
@@ -49,6 +50,15 @@ func (o *Organization) Days() []Daily {
 		return nil
 	}
 	return o.days()
+}
+
+// TodayByItem is what the bill charges for the running day by line item. known says whether the bill tells them apart.
+// Like Days, it is worked out when somebody asks.
+func (o *Organization) TodayByItem() (charged map[string]decimal.Fixed, known bool) {
+	if o.items == nil {
+		return nil, false
+	}
+	return o.items()
 }
 
 // A Price says where the price of a model comes from.
@@ -122,6 +132,7 @@ func (b *Books) Report(v *ledger.View, now time.Time) []Organization {
 			r.Ratio, r.Compared, r.Ratios = h.ratios(now)
 			r.Today, r.TodaySplit = h.today(now)
 			r.days = func() []Daily { return h.daily(outlook, now) }
+			r.items = func() (map[string]decimal.Fixed, bool) { return h.byItem(now) }
 		}
 		for _, of := range settings.Budgets {
 			if of.Organization == o.Name {
@@ -183,23 +194,45 @@ func sources(prices *pricing.Prices, usage []*ledger.FeedView) []Price {
 	return out
 }
 
+// billOf is what the bill says of the running day, nil for nothing.
+func (h *history) billOf(now time.Time) *ledger.DayBook {
+	today := oneDay(now).Start
+	for _, d := range h.days {
+		if d.start.Equal(today) {
+			return d.bill
+		}
+	}
+	return nil
+}
+
 // today is what the bill charges each project for the running day, the most first.
 func (h *history) today(now time.Time) (charged []Charged, known bool) {
-	for _, d := range h.days {
-		if d.bill == nil || !d.start.Equal(now.UTC().Truncate(day)) {
-			continue
-		}
-		sums := make(map[string]decimal.Fixed)
-		d.bill.Projects(func(project string, by ledger.Amounts) { sums[project] = sums[project].Add(by.Charged) })
-		for id, usd := range sums {
-			if usd.Sign() > 0 {
-				charged = append(charged, Charged{id, usd})
-			}
-		}
-		slices.SortFunc(charged, func(a, b Charged) int { return cmp.Or(b.USD.Cmp(a.USD), cmp.Compare(a.ProjectID, b.ProjectID)) })
-		return charged, d.bill.Split
+	bill := h.billOf(now)
+	if bill == nil {
+		return nil, false
 	}
-	return nil, false
+	sums := make(map[string]decimal.Fixed)
+	bill.Projects(func(project string, by ledger.Amounts) { sums[project] = sums[project].Add(by.Charged) })
+	for id, usd := range sums {
+		if usd.Sign() > 0 {
+			charged = append(charged, Charged{id, usd})
+		}
+	}
+	slices.SortFunc(charged, func(a, b Charged) int { return cmp.Or(b.USD.Cmp(a.USD), cmp.Compare(a.ProjectID, b.ProjectID)) })
+	return charged, bill.Split
+}
+
+// byItem is what the bill charges for the running day by line item.
+func (h *history) byItem(now time.Time) (charged map[string]decimal.Fixed, known bool) {
+	bill := h.billOf(now)
+	if bill == nil || !bill.Itemized {
+		return nil, false
+	}
+	charged = make(map[string]decimal.Fixed)
+	bill.Sales(func(item ledger.Item, sale ledger.Sale) {
+		charged[item.LineItem] = charged[item.LineItem].Add(sale.USD)
+	})
+	return charged, true
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
