@@ -183,10 +183,10 @@ faults: ## Spoil API, network and scrapes around the real binary, and look for t
 rules: $(PROMTOOL) $(PROMTOOL_BEFORE) $(VMALERT) ## Check and unit-test the rules and alerts, both editions, with the release before of promtool and with vmalert too
 	@for promtool in $(PROMTOOL) $(PROMTOOL_BEFORE); do
 		echo "$$(basename $$promtool)"
-		$$promtool check rules --lint=all --lint-fatal deploy/prometheus/rules/*.yml
+		$$promtool check rules --lint=all --lint-fatal deploy/prometheus/rules/*.yml deploy/prometheus/reconcile/*.yml
 		(cd deploy/prometheus/tests && $$promtool test rules *.yml)
 	done
-	said=$$($(VMALERT) -dryRun -rule='deploy/prometheus/rules/*.yml' 2>&1) || { echo "$$said"; exit 1; }
+	said=$$($(VMALERT) -dryRun -rule='deploy/prometheus/rules/*.yml' -rule='deploy/prometheus/reconcile/*.yml' 2>&1) || { echo "$$said"; exit 1; }
 	echo "$(notdir $(PROMTOOL)), deploy/prometheus/anchored"
 	$(PROMTOOL) check rules --lint=all --lint-fatal deploy/prometheus/anchored/*.yml
 	dir=$$(mktemp -d)
@@ -194,6 +194,7 @@ rules: $(PROMTOOL) $(PROMTOOL_BEFORE) $(VMALERT) ## Check and unit-test the rule
 	mkdir "$$dir/rules" "$$dir/tests"
 	cp deploy/prometheus/rules/*.yml "$$dir/rules"
 	cp deploy/prometheus/anchored/*.yml "$$dir/rules"
+	cp -r deploy/prometheus/reconcile "$$dir"
 	cp deploy/prometheus/tests/*.yml "$$dir/tests"
 	cd "$$dir/tests" && $(PROMTOOL) test rules *.yml
 

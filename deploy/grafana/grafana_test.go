@@ -42,6 +42,21 @@ func TestDashboardsAreCurrent(t *testing.T) {
 	}
 }
 
+// It shows what the rules beside it record, and is no use without them.
+func TestTheDashboardOfReconciliationIsCurrent(t *testing.T) {
+	current(t, "../prometheus/reconcile/dashboard.json", grafana.Reconcile())
+	rules := read(t, "../prometheus/reconcile/openai-reconcile.yml")
+	for _, p := range grafana.Reconcile().Panels {
+		for _, q := range p.Targets {
+			for _, name := range regexp.MustCompile(`[a-z_]*:?openai_[a-z_]+:[a-z0-9_]+`).FindAllString(q.Expr, -1) {
+				if !strings.Contains(rules, "record: "+name+"\n") {
+					t.Errorf("%q shows %s, which no rule records", p.Title, name)
+				}
+			}
+		}
+	}
+}
+
 func current(t *testing.T, path string, d *grafana.Dashboard) {
 	t.Helper()
 	b, err := json.MarshalIndent(d, "", "  ")

@@ -16,36 +16,42 @@ import (
 
 var update = flag.Bool("update", false, "write the recording rules anew")
 
-// An edition is the same rules in the words of some servers.
+// An edition is the rules of a template in the words of some servers.
 type edition struct {
-	file, says string
-	spell      func(string) string
+	file, template, says string
+	spell                func(string) string
 }
+
+const everywhere = "# This edition works with every Prometheus, Mimir, Thanos and VictoriaMetrics."
 
 var editions = []edition{
 	{
-		"../prometheus/rules/openai-recording.yml",
-		"# This edition works with every Prometheus, Mimir, Thanos and VictoriaMetrics. For Prometheus from 3.16 on there is a shorter\n" +
+		"../prometheus/rules/openai-recording.yml", "openai-recording.yml.tmpl",
+		everywhere + " For Prometheus from 3.16 on there is a shorter\n" +
 			"# one in deploy/prometheus/anchored, which gives the same answers.",
 		queries.Portable,
 	},
 	{
-		"../prometheus/anchored/openai-recording.yml",
+		"../prometheus/anchored/openai-recording.yml", "openai-recording.yml.tmpl",
 		"# This edition needs Prometheus 3.16 or newer. Load it in place of the file of the same name in deploy/prometheus/rules.",
 		func(expr string) string { return expr },
 	},
+	{"../prometheus/reconcile/openai-reconcile.yml", "openai-reconcile.yml.tmpl", everywhere, queries.Portable},
 }
 
 func (e edition) render(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	parsed, err := template.New("openai-recording.yml.tmpl").Delims("<<", ">>").Funcs(template.FuncMap{
+	parsed, err := template.New(e.template).Delims("<<", ">>").Funcs(template.FuncMap{
 		"gauge":    queries.Gauge,
 		"rate":     queries.Rate,
 		"increase": func(selector, window string) string { return e.spell(queries.Increase(selector, window)) },
 		"edition":  func() string { return e.says },
 		"team":     byTeam,
-	}).ParseFiles("../prometheus/openai-recording.yml.tmpl")
+		"snapshot": queries.WithoutDate,
+		"otel":     queries.OpenTelemetryModel,
+		"litellm":  queries.LiteLLMModel,
+	}).ParseFiles("../prometheus/" + e.template)
 	if err != nil {
 		t.Fatal(err)
 	}
