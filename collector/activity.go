@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
@@ -99,16 +101,16 @@ func (o *observed) follow(polled map[origin]bool) {
 
 // expose adds what was done for an endpoint. Success is shown from the start, what goes wrong from the first time on.
 func (w *work) expose(fs *families, s origin, started int64, now time.Time, hold time.Duration) {
-	base := []ledger.Label{{Name: organization, Value: s.organization}, {Name: endpoint, Value: s.endpoint}}
-	always := []count{{polls, success}, {requests, codeOK}}
+	base := []ledger.Label{{Name: metrics.LabelOrganization, Value: s.organization}, {Name: metrics.LabelEndpoint, Value: s.endpoint}}
+	always := []count{{metrics.Polls, success}, {metrics.Requests, codeOK}}
 	// Levels are not audited, because nothing of them adds up; the bill is read again whole.
 	if e, known := api.Find(s.endpoint); known && !e.IsCosts() && !e.Stock {
-		always = append(always, count{audits, success})
+		always = append(always, count{metrics.Audits, success})
 	}
 	counter := func(c count, value float64) {
-		label := outcome
-		if c.metric == requests {
-			label = code
+		label := metrics.LabelOutcome
+		if c.metric == metrics.Requests {
+			label = metrics.LabelCode
 		}
 		fs.counter(fs.family(c.metric), fs.labels(base, filled(label, c.value)), value, started)
 	}
@@ -124,24 +126,24 @@ func (w *work) expose(fs *families, s origin, started int64, now time.Time, hold
 		}
 	}
 	for b, share := range w.bounds {
-		fs.gauge(fs.family(readBound), fs.labels(base, filled("bound", string(b))), share)
+		fs.gauge(fs.family(metrics.ReadBound), fs.labels(base, filled("bound", string(b))), share)
 	}
 	labels := fs.labels(base, nil)
-	fs.histogram(fs.family(pollDuration), labels, read(w.polls))
-	fs.histogram(fs.family(requestDuration), labels, read(w.calls))
+	fs.histogram(fs.family(metrics.PollDuration), labels, read(w.polls))
+	fs.histogram(fs.family(metrics.RequestDuration), labels, read(w.calls))
 }
 
 // expose adds what is not about any organization.
 func (w *own) expose(fs *families, started int64) {
 	labels := fs.labels(nil, nil)
-	fs.histogram(fs.family(commitDuration), labels, read(w.commits))
-	fs.counter(fs.family(commitErrors), labels, w.commitErrors, started)
+	fs.histogram(fs.family(metrics.CommitDuration), labels, read(w.commits))
+	fs.counter(fs.family(metrics.CommitErrors), labels, w.commitErrors, started)
 	successful := 0.0
 	if w.reloaded {
 		successful = 1
 	}
-	fs.gauge(fs.family(reloadSuccess), labels, successful)
-	fs.gauge(fs.family(reloadTimestamp), labels, seconds(w.loaded))
+	fs.gauge(fs.family(metrics.ReloadSuccess), labels, successful)
+	fs.gauge(fs.family(metrics.ReloadTimestamp), labels, seconds(w.loaded))
 }
 
 // Request counts an HTTP request.
@@ -150,7 +152,7 @@ func (c *Collector) Request(organization, endpoint, code string, took time.Durat
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	w := o.of(organization, endpoint)
-	w.counts[count{requests, code}]++
+	w.counts[count{metrics.Requests, code}]++
 	w.calls.Observe(took.Seconds())
 }
 
@@ -159,7 +161,7 @@ func (c *Collector) Poll(organization, endpoint string, took time.Duration, err 
 	o := c.observed
 	o.mu.Lock()
 	w := o.of(organization, endpoint)
-	w.counts[count{polls, outcomeOf(err)}]++
+	w.counts[count{metrics.Polls, outcomeOf(err)}]++
 	w.polls.Observe(took.Seconds())
 	o.mu.Unlock()
 	if err == nil {
@@ -171,7 +173,7 @@ func (c *Collector) Poll(organization, endpoint string, took time.Duration, err 
 func (c *Collector) Audit(organization, endpoint string, err error) {
 	o := c.observed
 	o.mu.Lock()
-	o.of(organization, endpoint).counts[count{audits, outcomeOf(err)}]++
+	o.of(organization, endpoint).counts[count{metrics.Audits, outcomeOf(err)}]++
 	o.mu.Unlock()
 	if err == nil {
 		c.prepare()

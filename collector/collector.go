@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	"github.com/go-kit/log"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -58,7 +60,7 @@ type Options struct {
 // A Collector shows the data and our own metrics, and observes the fetcher.
 type Collector struct {
 	options  Options
-	table    map[string]*Metric
+	table    map[string]*metrics.Metric
 	started  time.Time
 	observed *observed
 	moment   *moment
@@ -84,8 +86,8 @@ func New(o Options) *Collector {
 	if o.Logger == nil {
 		o.Logger = log.NewNopLogger()
 	}
-	c := &Collector{options: o, table: make(map[string]*Metric), started: o.Now(), observed: newObserved(), moment: newMoment(o.Now)}
-	for _, m := range Table() {
+	c := &Collector{options: o, table: make(map[string]*metrics.Metric), started: o.Now(), observed: newObserved(), moment: newMoment(o.Now)}
+	for _, m := range metrics.Table() {
 		c.table[m.Name] = &m
 	}
 	c.reader = newReader(c)

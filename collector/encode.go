@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -19,7 +21,7 @@ import (
 // it is tested, takes ten times as long.
 type encoder interface {
 	// head appends what stands before the samples of a metric. size is what size returns, added up over its blocks.
-	head(b []byte, m *Metric, size int) []byte
+	head(b []byte, m *metrics.Metric, size int) []byte
 	size(b *block) int
 	// block appends the samples of a block.
 	block(b []byte, of *block) ([]byte, error)
@@ -43,12 +45,12 @@ func encoderOf(f expfmt.Format) encoder {
 // A textEncoder writes Prometheus' text format or, if it is open, OpenMetrics: version 2.0 with the starts of counters, or 1.0.
 type textEncoder struct{ open, starts bool }
 
-func (e textEncoder) head(b []byte, m *Metric, _ int) []byte {
+func (e textEncoder) head(b []byte, m *metrics.Metric, _ int) []byte {
 	name, kind := m.Name, m.Type
-	if e.open && !e.starts && kind == Counter {
+	if e.open && !e.starts && kind == metrics.Counter {
 		name = strings.TrimSuffix(name, "_total")
 	}
-	if kind == Histogram && !e.starts {
+	if kind == metrics.Histogram && !e.starts {
 		kind = "summary" // Without buckets that is what it is: a sum and a count.
 	}
 	b = append(append(append(b, "# HELP "...), name...), ' ')
@@ -158,7 +160,7 @@ func appendSamples(b []byte, of *block, f expfmt.Format) ([]byte, error) {
 
 // family is the block as the client library has it.
 func (b *block) family() *dto.MetricFamily {
-	types := map[Type]dto.MetricType{Counter: dto.MetricType_COUNTER, Gauge: dto.MetricType_GAUGE, Histogram: dto.MetricType_HISTOGRAM}
+	types := map[metrics.Type]dto.MetricType{metrics.Counter: dto.MetricType_COUNTER, metrics.Gauge: dto.MetricType_GAUGE, metrics.Histogram: dto.MetricType_HISTOGRAM}
 	f := &dto.MetricFamily{Name: proto.String(b.metric.Name), Help: proto.String(b.metric.Help), Type: types[b.metric.Type].Enum()}
 	if b.metric.Unit != "" {
 		f.Unit = proto.String(b.metric.Unit)
@@ -178,14 +180,14 @@ func (b *block) library(i int) *dto.Metric {
 		m.Label = append(m.Label, &dto.LabelPair{Name: &p.Name, Value: &p.Value})
 	}
 	switch b.metric.Type {
-	case Counter:
+	case metrics.Counter:
 		m.Counter = &dto.Counter{Value: proto.Float64(s.value)}
 		if s.created != 0 {
 			m.Counter.CreatedTimestamp = timestamppb.New(time.UnixMilli(s.created))
 		}
-	case Gauge:
+	case metrics.Gauge:
 		m.Gauge = &dto.Gauge{Value: proto.Float64(s.value)}
-	case Histogram:
+	case metrics.Histogram:
 		m.Histogram = b.histograms[i]
 	}
 	return m
@@ -212,8 +214,8 @@ const (
 // A protoEncoder writes Prometheus' protobuf format: messages with their length before them.
 type protoEncoder struct{}
 
-func (protoEncoder) head(b []byte, m *Metric, size int) []byte {
-	types := map[Type]dto.MetricType{Counter: dto.MetricType_COUNTER, Gauge: dto.MetricType_GAUGE, Histogram: dto.MetricType_HISTOGRAM}
+func (protoEncoder) head(b []byte, m *metrics.Metric, size int) []byte {
+	types := map[metrics.Type]dto.MetricType{metrics.Counter: dto.MetricType_COUNTER, metrics.Gauge: dto.MetricType_GAUGE, metrics.Histogram: dto.MetricType_HISTOGRAM}
 	head := appendText(appendText(nil, familyName, m.Name), familyHelp, m.Help)
 	head = append(head, familyType, byte(types[m.Type]))
 	if m.Unit != "" {
@@ -250,7 +252,7 @@ func (e protoEncoder) block(b []byte, of *block) ([]byte, error) {
 			if b, err = (proto.MarshalOptions{}).MarshalAppend(b, &dto.Metric{Histogram: of.histograms[i]}); err != nil {
 				return nil, err
 			}
-		case of.metric.Type == Counter:
+		case of.metric.Type == metrics.Counter:
 			b = append(b, metricCount, byte(9+s.start()), valueNumber)
 			b = protowire.AppendFixed64(b, math.Float64bits(s.value))
 			if n := s.start(); n > 0 {
@@ -281,7 +283,7 @@ func (protoEncoder) metric(b *block, i int) int {
 	switch {
 	case b.histograms != nil:
 		return n + proto.Size(&dto.Metric{Histogram: b.histograms[i]})
-	case b.metric.Type == Counter:
+	case b.metric.Type == metrics.Counter:
 		return n + lengthed(9+s.start())
 	}
 	return n + lengthed(9)

@@ -9,12 +9,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"google.golang.org/protobuf/testing/protocmp"
 
-	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
@@ -157,7 +158,7 @@ func TestDurationsAreNativeHistogramsAndInTextASumAndACount(t *testing.T) {
 
 func TestTheUnitIsTheEndOfTheName(t *testing.T) {
 	known := 0
-	for _, m := range collector.Table() {
+	for _, m := range metrics.Table() {
 		if m.Unit == "" {
 			continue
 		}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
@@ -26,9 +28,9 @@ type feed struct {
 // not be spelled and sorted again.
 func (fs *families) expose(f *ledger.FeedView, day time.Time, state *feed) {
 	fs.known, fs.used = state.labels, make(map[*ledger.Label]*labelSet, len(state.labels))
-	base := []ledger.Label{{Name: organization, Value: f.Organization}, {Name: endpoint, Value: f.Endpoint.Name}}
+	base := []ledger.Label{{Name: metrics.LabelOrganization, Value: f.Organization}, {Name: metrics.LabelEndpoint, Value: f.Endpoint.Name}}
 	if !f.Endpoint.IsCosts() && !f.ReadThrough.IsZero() {
-		fs.gauge(fs.family(readThrough), fs.labels(base, nil), seconds(f.ReadThrough))
+		fs.gauge(fs.family(metrics.ReadThrough), fs.labels(base, nil), seconds(f.ReadThrough))
 	}
 	if f.Endpoint.IsCosts() {
 		base = base[:1]
@@ -40,16 +42,16 @@ func (fs *families) expose(f *ledger.FeedView, day time.Time, state *feed) {
 	for _, s := range f.Derived {
 		labels := fs.labels(base, s.Labels)
 		for i, m := range s.Measures {
-			fs.counter(fs.family(derivedName(&f.Endpoint.Derived[m])), labels, s.Values[i].Float64(), timestamp(s.Born))
+			fs.counter(fs.family(metrics.DerivedName(&f.Endpoint.Derived[m])), labels, s.Values[i].Float64(), timestamp(s.Born))
 			n++
 		}
 	}
-	n += fs.rows(base, f.Stock, true, fs.byMeasure(f, func(i int) string { return stockName(&f.Endpoint.Measures[i]) }))
+	n += fs.rows(base, f.Stock, true, fs.byMeasure(f, func(i int) string { return metrics.StockName(&f.Endpoint.Measures[i]) }))
 	// Most label sets never use most kinds of tokens, so half of what a bucket says is zeros.
-	n += fs.rows(base, f.LastBucket, false, fs.byMeasure(f, func(i int) string { return lastBucketName(&f.Endpoint.Measures[i]) }))
+	n += fs.rows(base, f.LastBucket, false, fs.byMeasure(f, func(i int) string { return metrics.LastBucketName(&f.Endpoint.Measures[i]) }))
 	if f.Endpoint.IsCosts() {
 		today, month := Spend(f, day)
-		for name, amounts := range map[string][]Amount{costToday: today, costMonth: month} {
+		for name, amounts := range map[string][]Amount{metrics.CostToday: today, metrics.CostMonth: month} {
 			for _, a := range amounts {
 				fs.gauge(fs.family(name), fs.labels(base, a.Labels), a.USD.Float64())
 			}
@@ -73,7 +75,7 @@ func (fs *families) counters(base []ledger.Label, f *ledger.FeedView, state *fee
 		slices.SortStableFunc(state.order, func(a, b int) int { return compareLabels(sets[a], sets[b]) })
 	}
 	n := 0
-	counters := fs.byMeasure(f, func(i int) string { return counterName(f.Endpoint, &f.Endpoint.Measures[i]) })
+	counters := fs.byMeasure(f, func(i int) string { return metrics.CounterName(f.Endpoint, &f.Endpoint.Measures[i]) })
 	for _, at := range state.order {
 		s := f.Series[at]
 		born := timestamp(s.Born)
@@ -128,24 +130,24 @@ func (fs *families) changes(f *ledger.FeedView, started int64, shown func(name s
 	if f.Endpoint.Stock {
 		return
 	}
-	base := []ledger.Label{{Name: organization, Value: f.Organization}, {Name: endpoint, Value: f.Endpoint.Name}}
-	all := []change{{name: hoursGivenUp, value: float64(f.HoursGivenUp)}}
+	base := []ledger.Label{{Name: metrics.LabelOrganization, Value: f.Organization}, {Name: metrics.LabelEndpoint, Value: f.Endpoint.Name}}
+	all := []change{{name: metrics.HoursGivenUp, value: float64(f.HoursGivenUp)}}
 	for i := range f.ByMeasure {
 		m, of := &f.ByMeasure[i], f.Endpoint.Measures[i].Name
-		all = append(all, change{withheld, of, "", m.Withheld.Float64()},
-			change{restated, of, "up", m.RestatedUp.Float64()}, change{restated, of, "down", m.RestatedDown.Float64()},
-			change{auditDifference, of, "up", m.AuditUp.Float64()}, change{auditDifference, of, "down", m.AuditDown.Float64()})
+		all = append(all, change{metrics.Withheld, of, "", m.Withheld.Float64()},
+			change{metrics.Restated, of, "up", m.RestatedUp.Float64()}, change{metrics.Restated, of, "down", m.RestatedDown.Float64()},
+			change{metrics.AuditDifference, of, "up", m.AuditUp.Float64()}, change{metrics.AuditDifference, of, "down", m.AuditDown.Float64()})
 	}
 	for i, amount := range f.DerivedWithheld {
-		all = append(all, change{withheld, f.Endpoint.Derived[i].Name, "", amount.Float64()})
+		all = append(all, change{metrics.Withheld, f.Endpoint.Derived[i].Name, "", amount.Float64()})
 	}
 	for _, c := range all {
 		value, ok := shown(c.name+" "+c.measure+" "+c.direction, c.value)
 		if !ok {
 			continue
 		}
-		labels := fs.labels(base, filled(measure, c.measure, direction, c.direction))
-		if b := fs.family(c.name); b.metric.Type == Counter {
+		labels := fs.labels(base, filled(metrics.LabelMeasure, c.measure, metrics.LabelDirection, c.direction))
+		if b := fs.family(c.name); b.metric.Type == metrics.Counter {
 			fs.counter(b, labels, value, started)
 		} else {
 			fs.gauge(b, labels, c.value) // There is no step to miss in a gauge.
@@ -155,28 +157,28 @@ func (fs *families) changes(f *ledger.FeedView, started int64, shown func(name s
 
 // fullness adds how full the exporter is of an organization.
 func (fs *families) fullness(o *ledger.OrganizationView, series int) {
-	labels := fs.labels([]ledger.Label{{Name: organization, Value: o.Name}}, nil)
-	fs.gauge(fs.family(labelSets), labels, float64(o.LabelSets))
-	fs.gauge(fs.family(labelSetsLimit), labels, float64(o.Limit))
-	fs.gauge(fs.family(overflow), labels, float64(o.Overflow))
-	fs.gauge(fs.family(seriesExposed), labels, float64(series))
+	labels := fs.labels([]ledger.Label{{Name: metrics.LabelOrganization, Value: o.Name}}, nil)
+	fs.gauge(fs.family(metrics.LabelSets), labels, float64(o.LabelSets))
+	fs.gauge(fs.family(metrics.LabelSetsLimit), labels, float64(o.Limit))
+	fs.gauge(fs.family(metrics.Overflow), labels, float64(o.Overflow))
+	fs.gauge(fs.family(metrics.SeriesExposed), labels, float64(series))
 }
 
 // status adds where an endpoint stands. It changes without the view, with every failed poll.
 func (fs *families) status(s *fetcher.Status) {
-	labels := fs.labels([]ledger.Label{{Name: organization, Value: s.Organization}, {Name: endpoint, Value: s.Endpoint}}, nil)
+	labels := fs.labels([]ledger.Label{{Name: metrics.LabelOrganization, Value: s.Organization}, {Name: metrics.LabelEndpoint, Value: s.Endpoint}}, nil)
 	switch s.State {
 	case fetcher.StateOK:
-		fs.gauge(fs.family(up), labels, 1)
-		fs.gauge(fs.family(available), labels, 1)
+		fs.gauge(fs.family(metrics.Up), labels, 1)
+		fs.gauge(fs.family(metrics.Available), labels, 1)
 	case fetcher.StateFailing:
-		fs.gauge(fs.family(up), labels, 0)
-		fs.gauge(fs.family(available), labels, 1)
+		fs.gauge(fs.family(metrics.Up), labels, 0)
+		fs.gauge(fs.family(metrics.Available), labels, 1)
 	case fetcher.StateUnavailable:
-		fs.gauge(fs.family(available), labels, 0)
+		fs.gauge(fs.family(metrics.Available), labels, 0)
 	case fetcher.StateStarting:
 	}
 	if !s.LastSuccess.IsZero() {
-		fs.gauge(fs.family(lastSuccess), labels, seconds(s.LastSuccess))
+		fs.gauge(fs.family(metrics.LastSuccess), labels, seconds(s.LastSuccess))
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
@@ -22,7 +24,7 @@ type sample struct {
 // A block is what one origin has of a metric, sorted by labels. It is never changed once it is finished, so equal blocks
 // are equal bytes.
 type block struct {
-	metric  *Metric
+	metric  *metrics.Metric
 	samples []sample
 	// histograms follow the samples, whose values mean nothing then. Only a histogram has them.
 	histograms []*dto.Histogram
@@ -34,7 +36,7 @@ type block struct {
 
 // families collects the samples of an origin into blocks.
 type families struct {
-	table  map[string]*Metric
+	table  map[string]*metrics.Metric
 	byName map[string]*block
 	// known are label sets made before, by the address of their own part, which lives as long as the series; used are those
 	// that this time has, where they are to be known the next time.
@@ -43,7 +45,7 @@ type families struct {
 	room []*block
 }
 
-func newFamilies(table map[string]*Metric) *families {
+func newFamilies(table map[string]*metrics.Metric) *families {
 	return &families{table: table, byName: make(map[string]*block)}
 }
 

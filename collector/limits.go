@@ -3,6 +3,8 @@ package collector
 import (
 	"regexp"
 
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
@@ -14,23 +16,23 @@ func (fs *families) limits(o *directory.Organization, feeds []*ledger.FeedView) 
 		return
 	}
 	used := uses(feeds)
-	base := []ledger.Label{{Name: organization, Value: o.Name}}
+	base := []ledger.Label{{Name: metrics.LabelOrganization, Value: o.Name}}
 	for i := range o.RateLimits {
 		l := &o.RateLimits[i]
 		if !used[use{l.ProjectID, l.Model}] {
 			continue
 		}
-		labels := fs.labels(base, filled(projectID, l.ProjectID, model, l.Model))
+		labels := fs.labels(base, filled(metrics.LabelProjectID, l.ProjectID, metrics.LabelModel, l.Model))
 		for _, limit := range []struct {
 			name string
 			n    int64
 		}{
-			{rateTokens, l.TokensPerMinute},
-			{rateRequests, l.RequestsPerMinute},
-			{rateDaily, l.RequestsPerDay},
-			{rateImages, l.ImagesPerMinute},
-			{rateAudio, l.AudioMegabytesPerMinute},
-			{rateBatch, l.BatchInputTokensPerDay},
+			{metrics.RateTokens, l.TokensPerMinute},
+			{metrics.RateRequests, l.RequestsPerMinute},
+			{metrics.RateDaily, l.RequestsPerDay},
+			{metrics.RateImages, l.ImagesPerMinute},
+			{metrics.RateAudio, l.AudioMegabytesPerMinute},
+			{metrics.RateBatch, l.BatchInputTokensPerDay},
 		} {
 			if limit.n > 0 {
 				fs.gauge(fs.family(limit.name), labels, float64(limit.n))
@@ -52,9 +54,9 @@ func uses(feeds []*ledger.FeedView) map[use]bool {
 			var u use
 			for _, l := range s.Labels {
 				switch l.Name {
-				case projectID:
+				case metrics.LabelProjectID:
 					u.project = l.Value
-				case model:
+				case metrics.LabelModel:
 					u.model = l.Value
 				}
 			}

@@ -2,49 +2,52 @@ package collector
 
 import (
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
 	"github.com/openai-exporter/openai_exporter/internal/spend"
 )
 
 // money adds what the books say of an organization: prices, budgets and forecasts.
 func (fs *families) money(o *spend.Organization) {
-	base := []ledger.Label{{Name: organization, Value: o.Name}}
+	base := []ledger.Label{{Name: metrics.LabelOrganization, Value: o.Name}}
 	gauge := func(name string, value float64, pairs ...string) {
 		fs.gauge(fs.family(name), fs.labels(base, filled(pairs...)), value)
 	}
 	for _, p := range o.Effective {
-		gauge(effectivePrice, p.USD.Float64(), lineItem, p.LineItem, unit, p.Unit, model, p.Says.Model, tokenType, p.Says.TokenType,
-			modality, p.Says.Modality, serviceTier, p.Says.ServiceTier, context, p.Says.Context)
+		gauge(metrics.EffectivePrice, p.USD.Float64(), metrics.LabelLineItem, p.LineItem, metrics.LabelUnit, p.Unit, metrics.LabelModel, p.Says.Model, metrics.LabelTokenType, p.Says.TokenType,
+			metrics.LabelModality, p.Says.Modality, metrics.LabelServiceTier, p.Says.ServiceTier, metrics.LabelContext, p.Says.Context)
 	}
 	for _, p := range o.Prices {
-		gauge(priceInfo, 1, endpoint, p.Endpoint, model, p.Model, source, p.Source)
+		gauge(metrics.PriceInfo, 1, metrics.LabelEndpoint, p.Endpoint, metrics.LabelModel, p.Model, metrics.LabelSource, p.Source)
 	}
 	for name, at := range o.Sources {
-		gauge(priceTimestamp, seconds(at), source, name)
+		gauge(metrics.PriceTimestamp, seconds(at), metrics.LabelSource, name)
 	}
-	gauge(unparsedItems, float64(o.Unparsed))
+	gauge(metrics.UnparsedItems, float64(o.Unparsed))
 	if o.Compared {
-		gauge(wholeRatio, o.Ratio)
+		gauge(metrics.WholeRatio, o.Ratio)
 	}
 	for _, r := range o.Ratios {
-		gauge(estimateRatio, r.Ratio, projectID, r.ProjectID)
+		gauge(metrics.EstimateRatio, r.Ratio, metrics.LabelProjectID, r.ProjectID)
 	}
 	if o.Billed {
-		gauge(monthToDate, o.Month.Billed.Float64())
-		gauge(monthUnbilled, o.Month.Unbilled.Float64())
-		gauge(monthForecast, o.Month.Forecast.Float64())
+		gauge(metrics.MonthToDate, o.Month.Billed.Float64())
+		gauge(metrics.MonthUnbilled, o.Month.Unbilled.Float64())
+		gauge(metrics.MonthForecast, o.Month.Forecast.Float64())
 	}
 	for _, b := range o.Budgets {
-		of := func(name string, value float64) { gauge(name, value, budgetName, b.Name, period, b.Period) }
-		of(budgetLimit, b.USD)
+		of := func(name string, value float64) {
+			gauge(name, value, metrics.LabelBudget, b.Name, metrics.LabelPeriod, b.Period)
+		}
+		of(metrics.BudgetLimit, b.USD)
 		if !b.Known {
 			continue
 		}
-		of(budgetSpent, b.Spend.Spent().Float64())
-		of(budgetBilled, b.Spend.Billed.Float64())
-		of(budgetUnbilled, b.Spend.Unbilled.Float64())
-		of(budgetForecast, b.Spend.Forecast.Float64())
+		of(metrics.BudgetSpent, b.Spend.Spent().Float64())
+		of(metrics.BudgetBilled, b.Spend.Billed.Float64())
+		of(metrics.BudgetUnbilled, b.Spend.Unbilled.Float64())
+		of(metrics.BudgetForecast, b.Spend.Forecast.Float64())
 		if !b.Exhausted.IsZero() {
-			of(budgetExhausted, seconds(b.Exhausted))
+			of(metrics.BudgetExhausted, seconds(b.Exhausted))
 		}
 	}
 }

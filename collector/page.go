@@ -6,6 +6,8 @@ import (
 	"io"
 	"maps"
 	"slices"
+
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
 )
 
 // A page is everything that is shown at one moment, in the order in which it is written. It is never changed.
@@ -16,7 +18,7 @@ type page struct {
 
 // A column is a metric: the blocks of all origins that have it, in the order of the origins.
 type column struct {
-	metric  *Metric
+	metric  *metrics.Metric
 	origins []origin
 	blocks  []*block
 }
@@ -98,7 +100,7 @@ func (d *desk) keep(k kind, there map[origin]bool) {
 }
 
 // column returns the column of a metric as one that may be changed.
-func (d *desk) column(m *Metric) *column {
+func (d *desk) column(m *metrics.Metric) *column {
 	c := d.columns[m.Name]
 	switch {
 	case c == nil:
@@ -122,7 +124,7 @@ func (d *desk) place(s origin, b *block) {
 	c.origins, c.blocks = slices.Insert(c.origins, at, s), slices.Insert(c.blocks, at, b)
 }
 
-func (d *desk) remove(s origin, m *Metric) {
+func (d *desk) remove(s origin, m *metrics.Metric) {
 	c := d.column(m)
 	at, _ := slices.BinarySearchFunc(c.origins, s, origin.compare)
 	c.origins, c.blocks = slices.Delete(c.origins, at, at+1), slices.Delete(c.blocks, at, at+1)
@@ -134,7 +136,7 @@ func (d *desk) remove(s origin, m *Metric) {
 
 // edge says whether a chunk may begin with an origin's block of a metric. It depends on nothing else, so that a block that
 // comes or goes moves no other chunk's edge.
-func (d *desk) edge(s origin, m *Metric) bool {
+func (d *desk) edge(s origin, m *metrics.Metric) bool {
 	h := fnv.New32a()
 	for _, text := range []string{s.organization, "\xff", s.endpoint, "\xff", m.Name} {
 		_, _ = io.WriteString(h, text) // It can't fail.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	"github.com/prometheus/common/version"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
@@ -227,12 +229,12 @@ func (r *reader) readWork() {
 func (r *reader) describe(fs *families) {
 	labels := fs.labels(nil, nil)
 	if r.options.StateBytes != nil {
-		fs.gauge(fs.family(stateBytes), labels, float64(r.observed.process.stateBytes))
+		fs.gauge(fs.family(metrics.StateBytes), labels, float64(r.observed.process.stateBytes))
 	}
 	// Both are there without sharding too, so that a query that holds the replicas against each other needs no second case.
-	fs.gauge(fs.family(shardIndex), labels, float64(r.options.Shard))
-	fs.gauge(fs.family(shardCount), labels, float64(max(r.options.Shards, 1)))
-	fs.gauge(fs.family(buildInfo), fs.labels(nil, filled(
+	fs.gauge(fs.family(metrics.ShardIndex), labels, float64(r.options.Shard))
+	fs.gauge(fs.family(metrics.ShardCount), labels, float64(max(r.options.Shards, 1)))
+	fs.gauge(fs.family(metrics.BuildInfo), fs.labels(nil, filled(
 		"version", version.Version, "revision", version.GetRevision(), "branch", version.Branch, "goversion", version.GoVersion,
 		"goos", version.GoOS, "goarch", version.GoArch, "tags", version.GetTags(),
 	)), 1)

@@ -1,22 +1,14 @@
 package collector_test
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/openai-exporter/openai_exporter/collector"
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	"github.com/openai-exporter/openai_exporter/internal/api"
 )
-
-func TestMetricsReferenceIsCurrent(t *testing.T) {
-	var b bytes.Buffer
-	if err := collector.WriteMarkdown(&b); err != nil {
-		t.Fatal(err)
-	}
-	golden(t, "../docs/metrics.md", b.Bytes())
-}
 
 // fromLibraries are the prefixes of metrics that are not ours to name.
 var fromLibraries = []string{"go_", "process_", "promhttp_"}
@@ -24,8 +16,8 @@ var fromLibraries = []string{"go_", "process_", "promhttp_"}
 func TestTheTableHasEveryMetricThatIsExposed(t *testing.T) {
 	_, c := pollingOrganization(t)
 	c.Handler() // It registers metrics of its own.
-	table := make(map[string]collector.Metric)
-	for _, m := range collector.Table() {
+	table := make(map[string]metrics.Metric)
+	for _, m := range metrics.Table() {
 		if _, ok := table[m.Name]; ok {
 			t.Errorf("%s stands in the table twice", m.Name)
 		}
@@ -53,32 +45,10 @@ func TestTheTableHasEveryMetricThatIsExposed(t *testing.T) {
 			}
 		}
 	}
-	for _, m := range collector.Table() {
+	for _, m := range metrics.Table() {
 		// The small organization has four endpoints of twelve.
 		if !seen[m.Name] && (m.Endpoints == nil || slices.Contains(m.Endpoints, "completions") || slices.Contains(m.Endpoints, api.Costs)) {
 			t.Errorf("%s stands in the table but is not exposed", m.Name)
-		}
-	}
-}
-
-func TestMeasuresThatShareAMetricShareItsHelp(t *testing.T) {
-	help := make(map[string]string)
-	for _, e := range api.Endpoints {
-		for _, m := range e.Measures {
-			if h, ok := help[m.Name]; ok && h != m.Help {
-				t.Errorf("%s of %s: help %q, elsewhere %q", m.Name, e.Name, m.Help, h)
-			}
-			help[m.Name] = m.Help
-		}
-	}
-}
-
-func TestHelpOfPolledDataSaysHowOldItMayBe(t *testing.T) {
-	for _, m := range collector.Table() {
-		// A budget is configured, not polled.
-		data := strings.HasPrefix(m.Name, "openai_") && !strings.HasPrefix(m.Name, "openai_exporter_") && m.Name != "openai_budget_usd"
-		if data && (!strings.Contains(m.Help, "Polled") || !strings.Contains(m.Help, "interval")) {
-			t.Errorf("%s: help %q", m.Name, m.Help)
 		}
 	}
 }

@@ -11,10 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/deploy/grafana"
 )
 
@@ -259,9 +260,9 @@ func expressions(d dashboard) map[string]string {
 
 func TestQueriesNameOnlyMetricsAndLabelsThatExist(t *testing.T) {
 	labels := map[string][]string{}
-	for _, m := range collector.Table() {
+	for _, m := range metrics.Table() {
 		labels[m.Name] = m.Labels
-		if m.Type == collector.Histogram {
+		if m.Type == metrics.Histogram {
 			labels[m.Name+"_sum"], labels[m.Name+"_count"] = m.Labels, m.Labels // in the text formats
 		}
 	}

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/openai-exporter/openai_exporter/collector"
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
 )
 
 // labels are, per metric, all labels of its own that a series can have.
 var labels = sync.OnceValue(func() map[string]string {
 	all := map[string]string{}
-	for _, m := range collector.Table() {
+	for _, m := range metrics.Table() {
 		all[m.Name] = strings.Join(m.Labels, ", ")
 	}
 	return all

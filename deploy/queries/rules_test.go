@@ -8,9 +8,10 @@ import (
 	"testing"
 	"text/template"
 
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/deploy/queries"
 )
 
@@ -117,8 +118,8 @@ func TestAnIncreaseIsADifferenceWhereAnchoredIsNotKnown(t *testing.T) {
 
 // Every metric of ours can be asked for, and nothing that the portable edition would leave as it is.
 func TestEveryCounterHasAPortableIncrease(t *testing.T) {
-	for _, m := range collector.Table() {
-		if m.Type != collector.Counter || len(m.Labels) == 0 {
+	for _, m := range metrics.Table() {
+		if m.Type != metrics.Counter || len(m.Labels) == 0 {
 			continue
 		}
 		expr := queries.Portable(queries.Increase(m.Name+`{organization=~"$organization"}`, "$__range"))

@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/backfill"
@@ -164,7 +165,7 @@ func (w *world) truth(e backfill.Endpoint) map[string]float64 {
 				}
 			}
 			slices.Sort(labels)
-			k := collector.Name(e.Endpoint, m) + "{" + strings.Join(labels, ",") + "}"
+			k := metrics.Name(e.Endpoint, m) + "{" + strings.Join(labels, ",") + "}"
 			sums[k] = sums[k].Add(row.Values[m.Name])
 		}
 	}

@@ -9,7 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/openai-exporter/openai_exporter/collector"
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
@@ -38,7 +39,7 @@ type writer struct {
 
 // write writes all families, and `# EOF` behind them: a file without it is not whole, and promtool refuses it.
 func (o *writer) write() error {
-	for _, m := range collector.Table() {
+	for _, m := range metrics.Table() {
 		if err := o.family(m); err != nil {
 			return err
 		}
@@ -47,11 +48,11 @@ func (o *writer) write() error {
 	return err
 }
 
-func (o *writer) family(f collector.Metric) error {
+func (o *writer) family(f metrics.Metric) error {
 	begun := false
 	for ti, t := range o.spool.state.Tasks {
 		for mi := range t.endpoint.Measures {
-			if t.Records[mi] == 0 || collector.Name(t.endpoint, &t.endpoint.Measures[mi]) != f.Name {
+			if t.Records[mi] == 0 || metrics.Name(t.endpoint, &t.endpoint.Measures[mi]) != f.Name {
 				continue
 			}
 			if !begun {
@@ -67,9 +68,9 @@ func (o *writer) family(f collector.Metric) error {
 }
 
 // header names a family. A counter's family has the name of its samples without "_total".
-func (o *writer) header(f collector.Metric) {
+func (o *writer) header(f metrics.Metric) {
 	name := f.Name
-	if f.Type == collector.Counter {
+	if f.Type == metrics.Counter {
 		name = strings.TrimSuffix(name, "_total")
 	}
 	o.w.WriteString("# HELP " + name + " " + escape.Replace(f.Help) + "\n# TYPE " + name + " " + string(f.Type) + "\n")
@@ -79,7 +80,7 @@ var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
 // series writes a measure of a task. The records lie in the order of time; as many series as fit the memory are picked
 // out of them at a time.
-func (o *writer) series(ti, mi int, f collector.Metric) error {
+func (o *writer) series(ti, mi int, f metrics.Metric) error {
 	t := o.spool.state.Tasks[ti]
 	order, texts := make([]uint32, len(t.Series)), make([]string, len(t.Series))
 	for i, labels := range t.Series {
@@ -106,7 +107,7 @@ func (o *writer) series(ti, mi int, f collector.Metric) error {
 				continue
 			}
 			o.count++
-			if f.Type != collector.Counter {
+			if f.Type != metrics.Counter {
 				if err := o.gauge(texts[id], held[i]); err != nil {
 					return err
 				}
@@ -200,7 +201,7 @@ func (o *writer) sample(labels string, at int64) error {
 }
 
 // labels spells a series as the live exporter names it.
-func (o *writer) labels(t *task, f collector.Metric, own []ledger.Label) string {
+func (o *writer) labels(t *task, f metrics.Metric, own []ledger.Label) string {
 	labels := []ledger.Label{{Name: "organization", Value: t.Organization}}
 	if !t.endpoint.IsCosts() {
 		labels = append(labels, ledger.Label{Name: "endpoint", Value: t.Endpoint})

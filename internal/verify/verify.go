@@ -12,9 +12,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	"github.com/prometheus/common/model"
 
-	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
@@ -190,7 +191,7 @@ func (o Options) recorded(ctx context.Context, organization string, e Endpoint, 
 	measures := map[string]string{}
 	for i := range e.Endpoint.Measures {
 		m := &e.Endpoint.Measures[i]
-		measures[collector.Name(e.Endpoint, m)] = m.Name
+		measures[metrics.Name(e.Endpoint, m)] = m.Name
 	}
 	name := e.Endpoint.Name
 	if e.Endpoint.IsCosts() {

@@ -13,10 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/internal/metrics"
+
 	"github.com/google/go-cmp/cmp"
 	promconfig "github.com/prometheus/common/config"
 
-	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
 	"github.com/openai-exporter/openai_exporter/internal/verify"
@@ -144,7 +145,7 @@ func (w *world) record(e *api.Endpoint) {
 		for _, row := range w.Final(e.Name, grouping, at, at.Add(step)) {
 			for i := range e.Measures {
 				m := &e.Measures[i]
-				labels := map[string]string{"__name__": collector.Name(e, m), "organization": "acme", "job": "openai"}
+				labels := map[string]string{"__name__": metrics.Name(e, m), "organization": "acme", "job": "openai"}
 				if !e.IsCosts() {
 					labels["endpoint"] = e.Name
 				}

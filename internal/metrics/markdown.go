@@ -1,4 +1,4 @@
-package collector
+package metrics
 
 import (
 	"bufio"
@@ -15,7 +15,10 @@ func WriteMarkdown(w io.Writer) error {
 	b.WriteString(preface)
 	table := Table()
 	for _, s := range sections {
-		fmt.Fprintf(b, "\n## %s\n\n%s%s\n", s.section, s.text, s.polled)
+		fmt.Fprintf(b, "\n## %s\n\n%s\n", s.section, s.text)
+		if s.age != "" {
+			fmt.Fprintf(b, "\n**How old.** %s\n", s.age)
+		}
 		provider := s.section == SectionUsage || s.section == SectionCosts
 		if provider {
 			b.WriteString("\n| metric | type | labels | from | endpoints | meaning |\n|---|---|---|---|---|---|\n")
@@ -30,7 +33,7 @@ func WriteMarkdown(w io.Writer) error {
 			if provider {
 				fmt.Fprintf(b, " %s | %s |", codes(m.Fields), strings.Join(m.Endpoints, ", "))
 			}
-			fmt.Fprintf(b, " %s |\n", cell(strings.TrimSuffix(m.Help, s.polled)))
+			fmt.Fprintf(b, " %s |\n", cell(meaning(&m)))
 		}
 	}
 	fmt.Fprintf(b, "\n## Labels\n\n%s\n\n| label | holds | endpoints |\n|---|---|---|\n", labelText)
@@ -47,6 +50,15 @@ func WriteMarkdown(w io.Writer) error {
 type label struct {
 	name, help string
 	endpoints  []string
+}
+
+// meaning is what the reference says of a metric. That values are polled is said once for each section.
+func meaning(m *Metric) string {
+	help := strings.TrimSuffix(strings.TrimSuffix(m.Help, polled), recomputed)
+	if m.Note == "" {
+		return help
+	}
+	return help + " " + m.Note
 }
 
 // dimensionLabels are the labels that the API's dimensions make, in the order in which the table of endpoints names them.
@@ -71,18 +83,18 @@ func dimensionLabels() []*label {
 }
 
 var ownLabels = []label{
-	{name: organization, help: "the organization's name in the configuration"},
-	{name: endpoint, help: "the API's own name of the endpoint, `costs`, or the look-up: `projects`, `users`, `api_keys`, `rate_limits`, `spend_limits`"},
-	{name: measure, help: "what an amount counts: the word in the metric's name, such as `requests`, `input_tokens`, `cost_usd`"},
-	{name: direction, help: "`up` or `down`"},
-	{name: outcome, help: "`success` or `error`"},
-	{name: code, help: "the HTTP status, or `timeout`, `network`, `body` (torn or invalid)"},
-	{name: source, help: "where a price comes from: `bill`, `file`, `builtin` or `none`"},
-	{name: tokenType, help: "what a line item is for: `input`, `cached_input`, `cache_write` or `output`; absent where it does not say"},
-	{name: modality, help: "`text`, `audio` or `image`, where a line item says it"},
-	{name: context, help: "`long` for long context, where a line item says it"},
-	{name: budgetName, help: "the budget's name in the configuration"},
-	{name: period, help: "what the budget is for: a UTC `month`, `quarter` or `year`, or a `term`"},
+	{name: LabelOrganization, help: "the organization's name in the configuration"},
+	{name: LabelEndpoint, help: "the API's own name of the endpoint, `costs`, or the look-up: `projects`, `users`, `api_keys`, `rate_limits`, `spend_limits`"},
+	{name: LabelMeasure, help: "what an amount counts: the word in the metric's name, such as `requests`, `input_tokens`, `cost_usd`"},
+	{name: LabelDirection, help: "`up` or `down`"},
+	{name: LabelOutcome, help: "`success` or `error`"},
+	{name: LabelCode, help: "the HTTP status, or `timeout`, `network`, `body` (torn or invalid)"},
+	{name: LabelSource, help: "where a price comes from: `bill`, `file`, `builtin` or `none`"},
+	{name: LabelTokenType, help: "what a line item is for: `input`, `cached_input`, `cache_write` or `output`; absent where it does not say"},
+	{name: LabelModality, help: "`text`, `audio` or `image`, where a line item says it"},
+	{name: LabelContext, help: "`long` for long context, where a line item says it"},
+	{name: LabelBudget, help: "the budget's name in the configuration"},
+	{name: LabelPeriod, help: "what the budget is for: a UTC `month`, `quarter` or `year`, or a `term`"},
 	{name: "project_name", help: "the project's name"},
 	{name: "status", help: "`active` or `archived`"},
 	{name: "user_name", help: "the user's name"},
@@ -102,43 +114,42 @@ func codes(names []string) string {
 
 func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
-const preface = `<!-- Generated from the table of metrics in collector; do not edit. go test ./collector -update writes it anew. -->
+const preface = `<!-- Generated from the table of metrics in internal/metrics; do not edit. go test ./internal/metrics -update writes it again. -->
 # Metrics
 
-` + "`openai_`" + ` is the provider's data, ` + "`openai_exporter_`" + ` is about the exporter. Everything of the provider's is polled: a scrape
-shows what the last successful poll said, and a failed poll changes nothing but its own failure metrics.
+` + "`openai_`" + ` is the provider's data, ` + "`openai_exporter_`" + ` is about the exporter. The provider's data is polled: a scrape
+shows what the last successful poll said. A failed poll changes nothing but its own failure metrics.
 `
 
 var sections = []struct {
 	section Section
 	text    string
-	polled  string // said once here instead of in every line
+	age     string // how old polled values may be: said once here, and in short in each HELP
 }{
-	{SectionUsage, "Counters count from when the exporter first started on its state directory (or from `counters.start`), go on over restarts and " +
+	{SectionUsage, "Counters count from when the exporter first started on its state directory, or from `counters.start`. They go on over restarts and " +
 		"never go down. A new series is exposed as 0 for `counters.zero_hold` first, so that `increase()` sees its first value. Requests, `input_tokens`, `output_tokens`, `input_cached_tokens` and the units " +
-		"other than tokens are there for every label set. Each other token field begins, with 0 as a new series does, when the label set first has some; " +
-		"until then it is absent, since most label sets never have any. The token " +
-		"counters overlap: `input_tokens` is the whole, the others are parts and cuts of it, and must never be added up.\n\n" +
-		"The dimensions (`project_id`, `model`, …) are there as far as `group_by` asks for them; one that a row leaves empty is an absent label. " +
-		"What exceeds `counters.max_label_sets` is folded into one series per endpoint whose dimensions read `other`.\n\n**How old.**", polledUsage},
-	{SectionCosts, "What OpenAI bills, in whole UTC days, credits included. It comes late and is the truth.\n\n**How old.**", polledCosts},
+		"other than tokens are there for every label set. Each other token field begins when the label set first has some, with 0 as a new series does. " +
+		"Until then it is absent, since most label sets never have any. The token " +
+		"counters overlap: `input_tokens` is the whole, and the others are parts of it. Never add them up.\n\n" +
+		"The dimensions (`project_id`, `model`, …) are there as far as `group_by` asks for them. A dimension that a row leaves empty is an absent label. " +
+		"What exceeds `counters.max_label_sets` is folded into one series per endpoint whose dimensions read `other`.", "Up to one interval old (default 1m, hourly endpoints 15m). OpenAI completes a minute for 5 to 15 minutes, and restates it for hours."},
+	{SectionCosts, "What OpenAI bills, in whole UTC days, credits included. The bill comes late, and it is what you pay.", "Up to one interval old (default 15m). OpenAI restates a day for up to three days."},
 	{SectionEstimate, "What usage is estimated to cost before the bill says so. A row of usage is priced when it is read: with what the bill charged for " +
 		"the same on the last closed days, discounts and free usage included; else with `pricing.file`; else with the list in this program. Reading it " +
-		"again changes nothing, a restatement prices it anew, and new prices do not rewrite what was estimated before. Where `group_by` of completions " +
-		"has `batch` and `service_tier`, each tier has its own price; else they are blended as the bill blends them. Estimate and bill " +
+		"again changes nothing, a restatement prices it again, and new prices do not rewrite what was estimated before. Each tier has its own price, whatever `group_by` shows. Estimate and bill " +
 		"are never mixed in one of these metrics. Storage of vector stores and files is billed but not estimated. `openai_exporter_unpriced_*_total` " +
-		"go on over restarts, as the estimate does.\n\n**How old.**", polledUsage},
+		"go on over restarts, as the estimate does.", "Up to one interval old (default 1m, hourly endpoints 15m). OpenAI completes a minute for 5 to 15 minutes, and restates it for hours."},
 	{SectionBudgets, "The month so far and its end, by UTC. Bill and estimate come together here, and the two parts stand beside the sum; " +
-		"[forecast.md](forecast.md) explains the method and states its error.", ""},
+		"[forecast.md](forecast.md) explains the method and states its error.", "Up to one interval old: as the bill (default 15m) and the estimate (default 1m). Forecasts are recomputed with every poll and every hour."},
 	{SectionNames, "What the ids mean. Names never stand on counters, so that a new name splits none: join them by id, as in " +
 		"`sum by (organization, project_id) (openai_cost_month_to_date_usd) * on (organization, project_id) group_left (project_name) " +
 		"openai_project_info`. The look-ups need the permission `api.management.read`; without it these metrics are absent and all " +
-		"others are not affected.\n\n**How old.**", polledNames},
+		"others are not affected.", "Up to one interval old (default 10m), longer where there are hundreds of projects. They stay while look-ups fail, and over restarts."},
 	{SectionLimits, "What OpenAI allows; division by it gives how much of it is used, as in `sum by (organization, project_id) " +
 		"(openai_cost_month_to_date_usd) / on (organization, project_id) openai_spend_limit_usd{project_id!=\"\"}`. The API lists hundreds of models for every " +
 		"project, so rate limits are exposed for those that the project's usage names: they need `project_id` and `model` in `group_by`. A " +
 		"model that usage names with its snapshot date and the limits without it has the limit under the name without. The look-ups need the " +
-		"permission `api.management.read`.\n\n**How old.**", polledLimits},
+		"permission `api.management.read`.", "Up to one interval old (default 10m), longer where there are hundreds of projects. They stay while look-ups fail."},
 	{SectionEndpoint, "How the polling of each endpoint and each look-up goes; costs are the endpoint `costs`.", ""},
 	{SectionAccuracy, "What happened to numbers after they were first read, and how full the exporter is.", ""},
 	{SectionExporter, "Its state, its configuration, its build.", ""},
