@@ -32,6 +32,8 @@ func spend() *Dashboard {
 			stat("In the time range", "What came onto the bill within the time range.", usd, total(last("$__range"))),
 			stat("Withheld", "How far the counters are ahead of the bill after corrections downwards, all projects together. They stand still until new spend has paid it back; today and month to date are not affected.",
 				usd, total(queries.Gauge(`openai_exporter_withheld{organization=~"$organization",endpoint="costs",measure="cost_usd"}`))+" or vector(0)"),
+			stat("Refused now", "How many spend limits OpenAI enforces now, whatever project is chosen: it refuses requests of their projects, or of all. The alert OpenAISpendLimitEnforcing names them.",
+				"none", "sum("+queries.Gauge(`openai_spend_limit_enforcing{organization=~"$organization"}`)+")").limits(good, from(1, bad)),
 			stat("Bill last read", "How long ago the Costs API was last read with success. It is polled every 15 minutes unless configured otherwise.",
 				"s", `max(time() - openai_exporter_last_success_timestamp_seconds{organization=~"$organization",endpoint="costs"})`).
 				limits(good, from(3600, warning), from(7200, bad)),

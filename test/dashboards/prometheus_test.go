@@ -49,9 +49,9 @@ usage:
   endpoints:
 %s
 costs: {interval: 2s}
-names: {enabled: %t}
-limits: {enabled: false}
-counters: {start: %q, zero_hold: 3s}
+names: {enabled: %[4]t}
+limits: {enabled: %[4]t}
+counters: {start: %[5]q, zero_hold: 3s}
 # The bill names all that the simulator serves; the list that is built in does not.
 pricing: {learn_from_costs: false}
 budgets:
