@@ -91,6 +91,7 @@ type exporter struct {
 	ledger    *ledger.Ledger
 	directory *directory.Directory
 	books     *spend.Books
+	regions   *regions
 	scheduler *fetcher.Scheduler
 	seams     seams
 
@@ -158,6 +159,7 @@ func (e *exporter) open(dir string) (err error) {
 		return err
 	}
 	e.directory = directory.Open(dir, e.logger)
+	e.regions = &regions{snapshots: e}
 	e.scheduler = fetcher.NewScheduler(fetcher.SchedulerOptions{Logger: e.logger, Observer: e.watch})
 	return nil
 }

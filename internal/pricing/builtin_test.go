@@ -200,3 +200,26 @@ func TestTheDocumentationSaysHowManyModelsOfTheListHaveNoPrice(t *testing.T) {
 		t.Errorf("without a price (-want +got):\n%s", diff)
 	}
 }
+
+func TestRegionalProcessingCostsATenthMoreOfNewerModels(t *testing.T) {
+	in := used{"input_tokens": million}
+	p := pricing.New(pricing.Options{At: now})
+	for _, c := range []struct{ model, tier, elsewhere, regional string }{
+		{"gpt-5.6-luna", "default", "0.2", "0.22"},
+		{"gpt-5.5-2026-04-23", "priority", "12.5", "13.75"},
+		{"gpt-6.2-sol", "ultrafast", "6", "6.6"},
+		{"gpt-6-astra", "flex", "5", "5.5"},
+		{"gpt-5.4-nano-2026-03-17", "default", "0.2", "0.22"},
+		{"gpt-5.2", "default", "1.75", "1.75"}, // older
+	} {
+		l := served(c.model, "false", c.tier)
+		sale{"completions", l, in, c.elsewhere, 0, ""}.check(t, p)
+		l.Regional = true
+		sale{"completions", l, in, c.regional, 0, ""}.check(t, p)
+	}
+	// What the bill charged has it already.
+	learned := pricing.Learn([]pricing.Charge{charge(t, now, "gpt-5.6-luna, input", "tokens", "0.22", "1000000")})
+	l := served("gpt-5.6-luna", "false", "default")
+	l.Regional = true
+	sale{"completions", l, in, "0.22", 0, ""}.check(t, pricing.New(pricing.Options{Learned: learned, At: now}))
+}

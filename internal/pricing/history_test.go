@@ -90,33 +90,54 @@ func TestWhatIsFreeOrTinyTeachesNoPrice(t *testing.T) {
 	learnedMillion(t, []pricing.Charge{charge(t, ago(1), "gpt-9, input", "tokens", "0.0000009", "1")}, "0", million)
 }
 
+// TestAnyHistoryOfPricesIsLearnedWithinOneClosedDay tries price lists that change from day to day, discounts, free quotas,
+// credits, corrections, prepaid usage and rounded crumbs, in three tiers that change apart.
 func TestAnyHistoryOfPricesIsLearnedWithinOneClosedDay(t *testing.T) {
 	e := endpoint(t, "completions")
-	for seed := range uint64(300) {
+	for seed := range uint64(500) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var charges []pricing.Charge
-		price := 0.0
+		// A list price with a discount, in US dollars for a million tokens.
+		price := map[string]float64{"": 0, "batch | ": 0, "fast | ": 0}
 		for ago := 12; ago >= 1; ago-- {
 			day := now.AddDate(0, 0, -ago)
-			if price == 0 || r.IntN(4) == 0 {
-				price = math.Exp(6*r.Float64() - 3) // a list price with a discount, in US dollars for a million tokens
+			for _, tier := range []string{"", "batch | ", "fast | "} {
+				item := tier + "gpt-9, input"
+				if price[tier] == 0 || r.IntN(4) == 0 {
+					price[tier] = math.Exp(6*r.Float64() - 3)
+				}
+				for range 1 + r.IntN(3) { // projects
+					millions := 1 + r.IntN(3)
+					usd := strconv.FormatFloat(price[tier]*float64(millions), 'f', 9, 64)
+					charges = append(charges, charge(t, day, item, "tokens", usd, strconv.Itoa(millions*million)))
+				}
+				switch r.IntN(4) { // a free quota, as books and as rows have it
+				case 0:
+					charges = append(charges, pricing.Charge{Day: day, LineItem: item, Unit: "tokens", Free: fixed(t, "5000000")})
+				case 1:
+					charges = append(charges, charge(t, day, item, "tokens", "0", "5000000"))
+				}
+				if r.IntN(3) == 0 { // a credit, a correction, and one of the organization
+					charges = append(charges, charge(t, day, item, "tokens", "-0.5", "0"), charge(t, day, item, "tokens", "-9", "1000000"), charge(t, day, "", "", "-100", "0"))
+				}
 			}
-			for range 1 + r.IntN(4) { // projects
-				millions := 1 + r.IntN(4)
-				usd := strconv.FormatFloat(price*float64(millions), 'f', 9, 64)
-				charges = append(charges, charge(t, day, "gpt-9, input", "tokens", usd, strconv.Itoa(millions*million)))
-			}
-			if r.IntN(2) == 0 { // a free quota
-				charges = append(charges, charge(t, day, "gpt-9, input", "tokens", "0", "5000000"))
-			}
-			if r.IntN(3) == 0 { // credits of the item and of the organization
-				charges = append(charges, charge(t, day, "gpt-9, input", "tokens", "-0.5", "0"), charge(t, day, "", "", "-100", "0"))
-			}
+			// What is paid in advance, and what is unknown, cost nearly nothing.
+			charges = append(charges, charge(t, day, "scale | gpt-9, input", "tokens", "0.01", "90000000"), charge(t, day, "regional | gpt-9, input", "tokens", "0.01", "90000000"))
+		}
+		if r.IntN(2) == 0 { // The newest day has nothing but what is free, or a crumb.
+			charges = append(charges, charge(t, now, "gpt-9, input", "tokens", "0", "17"), charge(t, now, "batch | gpt-9, input", "tokens", "0.0000009", "40"))
 		}
 		p := pricing.New(pricing.Options{Learned: pricing.Learn(charges), At: now})
-		usd, unpriced := p.Row(e, model("gpt-9"), used{"input_tokens": million}.row(t, e))
-		if off := usd.Float64()/price - 1; math.Abs(off) > 0.05 || !unpriced.IsZero() {
-			t.Errorf("seed %d: a million tokens cost %s, %s without a price; charged was %g", seed, usd, unpriced, price)
+		for tier, labels := range map[string]pricing.Labels{
+			"": served("gpt-9", "false", "default"), "batch | ": served("gpt-9", "true", "default"), "fast | ": served("gpt-9", "false", "priority"),
+		} {
+			usd, unpriced := p.Row(e, labels, used{"input_tokens": million}.row(t, e))
+			if off := usd.Float64()/price[tier] - 1; math.Abs(off) > 0.05 || !unpriced.IsZero() {
+				t.Errorf("seed %d: a million tokens of %q cost %s, %s without a price; charged was %g", seed, tier, usd, unpriced, price[tier])
+			}
+		}
+		if _, unpriced := p.Row(e, served("gpt-9", "false", "scale"), used{"input_tokens": million}.row(t, e)); unpriced.Float64() != million {
+			t.Errorf("seed %d: what is paid in advance has a price", seed)
 		}
 	}
 }

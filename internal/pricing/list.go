@@ -71,6 +71,7 @@ var factorKeys = map[string]Tier{
 	"flex_factor":      Flex,
 	"priority_factor":  Priority,
 	"ultrafast_factor": Ultrafast,
+	"regional_factor":  regional,
 }
 
 // Load reads a list from a file. The error is one line that says what is wrong, where, and what would be right.

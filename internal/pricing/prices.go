@@ -102,6 +102,8 @@ type Labels struct {
 	// TierKnown says that usage is grouped by batch and service_tier, so that a row that names neither is served in
 	// the standard tier. Else it is priced by the blend of tiers that the bill shows.
 	TierKnown bool
+	// Regional says that the project's usage is processed in a region of its own.
+	Regional bool
 	// At is when the usage was, for prices that change with time. Zero is now.
 	At time.Time
 	// ModelUnknown says that usage is not grouped by model, so that an empty Model is any of them. What is priced by
@@ -130,6 +132,7 @@ type what struct {
 	model    string
 	unknown  bool
 	tier     Tier
+	regional bool
 }
 
 // A quote is the price of one unit of something, from one source.
@@ -154,7 +157,7 @@ type resolution struct {
 // Row says what a row of usage costs, and how many of its units have no price. Values are in the order of the
 // endpoint's measures. Levels, such as the size of vector stores, and costs have no price and no units without one.
 func (p *Prices) Row(e *api.Endpoint, l Labels, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
-	r := p.resolve(what{e, l.Model, l.ModelUnknown && l.Model == "", l.tier()}, l.At)
+	r := p.resolve(what{e, l.Model, l.ModelUnknown && l.Model == "", l.tier(), l.Regional}, l.At)
 	switch {
 	case r.free || r.unit == "":
 		return usd, unpriced
@@ -181,7 +184,7 @@ func (q quote) of(n decimal.Fixed) (usd, unpriced decimal.Fixed) {
 // worse one of input and output, of the modality that has the better one: other kinds may have no price for want of such
 // traffic, and if there is some, the units without a price tell.
 func (p *Prices) Sources(e *api.Endpoint, model string) string {
-	r := p.resolve(what{e, model, false, anyTier}, time.Time{})
+	r := p.resolve(what{endpoint: e, model: model, tier: anyTier}, time.Time{})
 	switch {
 	case r.unit == "":
 		return SourceNone
@@ -261,7 +264,7 @@ func (p *Prices) compute(w what, at time.Time) *resolution {
 		r.makesImages = billedByTokens(w.model)
 		r.free = w.endpoint.Name == "moderations"
 		for i := range r.quotes {
-			r.quotes[i] = s.tokens(partSlots[i], w.tier)
+			r.quotes[i] = s.tokens(partSlots[i], w.tier, w.regional)
 		}
 		return r
 	}
@@ -276,7 +279,7 @@ func (p *Prices) compute(w what, at time.Time) *resolution {
 	if r.unit == images && (billedByTokens(w.model) || s.hasTokens() && s.unit(images, false).source == SourceNone) {
 		// The bill has the tokens of these images, and completions have counted them.
 		r.free = true
-		r.quotes[0] = quote{source: s.tokens(partSlots[partOutImage], w.tier).source}
+		r.quotes[0] = quote{source: s.tokens(partSlots[partOutImage], w.tier, w.regional).source}
 		return r
 	}
 	// Images of any model have one line item, but those of some are not on it.

@@ -20,6 +20,8 @@ const (
 
 	// anyTier is the blend of all tiers, for usage that does not say how it was served.
 	anyTier Tier = ""
+	// regional is what processing in a region of the project's own makes of the price, in whatever tier.
+	regional Tier = "regional"
 	// unknownTier stands for every name of a tier that is not known. It has no price.
 	unknownTier Tier = "unknown"
 )

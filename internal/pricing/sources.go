@@ -62,8 +62,9 @@ func (t *table) ofImages() *table {
 }
 
 // tokens prices a kind of token: as the bill did in this tier, else as it did in the standard tier times what the tier
-// makes of it, else as lists do.
-func (s sources) tokens(k slot, t Tier) quote {
+// makes of it, else as lists do. The bill's prices have what regional processing costs in them, in the share of the newest
+// days; those of lists do not.
+func (s sources) tokens(k slot, t Tier, inRegion bool) quote {
 	if !t.priced() {
 		return quote{source: SourceNone}
 	}
@@ -84,6 +85,9 @@ func (s sources) tokens(k slot, t Tier) quote {
 			continue // Sound never costs what text does, so a list without a price for it has none.
 		}
 		if usd, ok := l.table.price(k); ok {
+			if inRegion {
+				usd = usd.Mul(s.factor(regional))
+			}
 			return quote{usd.Mul(s.factor(t)), l.source}
 		}
 	}

@@ -26,6 +26,8 @@ type Settings struct {
 	// Learn lets prices be learned from the bill.
 	Learn   bool
 	Budgets []Budget
+	// Regional says whether the usage of a project is processed in a region of its own. It may be nil, and must not block.
+	Regional func(organization, projectID string) bool
 }
 
 // A Budget is what may be spent in a period.
@@ -126,6 +128,10 @@ func (b *Books) Pricer(organization string, e *api.Endpoint) func(start time.Tim
 				l.Batch = label.Value
 			case "service_tier":
 				l.ServiceTier = label.Value
+			case "project_id":
+				if regional := b.settings.Load().Regional; regional != nil {
+					l.Regional = regional(organization, label.Value)
+				}
 			}
 		}
 		return b.of(organization).prices.Row(e, l, values)

@@ -1,0 +1,40 @@
+package exporter
+
+import (
+	"strings"
+	"sync/atomic"
+
+	"github.com/openai-exporter/openai_exporter/internal/directory"
+)
+
+// processing ends the residency of a project whose usage is processed in a region of its own, beside being kept there.
+const processing = "_PROCESSING"
+
+// regions say which projects are processed in a region of their own, as the look-ups have it. Rows are priced one by one,
+// so that the answer is worked out once for each snapshot.
+type regions struct {
+	snapshots interface{ Snapshot() *directory.Snapshot }
+	known     atomic.Pointer[regional]
+}
+
+type regional struct {
+	of       *directory.Snapshot
+	projects map[[2]string]bool // by organization and project
+}
+
+func (r *regions) regional(organization, projectID string) bool {
+	snapshot := r.snapshots.Snapshot()
+	known := r.known.Load()
+	if known == nil || known.of != snapshot {
+		known = &regional{of: snapshot, projects: map[[2]string]bool{}}
+		for _, o := range snapshot.Organizations {
+			for _, p := range o.Projects {
+				if strings.HasSuffix(p.Residency, processing) {
+					known.projects[[2]string{o.Name, p.ID}] = true
+				}
+			}
+		}
+		r.known.Store(known)
+	}
+	return known.projects[[2]string{organization, projectID}]
+}
