@@ -130,7 +130,8 @@ func (c *cache) fill(f form, chunks []*chunk, room int64) error {
 	var next, held atomic.Int64
 	var failed atomic.Pointer[error]
 	work := func() {
-		var plain []byte
+		plain := c.coder.room()
+		defer func() { c.coder.rooms.Put(&plain) }()
 		for i := next.Add(1) - 1; int(i) < len(chunks) && failed.Load() == nil; i = next.Add(1) - 1 {
 			var err error
 			if plain, err = chunks[i].encode(plain[:0], f, &c.coder); err != nil {

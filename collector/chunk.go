@@ -18,10 +18,11 @@ type piece struct {
 }
 
 const (
-	// chunkBlocks is how many blocks make a chunk, about: the edges depend on the blocks' origins alone.
-	chunkBlocks = 32
-	// largeBlock is how many samples make a block a chunk of its own.
-	largeBlock = 4096
+	// chunkRuns is how many small runs make a chunk, about: the edges depend on the runs' origins and metrics alone.
+	chunkRuns = 32
+	// blockSamples is how many samples make a block, about: the edges depend on the labels alone. Every block of a run but
+	// the first is a chunk.
+	blockSamples = 1024
 	// mostBytes bounds what is held in memory of a form. What is beyond it is encoded again for each scrape, which nobody
 	// notices beside the time that so many bytes take on their way.
 	mostBytes = 64 << 20
@@ -33,14 +34,13 @@ func (p *page) pieces(f form) []piece {
 	e := encoderOf(f.format)
 	for _, c := range p.columns {
 		size := 0
-		for _, b := range c.blocks {
+		for b := range c.blocks {
 			size += e.size(b)
 		}
-		for i, b := range c.blocks {
-			if i > 0 {
-				size = 0
-			}
-			out = append(out, piece{b, i == 0, size})
+		first := true
+		for b := range c.blocks {
+			out = append(out, piece{b, first, size})
+			first, size = false, 0
 		}
 	}
 	return out
@@ -54,10 +54,9 @@ func cut(pieces []piece, c coding) func(yield func([]piece) bool) {
 			n := 1
 			if c == zstandard {
 				n = len(pieces)
-			} else if len(pieces[0].block.samples) < largeBlock {
-				for n < len(pieces) && !pieces[n].block.edge && len(pieces[n].block.samples) < largeBlock {
-					n++
-				}
+			}
+			for n < len(pieces) && !pieces[n].block.edge {
+				n++
 			}
 			if !yield(pieces[:n:n]) {
 				return
@@ -90,14 +89,18 @@ func (k *chunk) encode(room []byte, f form, with *coder) (plain []byte, err erro
 	return plain, err
 }
 
-// content returns the chunk's bytes, encoded again where there are too many to hold them.
-func (k *chunk) content(f form, with *coder) ([]byte, error) {
+// content returns the chunk's bytes, encoded again where there are too many to hold them, and room for the next ones.
+func (k *chunk) content(room []byte, f form, with *coder) (content, plain []byte, err error) {
 	if k.bytes != nil {
-		return k.bytes, nil
+		return k.bytes, room, nil
+	}
+	if f.coding == identity {
+		plain, err = appendPieces(room[:0], k.pieces, encoderOf(f.format))
+		return plain, plain, err
 	}
 	again := chunk{pieces: k.pieces}
-	_, err := again.encode(nil, f, with)
-	return again.bytes, err
+	plain, err = again.encode(room[:0], f, with)
+	return again.bytes, plain, err
 }
 
 func appendPieces(b []byte, pieces []piece, e encoder) (_ []byte, err error) {

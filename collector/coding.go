@@ -40,8 +40,16 @@ func (c checked) and(next checked) checked {
 	return checked{combineCRC(c.crc, next.crc, next.plain), c.plain + next.plain, c.coded + next.coded}
 }
 
-// A coder applies codings. Its compressors are large, so they are used again.
-type coder struct{ deflates, zstds sync.Pool }
+// A coder applies codings. Its compressors are large, so they are used again, and so is the room for what they compress.
+type coder struct{ deflates, zstds, rooms sync.Pool }
+
+// room returns empty room, to be put back into rooms.
+func (c *coder) room() []byte {
+	if b, ok := c.rooms.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return nil
+}
 
 // deflateLevel is the fastest that is nearly as dense as the default: metrics repeat themselves.
 const deflateLevel = 2

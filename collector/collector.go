@@ -154,7 +154,7 @@ func (c *Collector) Gather() ([]*dto.MetricFamily, error) {
 	all, err := c.moment.gather(nil)
 	for _, column := range c.shown().columns {
 		f := (&block{metric: column.metric}).family()
-		for _, b := range column.blocks {
+		for b := range column.blocks {
 			for i := range b.samples {
 				f.Metric = append(f.Metric, b.library(i))
 			}

@@ -16,8 +16,9 @@ type feed struct {
 	// stale: what has happened to its numbers is not shown yet.
 	stale  bool
 	labels map[*ledger.Label]*labelSet
-	// order is the order of the series by their labels, which are sets.
+	// order is the order of the series by their labels, which are sets; from are the addresses of the series' own part.
 	sets  []*labelSet
+	from  []*ledger.Label
 	order []int
 	// series is how many of usage, costs and estimates there are.
 	series int
@@ -27,7 +28,7 @@ type feed struct {
 // expose adds the data of one endpoint. Nothing of the state is needed to translate it, but labels that are known need
 // not be spelled and sorted again.
 func (fs *families) expose(f *ledger.FeedView, day time.Time, state *feed) {
-	fs.known, fs.used = state.labels, make(map[*ledger.Label]*labelSet, len(state.labels))
+	fs.known, fs.used = state.labels, make(map[*ledger.Label]*labelSet)
 	base := []ledger.Label{{Name: metrics.LabelOrganization, Value: f.Organization}, {Name: metrics.LabelEndpoint, Value: f.Endpoint.Name}}
 	if !f.Endpoint.IsCosts() && !f.ReadThrough.IsZero() {
 		fs.gauge(fs.family(metrics.ReadThrough), fs.labels(base, nil), seconds(f.ReadThrough))
@@ -63,30 +64,41 @@ func (fs *families) expose(f *ledger.FeedView, day time.Time, state *feed) {
 
 // counters adds the series of a feed and returns how many there are.
 func (fs *families) counters(base []ledger.Label, f *ledger.FeedView, state *feed) int {
-	sets := make([]*labelSet, len(f.Series))
-	for i, s := range f.Series {
-		sets[i] = fs.labels(base, s.Labels)
-	}
-	if !slices.Equal(sets, state.sets) {
-		state.sets, state.order = sets, make([]int, len(sets))
-		for i := range state.order {
-			state.order[i] = i
+	if state.sets != nil && slices.EqualFunc(f.Series, state.from, func(s *ledger.Series, from *ledger.Label) bool { return address(s) == from }) {
+		fs.used = fs.known
+	} else {
+		state.sets, state.from, state.order = make([]*labelSet, len(f.Series)), make([]*ledger.Label, len(f.Series)), make([]int, len(f.Series))
+		for i, s := range f.Series {
+			state.sets[i], state.from[i], state.order[i] = fs.labels(base, s.Labels), address(s), i
 		}
-		slices.SortStableFunc(state.order, func(a, b int) int { return compareLabels(sets[a], sets[b]) })
+		slices.SortStableFunc(state.order, func(a, b int) int { return compareLabels(state.sets[a], state.sets[b]) })
 	}
 	n := 0
 	counters := fs.byMeasure(f, func(i int) string { return metrics.CounterName(f.Endpoint, &f.Endpoint.Measures[i]) })
+	for _, b := range counters {
+		if b != nil {
+			b.sorted = len(b.samples) == 0
+		}
+	}
 	for _, at := range state.order {
 		s := f.Series[at]
 		born := timestamp(s.Born)
 		for i, m := range s.Measures {
 			if !s.Absent.Has(i) {
-				fs.counter(counters[m], sets[at], s.Values[i].Float64(), born)
+				fs.counter(counters[m], state.sets[at], s.Values[i].Float64(), born)
 				n++
 			}
 		}
 	}
 	return n
+}
+
+// address tells the labels of a series from those of every other, nil where there are none.
+func address(s *ledger.Series) *ledger.Label {
+	if len(s.Labels) == 0 {
+		return nil
+	}
+	return &s.Labels[0]
 }
 
 // byMeasure finds the family of each measure once for all of a feed's series. A measure without such a metric has none,

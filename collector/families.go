@@ -21,14 +21,16 @@ type sample struct {
 	created int64
 }
 
-// A block is what one origin has of a metric, sorted by labels. It is never changed once it is finished, so equal blocks
-// are equal bytes.
+// A block is some of what one origin has of a metric, sorted by labels. It is never changed once it is on a page, so equal
+// blocks are equal bytes.
 type block struct {
 	metric  *metrics.Metric
 	samples []sample
 	// histograms follow the samples, whose values mean nothing then. Only a histogram has them.
 	histograms []*dto.Histogram
-	// edge says that a chunk may begin here: see encodeChunks.
+	// sorted says that the samples came in the order of their labels.
+	sorted bool
+	// edge says that a chunk begins here.
 	edge bool
 	// sized is the length of the samples in protobuf once it is known, else 0.
 	sized atomic.Int64
@@ -41,8 +43,8 @@ type families struct {
 	// known are label sets made before, by the address of their own part, which lives as long as the series; used are those
 	// that this time has, where they are to be known the next time.
 	known, used map[*ledger.Label]*labelSet
-	// room are the blocks of the time before, whose sizes are a good guess.
-	room []*block
+	// room are the runs of the time before, whose sizes are a good guess.
+	room []*run
 }
 
 func newFamilies(table map[string]*metrics.Metric) *families {
@@ -54,8 +56,8 @@ func (fs *families) family(name string) *block {
 	b := fs.byName[name]
 	if b == nil {
 		b = &block{metric: fs.table[name]}
-		if i := slices.IndexFunc(fs.room, func(o *block) bool { return o.metric == b.metric }); i >= 0 {
-			b.samples = make([]sample, 0, len(fs.room[i].samples))
+		if i := slices.IndexFunc(fs.room, func(o *run) bool { return o.metric == b.metric }); i >= 0 {
+			b.samples = make([]sample, 0, fs.room[i].size())
 		}
 		fs.byName[name] = b
 	}
@@ -94,21 +96,46 @@ func (fs *families) histogram(b *block, labels *labelSet, h *dto.Histogram) {
 	b.histograms = append(b.histograms, h)
 }
 
-// finish returns the blocks that have samples.
-func (fs *families) finish() []*block {
-	var out []*block
+// finish returns what has samples.
+func (fs *families) finish() []*run {
+	var out []*run
 	for _, b := range fs.byName {
 		if len(b.samples) == 0 {
 			continue
 		}
 		byLabels := func(a, b sample) int { return compareLabels(a.labels, b.labels) }
-		if b.histograms == nil && !slices.IsSortedFunc(b.samples, byLabels) {
+		if b.histograms == nil && !b.sorted && !slices.IsSortedFunc(b.samples, byLabels) {
 			slices.SortStableFunc(b.samples, byLabels)
 		}
 		b.samples = sumEqual(b.samples)
-		out = append(out, b)
+		out = append(out, &run{b.metric, b.split()})
 	}
 	return out
+}
+
+// split cuts a block where the labels say so: the series that come or go move no edge but their own.
+func (b *block) split() []*block {
+	out := []*block{b}
+	if b.histograms != nil {
+		return out
+	}
+	from, all := 0, b.samples
+	for i := 1; i < len(all); i++ {
+		if all[i].labels.edge {
+			out[len(out)-1].samples = all[from:i:i]
+			out, from = append(out, &block{metric: b.metric, edge: true}), i
+		}
+	}
+	out[len(out)-1].samples = all[from:]
+	return out
+}
+
+// size is how many samples a run has.
+func (r *run) size() (n int) {
+	for _, b := range r.blocks {
+		n += len(b.samples)
+	}
+	return n
 }
 
 // sumEqual adds up neighbours with equal labels, which two label sets become when both are made valid UTF-8: a repeated
@@ -130,9 +157,9 @@ func sumEqual(samples []sample) []sample {
 	return out
 }
 
-// equal says whether two blocks of a metric are the same bytes in every form.
+// equal says whether two blocks of a metric are the same bytes in every form, and the same in where a chunk begins.
 func (b *block) equal(o *block) bool {
-	return b.histograms == nil && o.histograms == nil && slices.EqualFunc(b.samples, o.samples, func(x, y sample) bool {
+	return b.edge == o.edge && b.histograms == nil && o.histograms == nil && slices.EqualFunc(b.samples, o.samples, func(x, y sample) bool {
 		return cmp.Compare(x.value, y.value) == 0 && x.created == y.created && x.labels.equal(y.labels)
 	})
 }

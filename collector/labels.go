@@ -2,6 +2,7 @@ package collector
 
 import (
 	"cmp"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -15,6 +16,7 @@ type labelSet struct {
 	text  string         // as the text formats spell them, without the braces
 	// repaired: a value was not valid UTF-8, so that two label sets may have become one.
 	repaired bool
+	edge     bool // a block may begin with it
 }
 
 // newLabelSet makes a label set of two parts. The values are those of the arguments, not copies.
@@ -40,6 +42,9 @@ func newLabelSet(base, own []ledger.Label) *labelSet {
 		b = append(appendEscaped(b, s.pairs[i].Value, true), '"')
 	}
 	s.text = string(b)
+	h := fnv.New32a()
+	_, _ = h.Write(b) // It can't fail.
+	s.edge = h.Sum32()%blockSamples == 0
 	return s
 }
 

@@ -16,11 +16,28 @@ type page struct {
 	columns []*column
 }
 
-// A column is a metric: the blocks of all origins that have it, in the order of the origins.
+// A column is a metric: the runs of all origins that have it, in the order of the origins.
 type column struct {
 	metric  *metrics.Metric
 	origins []origin
-	blocks  []*block
+	runs    []*run
+}
+
+// A run is what one origin has of a metric: blocks in the order of their labels, at least one.
+type run struct {
+	metric *metrics.Metric
+	blocks []*block
+}
+
+// blocks goes through the blocks of a column.
+func (c *column) blocks(yield func(*block) bool) {
+	for _, r := range c.runs {
+		for _, b := range r.blocks {
+			if !yield(b) {
+				return
+			}
+		}
+	}
 }
 
 // An origin is what makes blocks: an endpoint of an organization, the names of an organization, the process.
@@ -53,46 +70,65 @@ func (s origin) compare(o origin) int {
 type desk struct {
 	columns map[string]*column
 	own     map[*column]bool // those that no page has yet, which may be changed
-	blocks  [kinds]map[origin][]*block
+	runs    [kinds]map[origin][]*run
 	page    *page
 	changed bool
 }
 
 func newDesk() *desk {
 	d := &desk{columns: make(map[string]*column), own: make(map[*column]bool), page: new(page)}
-	for k := range d.blocks {
-		d.blocks[k] = make(map[origin][]*block)
+	for k := range d.runs {
+		d.runs[k] = make(map[origin][]*run)
 	}
 	return d
 }
 
 // put says what an origin shows from now on.
-func (d *desk) put(s origin, blocks []*block) {
-	before := d.blocks[s.kind][s]
-	for i, b := range blocks {
-		at := slices.IndexFunc(before, func(o *block) bool { return o.metric == b.metric })
-		if at >= 0 && before[at].equal(b) {
-			blocks[i] = before[at]
+func (d *desk) put(s origin, runs []*run) {
+	before := d.runs[s.kind][s]
+	for i, r := range runs {
+		r.blocks[0].edge = d.edge(s, r.metric)
+		at := slices.IndexFunc(before, func(o *run) bool { return o.metric == r.metric })
+		if at >= 0 && r.takeOver(before[at]) {
+			runs[i] = before[at]
 			continue
 		}
-		b.edge = d.edge(s, b.metric)
-		d.place(s, b)
+		d.place(s, r)
 	}
-	for _, b := range before {
-		if !slices.ContainsFunc(blocks, func(o *block) bool { return o.metric == b.metric }) {
-			d.remove(s, b.metric)
+	for _, r := range before {
+		if !slices.ContainsFunc(runs, func(o *run) bool { return o.metric == r.metric }) {
+			d.remove(s, r.metric)
 		}
 	}
-	if len(blocks) == 0 {
-		delete(d.blocks[s.kind], s)
+	if len(runs) == 0 {
+		delete(d.runs[s.kind], s)
 		return
 	}
-	d.blocks[s.kind][s] = blocks
+	d.runs[s.kind][s] = runs
+}
+
+// takeOver puts blocks of the time before in place of those that are equal to them, and says whether that is all.
+func (r *run) takeOver(before *run) bool {
+	same, at := len(r.blocks) == len(before.blocks), 0
+	for i, b := range r.blocks {
+		for at < len(before.blocks) && compareLabels(before.blocks[at].samples[0].labels, b.samples[0].labels) < 0 {
+			at++
+		}
+		if at < len(before.blocks) && b.equal(before.blocks[at]) {
+			r.blocks[i] = before.blocks[at]
+			continue
+		}
+		same = false
+		if len(r.blocks) > 1 {
+			b.samples = slices.Clone(b.samples) // Else one block that stays would hold on to the samples of all.
+		}
+	}
+	return same
 }
 
 // keep removes the origins of a kind that are no longer there.
 func (d *desk) keep(k kind, there map[origin]bool) {
-	for s := range d.blocks[k] {
+	for s := range d.runs[k] {
 		if !there[s] {
 			d.put(s, nil)
 		}
@@ -108,40 +144,40 @@ func (d *desk) column(m *metrics.Metric) *column {
 	case d.own[c]:
 		return c
 	default:
-		c = &column{m, slices.Clone(c.origins), slices.Clone(c.blocks)}
+		c = &column{m, slices.Clone(c.origins), slices.Clone(c.runs)}
 	}
 	d.columns[m.Name], d.own[c], d.changed = c, true, true
 	return c
 }
 
-func (d *desk) place(s origin, b *block) {
-	c := d.column(b.metric)
+func (d *desk) place(s origin, r *run) {
+	c := d.column(r.metric)
 	at, found := slices.BinarySearchFunc(c.origins, s, origin.compare)
 	if found {
-		c.blocks[at] = b
+		c.runs[at] = r
 		return
 	}
-	c.origins, c.blocks = slices.Insert(c.origins, at, s), slices.Insert(c.blocks, at, b)
+	c.origins, c.runs = slices.Insert(c.origins, at, s), slices.Insert(c.runs, at, r)
 }
 
 func (d *desk) remove(s origin, m *metrics.Metric) {
 	c := d.column(m)
 	at, _ := slices.BinarySearchFunc(c.origins, s, origin.compare)
-	c.origins, c.blocks = slices.Delete(c.origins, at, at+1), slices.Delete(c.blocks, at, at+1)
-	if len(c.blocks) == 0 {
+	c.origins, c.runs = slices.Delete(c.origins, at, at+1), slices.Delete(c.runs, at, at+1)
+	if len(c.runs) == 0 {
 		delete(d.columns, m.Name)
 		delete(d.own, c)
 	}
 }
 
-// edge says whether a chunk may begin with an origin's block of a metric. It depends on nothing else, so that a block that
-// comes or goes moves no other chunk's edge.
+// edge says whether a chunk begins with an origin's run of a metric. It depends on nothing else, so that a run that comes or
+// goes moves no other chunk's edge.
 func (d *desk) edge(s origin, m *metrics.Metric) bool {
 	h := fnv.New32a()
 	for _, text := range []string{s.organization, "\xff", s.endpoint, "\xff", m.Name} {
 		_, _ = io.WriteString(h, text) // It can't fail.
 	}
-	return h.Sum32()%chunkBlocks == 0
+	return h.Sum32()%chunkRuns == 0
 }
 
 // finish returns the page, which is the one before where nothing has changed.

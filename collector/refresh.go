@@ -36,7 +36,7 @@ func newReader(c *Collector) *reader {
 // show translates what add adds and puts it on the page in place of what the origin has shown before.
 func (r *reader) show(s origin, add func(*families)) {
 	fs := newFamilies(r.table)
-	fs.room = r.desk.blocks[s.kind][s]
+	fs.room = r.desk.runs[s.kind][s]
 	add(fs)
 	r.desk.put(s, fs.finish())
 }

@@ -72,9 +72,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, err := w.Write(head); err != nil {
 		return // The client has gone.
 	}
+	room := h.cache.coder.room()
+	defer func() { h.cache.coder.rooms.Put(&room) }()
 	for _, k := range page.chunks {
-		content, err := k.content(f, &h.cache.coder)
-		if err != nil {
+		var content []byte
+		if content, room, err = k.content(room, f, &h.cache.coder); err != nil {
 			h.log(err) // It was encoded before, so this does not happen. The answer is too short, which the client sees.
 			return
 		}

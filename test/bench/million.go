@@ -23,7 +23,8 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
-// A million series are this many label sets of completions, each of which has a counter per measure.
+// A million series are this many label sets of completions, each of which has a counter per measure: all have once had
+// tokens of every kind, since a kind that a label set has never had has no series.
 const (
 	seriesOfAMillion = 1_000_000
 	lookback         = time.Hour
@@ -155,7 +156,12 @@ func (o *organization) fill(w ledger.Window, asOf time.Time, has func(i int, at 
 			if n == 0 {
 				continue
 			}
-			for m := range 8 { // Text without audio and images, as most usage is.
+			clear(values)
+			kinds := 8 // Text without audio and images, as most usage is.
+			if at.Equal(born.Truncate(time.Minute)) {
+				kinds = len(values)
+			}
+			for m := range kinds {
 				values[m] = decimal.FromInt(n * int64(1+m*m*37))
 			}
 			r.Row(labelSet(i), values)
@@ -230,7 +236,7 @@ func fillState(ctx context.Context, dir string) (figures, error) {
 	for _, step := range []struct {
 		at  time.Time
 		has func(int, time.Time) int64
-	}{{born.Add(-time.Minute), nothing}, {born, all}, {measured.Add(-time.Minute), nothing}} {
+	}{{born.Add(-time.Minute), nothing}, {born, all}, {measured.Add(-time.Minute), all}} {
 		if err := o.poll(ctx, step.at, step.has, nothing); err != nil {
 			return nil, err
 		}
@@ -256,6 +262,11 @@ func rest(dir string) (*organization, figures, error) {
 	for _, s := range o.ledger.View().Feeds[0].Series {
 		f["label_sets"]++
 		f["series"] += float64(len(s.Values))
+		for i := range s.Values {
+			if s.Absent.Has(i) || s.Values[i].IsZero() {
+				return nil, nil, fmt.Errorf("a label set has no %s", o.ledger.View().Feeds[0].Endpoint.Measures[s.Measures[i]].Name)
+			}
+		}
 	}
 	debug.FreeOSMemory()
 	after, err := resident()

@@ -59,8 +59,9 @@ func scrapes(ctx context.Context, w io.Writer, _ string) error {
 		}{
 			{"http.ServeContent of the same bytes", content(stored, coding), nil},
 			{"openai_exporter", ours, nil},
+			{"http.ServeContent, a second after the last scrape", content(stored, coding), settle},
 			{"openai_exporter, a second after the last scrape", ours, settle},
-			{"openai_exporter, the first scrape after a poll", ours, sources.poll},
+			{"openai_exporter, the first scrape after a poll that changed everything", ours, sources.poll},
 			{"VictoriaMetrics/metrics", victoria(), nil},
 			{"client_golang, const metrics made in Collect", constants(), nil},
 			{"client_golang, CounterVec", vectors(), nil},
@@ -143,8 +144,9 @@ func content(b []byte, coding string) http.Handler {
 
 // A source is a ledger and a scheduler that show that many label sets.
 type source struct {
-	feed *ledger.FeedView
-	view atomic.Pointer[ledger.View]
+	feed  *ledger.FeedView
+	polls int64
+	view  atomic.Pointer[ledger.View]
 }
 
 func newSource(labelSets int) *source {
@@ -162,9 +164,16 @@ func newSource(labelSets int) *source {
 	return s
 }
 
-// poll shows a new view, in which everything may be another.
+// poll shows a new view, in which every counter has grown.
 func (s *source) poll() {
 	feed := *s.feed
+	feed.Series = make([]*ledger.Series, len(s.feed.Series))
+	for i, old := range s.feed.Series {
+		grown := *old
+		grown.Values = []decimal.Fixed{decimal.FromInt(requests(i) + s.polls), decimal.FromInt(tokens(i) + s.polls)}
+		feed.Series[i] = &grown
+	}
+	s.polls++
 	s.view.Store(&ledger.View{Feeds: []*ledger.FeedView{&feed}})
 }
 
