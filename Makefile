@@ -134,7 +134,7 @@ fmt-check: $(GOLANGCI_LINT) ## Fail when a Go file is not formatted
 
 .PHONY: vet
 vet: ## Run go vet, the tests that need other programs and the benchmarks included
-	@$(GO) vet -tags browser,cluster,e2e,manifests,parsers ./...
+	@$(GO) vet -tags browser,cluster,e2e,manifests,parsers,pictures ./...
 	cd test/bench && $(GO) vet ./...
 
 .PHONY: lint
@@ -229,6 +229,10 @@ e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(VICTORIAMETRICS) ## Run the rea
 .PHONY: browser
 browser: chromium ## Open the status page in a real browser, in every state; not a part of `make test`
 	@CHROMIUM='$(CHROMIUM)' $(GO) test -tags browser -count=1 -timeout 5m ./test/browser/...
+
+.PHONY: docs-pictures
+docs-pictures: chromium ## Make the pictures of docs/status.md anew, from the same simulated afternoon each time
+	@CHROMIUM='$(CHROMIUM)' $(GO) test -tags browser,pictures -count=1 -timeout 5m -run '^TestPictures$$' ./test/browser
 
 .PHONY: cookbook
 cookbook: $(PROMETHEUS) ## Ask the queries of docs/cookbook.md of a real Prometheus and write the answers there

@@ -47,10 +47,12 @@ type Model struct {
 // A Key is what an API key has cost today.
 type Key struct {
 	// ID is empty for what the bill names no key for.
-	ID    string      `json:"api_key_id"`
-	Name  string      `json:"name,omitempty"`
-	USD   json.Number `json:"usd"`
-	Share float64     `json:"share"`
+	ID   string `json:"api_key_id"`
+	Name string `json:"name,omitempty"`
+	// Project is the name of the project that the key is of, or the project's id: keys of several have the same name.
+	Project string      `json:"project,omitempty"`
+	USD     json.Number `json:"usd"`
+	Share   float64     `json:"share"`
 }
 
 // A Day is what a UTC day has cost, and what is still expected of it.
@@ -75,15 +77,16 @@ type Part struct {
 
 // names are what is known of an organization's ids.
 type names struct {
-	projects, keys map[string]string
-	owners         directory.Owners
-	teams          bool
-	refusals       []Refusal
-	only           []string // the names of the projects that are read, where not all of them are
+	projects map[string]string
+	keys     map[string]*directory.Key
+	owners   directory.Owners
+	teams    bool
+	refusals []Refusal
+	only     []string // the names of the projects that are read, where not all of them are
 }
 
 func namesOf(o *directory.Organization) names {
-	n := names{projects: make(map[string]string), keys: make(map[string]string)}
+	n := names{projects: make(map[string]string), keys: make(map[string]*directory.Key)}
 	if o == nil {
 		o = &directory.Organization{}
 	}
@@ -91,7 +94,7 @@ func namesOf(o *directory.Organization) names {
 		n.projects[p.ID] = p.Name
 	}
 	for i := range o.Keys {
-		n.keys[o.Keys[i].ID] = o.Keys[i].Name
+		n.keys[o.Keys[i].ID] = &o.Keys[i]
 	}
 	n.owners, n.teams = o.Owners(), o.Unowned != ""
 	for _, id := range o.Only {
@@ -197,7 +200,11 @@ func topModels(items map[string]decimal.Fixed) (out []Model) {
 // topKeys are the API keys that have cost the most today, as far as they are shown.
 func topKeys(today []collector.Amount, n names) (out []Key) {
 	for _, s := range top(byKey(today)) {
-		out = append(out, Key{ID: s.value, Name: n.keys[s.value], USD: json.Number(s.usd.String()), Share: s.share})
+		k := Key{ID: s.value, USD: json.Number(s.usd.String()), Share: s.share}
+		if of := n.keys[s.value]; of != nil {
+			k.Name, k.Project = of.Name, cmp.Or(n.projects[of.ProjectID], of.ProjectID)
+		}
+		out = append(out, k)
 	}
 	return out
 }

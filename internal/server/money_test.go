@@ -95,7 +95,7 @@ func acme() *directory.Organization {
 	return &directory.Organization{
 		Name:     "acme",
 		Projects: []directory.Project{{ID: "proj_a", Name: "Search <beta>"}, {ID: "proj_b", Name: "Support"}},
-		Keys:     []directory.Key{{ID: "key_1", Name: "crawler"}, {ID: "key_2"}},
+		Keys:     []directory.Key{{ID: "key_1", Name: "crawler", ProjectID: "proj_a"}, {ID: "key_2"}},
 	}
 }
 
@@ -116,7 +116,7 @@ func TestThePageSaysByNameWhoSpendsWhat(t *testing.T) {
 		"$3.50 <small>&#43; $2.00 not billed yet</small>",
 		"Most cost today, by project", "Search &lt;beta&gt; <small>proj_a</small>",
 		"Most cost today, by model", "gpt-5.2-2025-12-11",
-		"Most cost today, by API key", "crawler <small>key_1</small>", ">key_2<",
+		"Most cost today, by API key", "crawler <small>Search &lt;beta&gt; · key_1</small>", ">key_2<",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %s", want)
@@ -129,7 +129,7 @@ func TestThePageSaysByNameWhoSpendsWhat(t *testing.T) {
 	if len(o.TopModels) != 1 || o.TopModels[0].Model != "gpt-5.2-2025-12-11" || o.TopModels[0].USD != "4" {
 		t.Errorf("models: %+v", o.TopModels)
 	}
-	if len(o.TopKeys) != 2 || o.TopKeys[0].Name != "crawler" || o.TopKeys[0].Share != 0.75 {
+	if len(o.TopKeys) != 2 || o.TopKeys[0].Name != "crawler" || o.TopKeys[0].Project != "Search <beta>" || o.TopKeys[0].Share != 0.75 {
 		t.Errorf("keys: %+v", o.TopKeys)
 	}
 }

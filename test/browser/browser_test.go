@@ -35,10 +35,10 @@ const (
 const root = "../.."
 
 // simulate serves a simulated API that accepts adminKey alone. It is an afternoon there, so that something has been billed.
-func simulate(t *testing.T, binary string) (p *process.Program, address string) {
+func simulate(t *testing.T, binary string, flags ...string) (p *process.Program, address string) {
 	t.Helper()
 	address = process.FreeAddress(t)
-	p = process.Start(t, binary, "simulate", "--listen-address="+address, "--admin-key="+adminKey, "--start=2026-11-18T15:20:00Z")
+	p = process.Start(t, binary, append([]string{"simulate", "--listen-address=" + address, "--admin-key=" + adminKey, "--start=2026-11-18T15:20:00Z"}, flags...)...)
 	process.Eventually(t, 10*time.Second, "the simulator answers", func() error {
 		_, err := process.Get(t.Context(), "http://"+address+"/_simulator/now")
 		return err
@@ -187,7 +187,7 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 			[]string{
 				`(?m)^OpenAI refuses requests; \d+ endpoints up to date$`, `OpenAI refuses requests now of project Data Platform \(proj_\w+\): its spend limit of \$[\d,.]+ a month is reached`,
 				`(?m)^everything\s+\$[\d,.]+ of \$150,000\.00 this month`, `(?m)^customer-facing$`, `(?m)^unallocated$`, `(?m)^forecast$`,
-				`Support Copilot proj_\w+ customer-facing\s+\$`, `Most cost today, by API key`, `production key_\w+\s+\$`,
+				`Support Copilot proj_\w+ customer-facing\s+\$`, `Most cost today, by API key`, `production [A-Z][\w ]+ · key_\w+\s+\$`,
 			},
 			[]string{`failing`, `never`, `Last success`},
 		},

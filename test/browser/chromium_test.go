@@ -144,20 +144,27 @@ type look struct {
 	Text  string // as it is shown: without what is folded or is not displayed
 	Width int    // of the window
 	Needs int    // the width that the document would need
+	High  int    // how high it is
 	// Cut are the cells of tables of which a part is outside, or that are too narrow for a word, where nothing scrolls.
 	Cut []string
 }
 
 var result = regexp.MustCompile(`(?s)<pre id="result">(.*?)</pre>`)
 
-// narrow lays documents out in windows of a small phone's width. A window of the browser itself can't be that narrow, and
-// the page refuses to be framed, so the frames hold copies.
+// narrow lays documents out in windows of a small phone's width.
 func narrow(t *testing.T, documents map[string]string) map[string]look {
+	t.Helper()
+	return layOut(t, 360, documents)
+}
+
+// layOut lays documents out in windows of a width. A window of the browser itself can't be as narrow as a phone's, and the
+// page refuses to be framed, so the frames hold copies.
+func layOut(t *testing.T, width int, documents map[string]string) map[string]look {
 	t.Helper()
 	var page strings.Builder
 	page.WriteString("<!DOCTYPE html><html><body>")
 	for _, name := range slices.Sorted(maps.Keys(documents)) {
-		fmt.Fprintf(&page, `<iframe name="%s" style="width:360px;height:640px;border:0" srcdoc="%s"></iframe>`, name, html.EscapeString(documents[name]))
+		fmt.Fprintf(&page, `<iframe name="%s" style="width:%dpx;height:640px;border:0" srcdoc="%s"></iframe>`, name, width, html.EscapeString(documents[name]))
 	}
 	page.WriteString(`<pre id="result"></pre><script>
 		addEventListener("load", () => {
@@ -168,7 +175,7 @@ func narrow(t *testing.T, documents map[string]string) map[string]look {
 					const box = cell.getBoundingClientRect()
 					return box.width > 1 && !cell.closest(".scroll, .hidden") && (box.right > e.clientWidth || (box.width < 60 && cell.textContent.trim().length > 8))
 				}).map(cell => cell.textContent)
-				looks[f.name] = {Text: e.innerText, Width: e.clientWidth, Needs: e.scrollWidth, Cut: cut}
+				looks[f.name] = {Text: e.innerText, Width: e.clientWidth, Needs: e.scrollWidth, High: e.scrollHeight, Cut: cut}
 			}
 			document.getElementById("result").textContent = JSON.stringify(looks)
 		})
