@@ -47,6 +47,7 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 			of := feedOptions(o.Name, s, valid.Counters().Start)
 			of.Price = e.books.Pricer(o.Name, s.Endpoint)
 			of.ReadBy = spend.ReadBy(s.Endpoint)
+			of.BillFrom = func(now time.Time) time.Time { return money.BillFrom(o.Name, now) }
 			feeds = append(feeds, of)
 		}
 	}

@@ -32,7 +32,9 @@ func (f *Feed) Book(ctx context.Context, r *Read) error {
 	}
 	if len(r.buckets) == 0 {
 		// It says nothing: it begins nothing, ends nothing and takes nothing away.
-		f.audited(r.Window, r.AsOf)
+		if f.audited(r.Window, r.AsOf); r.Window.Audit && f.options.Endpoint.IsCosts() {
+			f.giveUpBill(r.Window)
+		}
 		return nil
 	}
 	st := f.newStage()

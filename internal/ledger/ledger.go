@@ -57,6 +57,8 @@ type FeedOptions struct {
 	Start func(now time.Time) (origin time.Time, explicit bool)
 	// StartText is how the configuration spells Start.
 	StartText string
+	// BillFrom is from when on the bill is to be known, beside the last weeks. It may be nil.
+	BillFrom func(now time.Time) time.Time
 	// Price says what a row is estimated to cost, in US dollars, and how much of it has no price, when it is booked.
 	// Start is that of its bucket, since prices change with time. The labels are those that have a value of what the row is grouped by; values follow the endpoint's measures.
 	// Without it nothing is estimated.

@@ -32,6 +32,8 @@ type marks struct {
 	// ReadThrough and Audited are the ends of the newest closed bucket that a poll read, and of the newest hour audited.
 	ReadThrough int64 `json:"read_through"`
 	Audited     int64 `json:"audited,omitempty"`
+	// BillFrom is from when on the bill has been read, without a gap up to now.
+	BillFrom int64 `json:"bill_from,omitempty"`
 }
 
 // A reach is how far back an endpoint is read and kept, in seconds.
@@ -131,6 +133,15 @@ func (m marks) poll(r reading, to reach) marks {
 	m.Settled = min(r.open(), r.asOf) - to.lookback
 	if to.bill {
 		m.Final = max(m.Final, r.from) // No audit reads the bill: polls leave its days behind.
+		m = m.billed(r.from)
+	}
+	return m
+}
+
+// billed moves the marks past days of the bill that were read up to those that are known.
+func (m marks) billed(from int64) marks {
+	if m.BillFrom == 0 || from < m.BillFrom {
+		m.BillFrom = from
 	}
 	return m
 }

@@ -15,6 +15,7 @@ type refused struct {
 	polls, audits int            // answers in a row that had a gap, or no bucket
 	pages         map[int64]int  // how often an old page was refused, by its start
 	hours         map[int64]bool // the hours that were given up
+	bill          bool           // older days of the bill are given up
 }
 
 // admit looks whether a read is whole. One that leaves out a bucket is refused: what is left out is unknown, not zero.
@@ -40,6 +41,9 @@ func (f *Feed) admit(r *Read) (gap int64, err error) {
 	if r.Window.Audit && len(r.buckets) == 0 {
 		return 0, f.giveUp(r.Window)
 	}
+	if r.Window.Audit && f.options.Endpoint.IsCosts() {
+		return 0, nil // The books have the day or they don't.
+	}
 	if r.Window.Audit && at.Unix() < f.meta.ReadThrough-int64(f.options.AuditWindow/time.Second) {
 		f.note(at, at.Add(time.Hour)) // It is too old to be asked for again.
 		return 0, nil
@@ -53,7 +57,11 @@ func (f *Feed) Refused(w Window) (gaveUp bool, err error) {
 	l := f.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if w.shape != f.shape || f.round == nil || f.round.cursor != w.From.Unix() {
+	next := f.round != nil && f.round.cursor == w.From.Unix()
+	if f.options.Endpoint.IsCosts() {
+		next = w.To.Unix() == f.meta.BillFrom
+	}
+	if w.shape != f.shape || !next {
 		return false, nil // The window is of a former shape or round.
 	}
 	if f.refused.pages == nil {
@@ -66,8 +74,12 @@ func (f *Feed) Refused(w Window) (gaveUp bool, err error) {
 	return true, f.giveUp(w)
 }
 
-// giveUp passes over a page of old hours.
+// giveUp passes over a page of old hours, or of old days of the bill.
 func (f *Feed) giveUp(w Window) error {
+	if f.options.Endpoint.IsCosts() {
+		f.giveUpBill(w)
+		return nil
+	}
 	l := f.ledger
 	if f.note(w.From, w.To) {
 		level.Warn(f.logger()).Log("msg", "The API refuses old hours or no longer has them: they are given up, and what they had and was not read is not counted", "from", w.From.Format(time.RFC3339), "to", w.To.Format(time.RFC3339))

@@ -67,6 +67,10 @@ func (st *stage) apply(r *Read, at reading) error {
 		st.applyStock(r)
 		return nil
 	}
+	if to.bill && at.audit {
+		st.olderBill(r)
+		return nil
+	}
 	// A span is booked in one width, so the buckets are taken span by span.
 	for lo := 0; lo < len(r.buckets); {
 		span := to.spanOf(r.buckets[lo].start.Unix())

@@ -101,12 +101,16 @@ func (f *Feed) reach() reach {
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
-// AuditWindow is the next page of closed hours that is due to be read again.
+// AuditWindow is the next page of closed hours that is due to be read again, or of older days of the bill that are due to
+// be read at all.
 func (f *Feed) AuditWindow(now time.Time) (Window, bool) {
 	f.ledger.mu.Lock()
 	defer f.ledger.mu.Unlock()
 	o := &f.options
-	if o.AuditWindow == 0 || o.Endpoint.Stock || o.Endpoint.IsCosts() || !f.meta.Started {
+	if o.Endpoint.IsCosts() {
+		return f.olderBill(now)
+	}
+	if o.AuditWindow == 0 || o.Endpoint.Stock || !f.meta.Started {
 		return Window{}, false
 	}
 	if f.round == nil {

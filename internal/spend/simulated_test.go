@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/budget"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
@@ -31,6 +33,8 @@ type account struct {
 	feeds  []*ledger.Feed
 	ends   []*api.Endpoint
 	groups map[string][]string
+	// settings are those of the books. Prices are learned in any case.
+	settings spend.Settings
 }
 
 func (a *account) View() *ledger.View { return a.ledger.View() }
@@ -61,8 +65,9 @@ func (a *account) open() {
 	a.ledger = l
 	if a.books == nil {
 		a.books = spend.New(a)
-		a.books.Configure(spend.Settings{Learn: true})
 	}
+	a.settings.Learn = true
+	a.books.Configure(a.settings)
 	var options []ledger.FeedOptions
 	a.ends = nil
 	costs, _ := api.Find(api.Costs)
@@ -74,6 +79,7 @@ func (a *account) open() {
 		}
 		if e.IsCosts() {
 			o.Width, o.Lookback, o.AuditInterval, o.AuditWindow = api.CostDay, 96*time.Hour, 0, 0
+			o.BillFrom = func(now time.Time) time.Time { return a.settings.BillFrom("acme", now) }
 		}
 		if e.Stock {
 			o.Lookback, o.AuditInterval, o.AuditWindow = 24*time.Hour, 0, 0
@@ -181,9 +187,9 @@ func TestAfterOneBilledDayTheEstimateOfTheNextIsWithinOnePercentOfItsBill(t *tes
 		project float64 // how far off a single project may be
 	}{
 		{"late-minutes", 1, tiered, 0.02},
-		{"late-hours", 2, tiered, 0.02},
-		{"restated", 3, tiered, 0.02},
-		{"late-minutes", 4, []string{"project_id", "model"}, 0.03},
+		{"late-hours", 2, tiered, 0.01},
+		{"restated", 3, tiered, 0.01},
+		{"late-minutes", 4, []string{"project_id", "model"}, 0.01},
 	} {
 		t.Run(fmt.Sprintf("%s/%d", tc.profile, len(tc.groupBy)), func(t *testing.T) {
 			t.Parallel()
@@ -280,4 +286,51 @@ func (a *account) usd(from, to time.Time) map[string]float64 {
 		out[r.Labels["project_id"]] += r.Values[api.MeasureCost].Float64()
 	}
 	return out
+}
+
+// TestABudgetKnowsItsPeriodFromTheFirstPollOn: the bill is read back to where quarter, year and term began, in pages of 180
+// days, and a reload that adds a budget has it read, too.
+func TestABudgetKnowsItsPeriodFromTheFirstPollOn(t *testing.T) {
+	begin := time.Date(2025, 9, 3, 0, 0, 0, 0, time.UTC)
+	now := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+	a := newAccount(t, now, simulator.Options{Seed: 5, Begin: begin, Scale: 0.1}, tiered)
+	asked := func() int { return a.sim.Counts()[api.Costs][http.StatusOK] }
+	a.pollOne(api.Costs)
+	month := asked()
+	a.settings.Budgets = []spend.Budget{
+		{Name: "quarter", Organization: "acme", USD: 1, Period: budget.Quarterly},
+		{Name: "year", Organization: "acme", USD: 1, Period: budget.Yearly},
+		{Name: "term", Organization: "acme", USD: 1, Period: budget.Term, Term: budget.Period{Start: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), End: time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC)}},
+	}
+	a.open()
+	a.pollOne(api.Costs)
+	// The polls of the running month, and 290 days before.
+	if n := asked() - month; n > 3 {
+		t.Errorf("%d requests for a poll and 290 days, want 3 at most", n)
+	}
+	o := a.report()
+	for i, from := range []time.Time{time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)} {
+		b := o.Budgets[i]
+		var want float64
+		for _, r := range a.sim.Truth(api.Costs, []string{"project_id", "line_item"}, from, now, now) {
+			want += r.Values[api.MeasureCost].Float64()
+		}
+		if !b.Known || math.Abs(b.Spend.Billed.Float64()-want) > 1e-9*want || want < 1 {
+			t.Errorf("%s: known %t, billed %s, want %.9f", b.Name, b.Known, b.Spend.Billed, want)
+		}
+	}
+}
+
+// pollOne polls one endpoint and makes what is due of it.
+func (a *account) pollOne(name string) {
+	a.t.Helper()
+	for i, f := range a.feeds {
+		if a.ends[i].Name != name {
+			continue
+		}
+		a.book(a.ends[i], f, f.PollWindow(a.now))
+		for w, due := f.AuditWindow(a.now); due; w, due = f.AuditWindow(a.now) {
+			a.book(a.ends[i], f, w)
+		}
+	}
 }

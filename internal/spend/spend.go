@@ -50,6 +50,17 @@ func (b Budget) at(now time.Time) budget.Period {
 	return budget.Calendar(b.Period, now)
 }
 
+// BillFrom is from when on the bill of an organization has to be known for its budgets.
+func (s *Settings) BillFrom(organization string, now time.Time) time.Time {
+	from := budget.Calendar(budget.Monthly, now).Start
+	for _, b := range s.Budgets {
+		if start := b.at(now).Start; b.Organization == organization && start.Before(from) {
+			from = start
+		}
+	}
+	return from
+}
+
 // Books are the books of all organizations. They may be used from many goroutines at once.
 type Books struct {
 	views    Views
