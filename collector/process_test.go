@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestScrapesWithinASecondShareTheReadingsOfTheProcess(t *testing.T) {
+func TestScrapesWithinASecondShareWhatIsReadForThem(t *testing.T) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		return // Elsewhere the process tells other things of itself.
 	}

@@ -23,8 +23,8 @@ type demo struct {
 }
 
 // The demo's usage is late and restated as the real API's is, and its counters start a day back so that there is
-// something to see at once. Completions are grouped by all that their price depends on, costs by key too, and projects
-// belong to teams. One budget will do, the other will not.
+// something to see at once. Completions are grouped by all that their price depends on, and projects belong to teams. One
+// budget will do, the other will not.
 const demoConfig = `
 organizations:
   - name: demo
@@ -34,7 +34,7 @@ organizations:
 usage:
   interval: 5s
   endpoints: {completions: {group_by: [project_id, model, batch, service_tier]}}
-costs: {interval: 15s, group_by: [project_id, line_item, api_key_id]}
+costs: {interval: 15s}
 teams:
   - {name: products, project_ids: [%s, %s]}
   - {name: research, project_ids: [%s]}
@@ -44,7 +44,8 @@ budgets:
 counters: {start: %q, zero_hold: 0s}
 `
 
-func startDemo(ctx context.Context, logger log.Logger) (_ *demo, err error) {
+// startDemo starts the simulated organization. Its clock is ours unless it starts at a given time.
+func startDemo(ctx context.Context, logger log.Logger, start time.Time) (_ *demo, err error) {
 	dir, err := os.MkdirTemp("", "openai_exporter-demo-")
 	if err != nil {
 		return nil, err
@@ -63,7 +64,13 @@ func startDemo(ctx context.Context, logger log.Logger) (_ *demo, err error) {
 	if err := os.WriteFile(keyFile, []byte("sk-admin-demo"), 0o600); err != nil {
 		return nil, err
 	}
-	o, err := simulator.Settings{ListenAddress: "127.0.0.1:0", Seed: 1, Lateness: "minutes", Restate: true}.ServeOptions()
+	settings := simulator.Settings{ListenAddress: "127.0.0.1:0", Seed: 1, Lateness: "minutes", Restate: true}
+	if start.IsZero() {
+		start = time.Now()
+	} else {
+		settings.Start = start.Format(time.RFC3339)
+	}
+	o, err := settings.ServeOptions()
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +90,7 @@ func startDemo(ctx context.Context, logger log.Logger) (_ *demo, err error) {
 		cancel()
 		return nil, err
 	}
-	text := fmt.Sprintf(demoConfig, keyFile, address, ids["Support Copilot"], ids["Search"], ids["Research"], time.Now().Add(-24*time.Hour).UTC().Format(time.RFC3339))
+	text := fmt.Sprintf(demoConfig, keyFile, address, ids["Support Copilot"], ids["Search"], ids["Research"], start.Add(-24*time.Hour).UTC().Format(time.RFC3339))
 	return &demo{
 		dir:  dir,
 		load: func() (*config.Valid, error) { return config.Parse("", []byte(text)) },

@@ -1,11 +1,83 @@
 package exporter
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
+	"regexp"
+	"slices"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/go-kit/log"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/test/process"
 )
+
+// Every series is stored and asked for by somebody. The demo is of a small company, and shows most late in the day, when
+// everything has been billed of it.
+func TestTheDemoHasFewSeries(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // Others may run a demo of their own on this machine.
+	listening := make(chan string, 1)
+	var once sync.Once
+	logger := log.LoggerFunc(func(pairs ...any) error {
+		if at := slices.Index(pairs, any("metrics")); at >= 0 {
+			once.Do(func() { listening <- fmt.Sprint(pairs[at+1]) })
+		}
+		return nil
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, Options{
+			Demo: true, demoStart: time.Date(2026, 11, 18, 23, 20, 0, 0, time.UTC), Addresses: []string{"127.0.0.1:0"}, TelemetryPath: "/metrics",
+			Logger: logger, WebLogger: slog.New(slog.DiscardHandler),
+		})
+	}()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	var url string
+	select {
+	case url = <-listening:
+	case err := <-ended:
+		ended <- err
+		t.Fatal("the demo has ended")
+	}
+	settled := regexp.MustCompile(`(?s)openai_cost_today_usd\{.*openai_exporter_polls_total\{endpoint="completions",organization="demo",outcome="success"\} [2-9]`)
+	process.Eventually(t, time.Minute, "everything was polled", func() error {
+		text, err := process.Get(t.Context(), url)
+		if err != nil {
+			return err
+		}
+		series, up := 0, 0
+		for line := range bytes.Lines(text) {
+			if line[0] != '#' {
+				series++
+			}
+			if bytes.HasPrefix(line, []byte("openai_up{")) && bytes.HasSuffix(line, []byte(" 1\n")) {
+				up++
+			}
+		}
+		// Besides the endpoints, five things are looked up.
+		if up != len(api.Endpoints)+5 || !settled.Match(text) || !bytes.Contains(text, []byte("openai_project_info{")) {
+			return fmt.Errorf("%d endpoints are up, %d series are shown", up, series)
+		}
+		t.Logf("%d series", series)
+		if series >= 1100 {
+			t.Errorf("the demo has %d series", series)
+		}
+		return nil
+	})
+}
 
 func TestADemoWhoseSimulatorHasEndedDoesNotStart(t *testing.T) {
 	refused := errors.New("refused")

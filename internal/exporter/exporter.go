@@ -31,8 +31,9 @@ type Options struct {
 	ConfigFile  string // "" takes the default configuration
 	StoragePath string
 	// Demo serves a simulated organization, with a configuration and a directory of its own in place of those above.
-	Demo  bool
-	Shard shard.Shard
+	Demo      bool
+	demoStart time.Time // what time it is there at first; zero for now
+	Shard     shard.Shard
 
 	Addresses       []string
 	WebConfigFile   string
@@ -55,7 +56,7 @@ func (o Options) load() (*config.Valid, error) {
 func Check(ctx context.Context, o Options) error {
 	load := o.load
 	if o.Demo {
-		d, err := startDemo(ctx, o.Logger)
+		d, err := startDemo(ctx, o.Logger, o.demoStart)
 		if err != nil {
 			return fmt.Errorf("start demo: %w", err)
 		}
@@ -106,7 +107,7 @@ type exporter struct {
 func Run(ctx context.Context, o Options) error {
 	e := &exporter{load: o.load, logger: o.Logger, shard: o.Shard, reloading: make(chan struct{}, 1)}
 	if o.Demo {
-		d, err := startDemo(ctx, o.Logger)
+		d, err := startDemo(ctx, o.Logger, o.demoStart)
 		if d == nil && ctx.Err() != nil {
 			return nil // It was told to stop before there was anything to stop.
 		}
