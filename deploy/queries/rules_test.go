@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"text/template"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/openai-exporter/openai_exporter/deploy/queries"
+	"github.com/openai-exporter/openai_exporter/internal/api"
 )
 
 var update = flag.Bool("update", false, "write the recording rules anew")
@@ -59,7 +61,18 @@ func (e edition) render(t *testing.T) string {
 	if err := parsed.Execute(&b, nil); err != nil {
 		t.Fatal(err)
 	}
-	return b.String()
+	return strings.ReplaceAll(b.String(), "TOKENS", strings.Join(countTokens(), "|"))
+}
+
+// countTokens are the endpoints that count tokens.
+func countTokens() []string {
+	var names []string
+	for i := range api.Endpoints {
+		if e := &api.Endpoints[i]; slices.ContainsFunc(e.Measures, func(m api.Measure) bool { return m.Name == "input_tokens" }) {
+			names = append(names, e.Name)
+		}
+	}
+	return names
 }
 
 // byTeam adds up a record by project under the team that pays for each.

@@ -49,18 +49,23 @@ func dashboards(t *testing.T) []dashboard {
 	}
 	var all []dashboard
 	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var d dashboard
-		if err := json.Unmarshal(b, &d); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
+		d := read(t, file)
 		d.Title += ", " + filepath.Base(filepath.Dir(file))
 		all = append(all, d)
 	}
 	return all
+}
+
+func read(t *testing.T, file string) (d dashboard) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &d); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return d
 }
 
 func TestEveryQueryOfEveryPanelIsValidAndNotEmpty(t *testing.T) {

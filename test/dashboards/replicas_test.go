@@ -146,22 +146,30 @@ func (f *fleet) scrape(name string, jobs map[string][]*member) *prom {
 		}
 		config += fmt.Sprintf("- {job_name: %s, static_configs: [{targets: [%s]}]}\n", job, strings.Join(targets, ", "))
 	}
-	rules, err := filepath.Glob(filepath.Join(root, "deploy/prometheus/rules/*.yml"))
-	if err != nil || len(rules) == 0 {
-		f.t.Fatalf("%d files of rules: %v", len(rules), err)
-	}
-	for _, path := range rules {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		text := regexp.MustCompile(`(?m)^ +for: \S+\n`).ReplaceAllLiteralString(string(b), "")
-		process.WriteFile(f.t, filepath.Join(dir, filepath.Base(path)), regexp.MustCompile(`(?m)^    interval: \S+`).ReplaceAllLiteralString(text, "    interval: 4s"))
-	}
+	copyRules(f.t, dir, "4s", "deploy/prometheus/rules/*.yml")
 	process.WriteFile(f.t, filepath.Join(dir, "prometheus.yml"), config)
 	process.Start(f.t, process.Tool(f.t, "PROMETHEUS", "prometheus"), "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
 	f.sets[name] = &prom{url: "http://" + address, api: f.simulated.api}
 	return f.sets[name]
+}
+
+// copyRules takes rules that do not wait, and are evaluated more often.
+func copyRules(t *testing.T, dir, interval string, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		rules, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(rules) == 0 {
+			t.Fatalf("%d files of rules: %v", len(rules), err)
+		}
+		for _, path := range rules {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := regexp.MustCompile(`(?m)^ +for: \S+\n`).ReplaceAllLiteralString(string(b), "")
+			process.WriteFile(t, filepath.Join(dir, filepath.Base(path)), regexp.MustCompile(`(?m)^    interval: \S+`).ReplaceAllLiteralString(text, "    interval: "+interval))
+		}
+	}
 }
 
 func (f *fleet) advance(by string) {
