@@ -12,11 +12,15 @@ import (
 	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
-// pictured is the configuration of the pictures: an organization that knows who pays.
-const pictured = `
+// frequent is for a picture soon.
+const frequent = `
 costs: {interval: 1s, group_by: [project_id, line_item, api_key_id]}
 names: {interval: 1s}
 limits: {interval: 1s}
+`
+
+// pictured is the configuration of the pictures: an organization that knows who pays.
+const pictured = frequent + `
 teams:
   - {name: products, project_ids: [proj_b8LaYqVOkPeXiASKvNGSCCoh, proj_peFDPmXeKiigL5LaJ38qvpDc]}
   - {name: research, project_ids: [proj_CfecXUE0YLVbYGrF1YtXSRTJ]}
@@ -49,9 +53,10 @@ func TestPictures(t *testing.T) {
 	var many []account
 	for i, name := range strings.Fields("acme globex initech hooli umbrella stark wayne tyrell cyberdyne wonka") {
 		of := account{name, scaled[i%len(scaled)], key}
-		if i == 3 {
+		switch i {
+		case 3:
 			of.keyFile = filepath.Join(dir, "absent")
-		} else if i == 6 {
+		case 6:
 			of.api = refusingAPI
 		}
 		many = append(many, of)
@@ -67,7 +72,7 @@ func TestPictures(t *testing.T) {
 		{"failing", failing, `<title>1[4-7] of 17 endpoints failing(?s:.*)What is wrong:`},
 		{"starting", serve(t, binary, account{"acme", silentAPI, key}), `<title>Starting: 0 of \d+ endpoints polled`},
 		{"no-key", serve(t, binary, account{"acme", api, filepath.Join(dir, "absent")}), `<title>1[4-7] of 17 endpoints failing(?s:.*)What is wrong:`},
-		{"many", serveWith(t, binary, pictured[:strings.Index(pictured, "teams:")], many...), `<title>OpenAI refuses requests; \d+ of 170 endpoints failing`},
+		{"many", serveWith(t, binary, frequent, many...), `<title>OpenAI refuses requests; \d+ of 170 endpoints failing`},
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			becomes(t, p.address, p.page)
