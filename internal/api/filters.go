@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 )
@@ -24,6 +25,13 @@ func (f Filters) With(name string, values []string) Filters {
 			out[n] = v
 		}
 	}
+	return out
+}
+
+// Without is all but one filter.
+func (f Filters) Without(name string) Filters {
+	out := maps.Clone(f)
+	delete(out, name)
 	return out
 }
 

@@ -16,6 +16,7 @@ func (f *Feed) show() {
 		Organization: f.options.Organization,
 		Endpoint:     f.options.Endpoint,
 		GroupBy:      f.groupBy,
+		Filters:      f.filters,
 		Dropped:      f.meta.Dropped,
 		ReadThrough:  unixOrZero(f.meta.ReadThrough),
 		ReadAt:       unixOrZero(f.meta.ReadAt),

@@ -29,6 +29,7 @@ type FeedView struct {
 	Organization string
 	Endpoint     *api.Endpoint
 	GroupBy      []string // as read now, without what the API refused
+	Filters      string   // as FeedOptions.Filters spells them
 	Dropped      []string // what the API refused
 	Started      time.Time
 	CountsFrom   time.Time // the counters count what happened from here on; zero before the first read

@@ -251,12 +251,29 @@ func TestThePageSaysWhomTheAPIRefuses(t *testing.T) {
 	}
 }
 
-func TestThePageSaysWhichProjectsAreRead(t *testing.T) {
+func TestThePageSaysWhatIsReadWhereNotAllIs(t *testing.T) {
 	o := acme()
 	o.Only = []string{"proj_a", "proj_new"}
-	r := start(t, spent(spenders(t, "acme"), o))
-	if page := r.do(t, http.MethodGet, "/").body; !strings.Contains(page, "Only these projects are read: Search &lt;beta&gt;, proj_new<") {
-		t.Error("the page does not say which projects are read")
+	s := spenders(t, "acme")
+	view := *s.View()
+	usage := *view.Feeds[1]
+	usage.Filters = api.Filters{api.FilterProjects: o.Only, "models": {"gpt-5.2", "gpt-5-mini"}, api.FilterBatch: {"false"}}.Encode()
+	view.Feeds = []*ledger.FeedView{view.Feeds[0], &usage}
+	s.view.Store(&view)
+	r := start(t, spent(s, o))
+	page := r.do(t, http.MethodGet, "/").body
+	for _, want := range []string{
+		"Only these projects are read: Search &lt;beta&gt;, proj_new<",
+		"Of completions only this is read: batch false, and models gpt-5-mini or gpt-5.2<",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %s", want)
+		}
+	}
+	for _, e := range r.status(t, "/api/v1/status")[0].Endpoints {
+		if _, projects := e.Filters[api.FilterProjects]; projects || len(e.Filters) != map[string]int{"completions": 2}[e.Name] {
+			t.Errorf("%s has the filters %v", e.Name, e.Filters)
+		}
 	}
 }
 

@@ -151,6 +151,15 @@ func (v view) In(t time.Time) string {
 	return "now"
 }
 
+// Filters say what of an endpoint is read: what each of them lets through.
+func (v view) Filters(e Endpoint) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(e.Filters)) {
+		all = append(all, words(name)+" "+strings.Join(e.Filters[name], " or "))
+	}
+	return strings.Join(all, ", and ")
+}
+
 // Lag is how long ago the newest closed bucket that was read ended.
 func (v view) Lag(e Endpoint) string { return span(time.Duration(e.LagSeconds) * time.Second) }
 

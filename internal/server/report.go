@@ -119,7 +119,9 @@ type Endpoint struct {
 	Audited           time.Time `json:"audited,omitzero"`
 	GroupBy           []string  `json:"group_by,omitempty"`
 	DroppedDimensions []string  `json:"dropped_dimensions,omitempty"`
-	LabelSets         int       `json:"label_sets"`
+	// Filters say which usage or costs are read; absent where all are. Those by project are the organization's OnlyProjects.
+	Filters   map[string][]string `json:"filters,omitempty"`
+	LabelSets int                 `json:"label_sets"`
 	// The amounts are by measure, in the measure's own unit; a measure without one is left out.
 	Withheld     map[string]json.Number `json:"withheld,omitempty"`
 	RestatedUp   map[string]json.Number `json:"restated_up,omitempty"`
@@ -329,6 +331,9 @@ func endpoint(f *ledger.FeedView, st *fetcher.Status, now time.Time, ahead time.
 	e.CountingSince = f.CountsFrom
 	e.ReadThrough, e.Audited, e.GroupBy, e.DroppedDimensions = f.ReadThrough, f.Audited, f.GroupBy, f.Dropped
 	e.LabelSets = len(f.Series) + len(f.Stock)
+	if filters, err := api.DecodeFilters(f.Filters); err == nil { // They are spelled by ourselves.
+		e.Filters = filters.Without(api.FilterProjects)
+	}
 	if !f.ReadThrough.IsZero() {
 		e.LagSeconds = max(0, int64(now.Sub(f.ReadThrough).Seconds()))
 	}

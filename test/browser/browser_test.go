@@ -61,6 +61,7 @@ func refuse(t *testing.T, api, project string) {
 
 // teams are of the projects that the simulator has with its usual seed.
 const teams = `
+usage: {interval: 1s, endpoints: {images: {filters: {sources: [image.generation]}}}}
 costs: {interval: 1s, group_by: [project_id, line_item, api_key_id]}
 names: {interval: 1s}
 limits: {interval: 1s}
@@ -69,7 +70,7 @@ teams:
   - {name: research, project_ids: [proj_CfecXUE0YLVbYGrF1YtXSRTJ]}
 budgets:
   - {name: everything, monthly_usd: 150000}
-  - {name: research, project_ids: [proj_CfecXUE0YLVbYGrF1YtXSRTJ], quarterly_usd: 90000}
+  - {name: research, team: research, quarterly_usd: 90000}
 `
 
 // An account is an organization of a configuration: where its API is and which file has its key.
@@ -78,7 +79,7 @@ type account struct{ name, api, keyFile string }
 // serve starts an exporter and returns the address of its status page.
 func serve(t *testing.T, binary string, accounts ...account) string {
 	t.Helper()
-	return serveWith(t, binary, "costs: {interval: 1s}\n", accounts...)
+	return serveWith(t, binary, "usage: {interval: 1s}\ncosts: {interval: 1s}\n", accounts...)
 }
 
 // serveWith serves with more of a configuration.
@@ -89,7 +90,7 @@ func serveWith(t *testing.T, binary, more string, accounts ...account) string {
 	for _, a := range accounts {
 		fmt.Fprintf(&config, "  - {name: %s, api_key_file: %s, base_url: \"http://%s/v1\", requests_per_minute: 6000}\n", a.name, a.keyFile, a.api)
 	}
-	config.WriteString("usage: {interval: 1s}\ncounters: {start: today}\n" + more)
+	config.WriteString("counters: {start: today}\n" + more)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "openai_exporter.yml")
 	process.WriteFile(t, file, config.String())
@@ -187,7 +188,7 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 			[]string{
 				`(?m)^OpenAI refuses requests; \d+ endpoints up to date$`, `OpenAI refuses requests now of project Data Platform \(proj_\w+\): its spend limit of \$[\d,.]+ a month is reached`,
 				`(?m)^everything\s+\$[\d,.]+ of \$150,000\.00 this month`, `(?m)^customer-facing$`, `(?m)^unallocated$`, `(?m)^forecast$`,
-				`Support Copilot proj_\w+ customer-facing\s+\$`, `Most cost today, by API key`, `production [A-Z][\w ]+ · key_\w+\s+\$`,
+				`(?m)^Of images only this is read: sources image\.generation$`, `Support Copilot proj_\w+ customer-facing\s+\$`, `Most cost today, by API key`, `production [A-Z][\w ]+ · key_\w+\s+\$`,
 			},
 			[]string{`failing`, `never`, `Last success`},
 		},

@@ -14,6 +14,7 @@ import (
 
 // frequent is for a picture soon.
 const frequent = `
+usage: {interval: 1s}
 costs: {interval: 1s, group_by: [project_id, line_item, api_key_id]}
 names: {interval: 1s}
 limits: {interval: 1s}
