@@ -11,12 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
-func numbered(e *api.Endpoint, i int, n int64) *ledger.Series {
+func numbered(i int, n int64) *ledger.Series {
 	return &ledger.Series{
 		Labels:   []ledger.Label{{Name: "project_id", Value: fmt.Sprintf("proj_%024d", i)}},
 		Measures: []int{0, 1}, Values: []decimal.Fixed{decimal.FromInt(n), decimal.FromInt(7 * n)}, Born: noon,
@@ -32,29 +31,36 @@ func grown(s *ledger.Series, by int64) *ledger.Series {
 
 func TestALargeFeedIsTheSameHoweverItWasChanged(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
-	e := find(t, "embeddings")
+	e := find(t, "completions")
 	var all []*ledger.Series
 	for i := range 5000 { // Enough for several blocks.
-		all = append(all, numbered(e, 2*i, int64(i)))
+		all = append(all, numbered(2*i, int64(i)))
 	}
+	derived := []*ledger.Series{{Labels: all[7].Labels, Measures: []int{0}, Values: values(t, "70"), Born: noon}}
 	s := &source{now: noon}
 	old := newCollector(s).Handler()
 	for round := range 6 {
 		all = slices.Clone(all)
 		at := random.IntN(len(all) - 2000)
 		switch round % 4 {
+		case 0: // Of most feeds a poll changes the newest bucket alone.
+			derived = slices.Clone(derived)
+			derived[0] = &ledger.Series{Labels: all[7].Labels, Measures: []int{0}, Values: values(t, fmt.Sprint(71+round)), Born: noon}
 		case 1: // Some next to each other have grown, as those of one project would.
 			for i := range all[at : at+500] {
 				all[at+i] = grown(all[at+i], 1+random.Int64N(100))
 			}
 		case 2: // Some have come, in between and at the end.
 			for i := range 700 {
-				all = append(all, numbered(e, 2*(at+3*i)+1, random.Int64N(100)))
+				all = append(all, numbered(2*(at+3*i)+1, random.Int64N(100)))
 			}
 		case 3: // Some have gone, the first one among them.
 			all = slices.Delete(all, at, at+1000)[1:]
 		}
-		f := &ledger.FeedView{Organization: "acme", Endpoint: e, Series: all, ByMeasure: make([]ledger.MeasureView, len(e.Measures))}
+		f := &ledger.FeedView{
+			Organization: "acme", Endpoint: e, Series: all, Derived: derived, ByMeasure: make([]ledger.MeasureView, len(e.Measures)),
+			LastBucket: []ledger.Row{{Labels: all[round].Labels, Measures: []int{0}, Values: values(t, fmt.Sprint(1+round))}},
+		}
 		s.view.Store(&ledger.View{Feeds: []*ledger.FeedView{f}})
 		fresh := newCollector(s).Handler()
 		for _, format := range []string{"text", "protobuf"} {
@@ -75,7 +81,7 @@ func TestAPollCostsWhatItChangesOfAnEndpoint(t *testing.T) {
 	e := find(t, "embeddings")
 	var all []*ledger.Series
 	for i := range manySeries {
-		all = append(all, numbered(e, i, int64(i)))
+		all = append(all, numbered(i, int64(i)))
 	}
 	s := &source{now: noon}
 	h := newCollector(s).Handler()
@@ -99,9 +105,12 @@ func TestAPollCostsWhatItChangesOfAnEndpoint(t *testing.T) {
 		}
 		return best
 	}
-	everything, few := polled(0, manySeries), polled(10, 20)
-	t.Logf("%d bytes for all of %d label sets, %d for ten of them", everything, manySeries, few)
+	everything, few, none := polled(0, manySeries), polled(10, 20), polled(0, 0)
+	t.Logf("%d bytes for all of %d label sets, %d for ten of them, %d for none", everything, manySeries, few, none)
 	if few > everything/2 {
 		t.Errorf("a change of ten label sets takes %d bytes, one of all %d", few, everything)
+	}
+	if none > everything/10 {
+		t.Errorf("a poll that changes nothing takes %d bytes, one that changes all %d", none, everything)
 	}
 }

@@ -63,7 +63,7 @@ func lines(t *testing.T, body, format string) []string {
 	t.Helper()
 	var out []string
 	take := func(name, line string) {
-		for _, prefix := range []string{"openai_usage_", "openai_cost_", "openai_exporter_restated", "openai_exporter_label"} {
+		for _, prefix := range []string{"openai_usage_", "openai_cost_", "openai_estimated_", "openai_exporter_restated", "openai_exporter_label"} {
 			if strings.HasPrefix(name, prefix) {
 				out = append(out, line)
 			}

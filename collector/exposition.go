@@ -40,13 +40,7 @@ func (fs *families) expose(f *ledger.FeedView, day time.Time, state *feed) {
 	if !f.Endpoint.Stock {
 		n += fs.counters(base, f, state)
 	}
-	for _, s := range f.Derived {
-		labels := fs.labels(base, s.Labels)
-		for i, m := range s.Measures {
-			fs.counter(fs.family(metrics.DerivedName(&f.Endpoint.Derived[m])), labels, s.Values[i].Float64(), timestamp(s.Born))
-			n++
-		}
-	}
+	n += fs.derived(base, f, state)
 	n += fs.rows(base, f.Stock, true, fs.byMeasure(f, func(i int) string { return metrics.StockName(&f.Endpoint.Measures[i]) }))
 	// Most label sets never use most kinds of tokens, so half of what a bucket says is zeros.
 	n += fs.rows(base, f.LastBucket, false, fs.byMeasure(f, func(i int) string { return metrics.LastBucketName(&f.Endpoint.Measures[i]) }))
@@ -62,8 +56,13 @@ func (fs *families) expose(f *ledger.FeedView, day time.Time, state *feed) {
 	state.labels, state.series = fs.used, n
 }
 
-// counters adds the series of a feed and returns how many there are.
+// counters adds the series of a feed and returns how many there are. Most polls change none of them.
 func (fs *families) counters(base []ledger.Label, f *ledger.FeedView, state *feed) int {
+	name := func(i int) string { return metrics.CounterName(f.Endpoint, &f.Endpoint.Measures[i]) }
+	if state.view != nil && slices.Equal(f.Series, state.view.Series) {
+		fs.used = fs.known
+		return fs.stay(len(f.Endpoint.Measures), name)
+	}
 	if state.sets != nil && slices.EqualFunc(f.Series, state.from, func(s *ledger.Series, from *ledger.Label) bool { return address(s) == from }) {
 		fs.used = fs.known
 	} else {
@@ -74,7 +73,7 @@ func (fs *families) counters(base []ledger.Label, f *ledger.FeedView, state *fee
 		slices.SortStableFunc(state.order, func(a, b int) int { return compareLabels(state.sets[a], state.sets[b]) })
 	}
 	n := 0
-	counters := fs.byMeasure(f, func(i int) string { return metrics.CounterName(f.Endpoint, &f.Endpoint.Measures[i]) })
+	counters := fs.byMeasure(f, name)
 	for _, b := range counters {
 		if b != nil {
 			b.sorted = len(b.samples) == 0
@@ -88,6 +87,34 @@ func (fs *families) counters(base []ledger.Label, f *ledger.FeedView, state *fee
 				fs.counter(counters[m], state.sets[at], s.Values[i].Float64(), born)
 				n++
 			}
+		}
+	}
+	return n
+}
+
+// derived adds the series that are made of others, and returns how many there are.
+func (fs *families) derived(base []ledger.Label, f *ledger.FeedView, state *feed) (n int) {
+	name := func(i int) string { return metrics.DerivedName(&f.Endpoint.Derived[i]) }
+	if state.view != nil && slices.Equal(f.Derived, state.view.Derived) {
+		return fs.stay(len(f.Endpoint.Derived), name)
+	}
+	for _, s := range f.Derived {
+		labels := fs.labels(base, s.Labels)
+		for i, m := range s.Measures {
+			fs.counter(fs.family(name(m)), labels, s.Values[i].Float64(), timestamp(s.Born))
+			n++
+		}
+	}
+	return n
+}
+
+// stay takes over what the origin has shown of some metrics, and returns how many series that is.
+func (fs *families) stay(names int, name func(int) string) (n int) {
+	for i := range names {
+		m := fs.table[name(i)]
+		if at := slices.IndexFunc(fs.room, func(r *run) bool { return r.metric == m }); at >= 0 {
+			fs.stays = append(fs.stays, fs.room[at])
+			n += fs.room[at].size()
 		}
 	}
 	return n

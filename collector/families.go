@@ -43,8 +43,8 @@ type families struct {
 	// known are label sets made before, by the address of their own part, which lives as long as the series; used are those
 	// that this time has, where they are to be known the next time.
 	known, used map[*ledger.Label]*labelSet
-	// room are the runs of the time before, whose sizes are a good guess.
-	room []*run
+	// room are the runs of the time before, whose sizes are a good guess, and stays are those of them that are the same now.
+	room, stays []*run
 }
 
 func newFamilies(table map[string]*metrics.Metric) *families {
@@ -98,7 +98,7 @@ func (fs *families) histogram(b *block, labels *labelSet, h *dto.Histogram) {
 
 // finish returns what has samples.
 func (fs *families) finish() []*run {
-	var out []*run
+	out := slices.Clone(fs.stays)
 	for _, b := range fs.byName {
 		if len(b.samples) == 0 {
 			continue

@@ -87,6 +87,9 @@ func newDesk() *desk {
 func (d *desk) put(s origin, runs []*run) {
 	before := d.runs[s.kind][s]
 	for i, r := range runs {
+		if slices.Contains(before, r) {
+			continue
+		}
 		r.blocks[0].edge = d.edge(s, r.metric)
 		at := slices.IndexFunc(before, func(o *run) bool { return o.metric == r.metric })
 		if at >= 0 && r.takeOver(before[at]) {

@@ -87,8 +87,10 @@ func million(ctx context.Context, w io.Writer, dir string) error {
 	t.write(w)
 	t = newTable(fmt.Sprintf("A scrape of this million series over HTTP: %s, with gzip %s", size(plain["bytes"]), size(gzipped["bytes"])),
 		"", "identity", "gzip")
-	t.row("The first after a poll", plain.took("first"), gzipped.took("first"))
+	t.row("The first after a start", plain.took("first"), gzipped.took("first"))
 	t.row("Every other", plain.took("again"), gzipped.took("again"))
+	t.row("The first after a poll that changed nothing", plain.took("unchanged"), gzipped.took("unchanged"))
+	t.row("The first after a poll that touched a tenth", plain.took("tenth"), gzipped.took("tenth"))
 	t.row("Memory of the ledger, families and bytes", size(plain["served"]), size(gzipped["served"]))
 	t.write(w)
 	return nil
@@ -317,23 +319,28 @@ func activate(ctx context.Context, dir string) (figures, error) {
 	return figures{}, o.ledger.Close()
 }
 
+// newest is a read of what is there, and of more by some in the newest minute: those that have usage in it are a tenth of
+// all label sets.
+func (o *organization) newest(more int64) *ledger.Read {
+	usual, newest := spread(time.Minute, everyTenth), measured.Truncate(time.Minute)
+	return o.fill(o.feed.PollWindow(measured), measured, func(i int, at time.Time) int64 {
+		n := usual(i, at)
+		if at.Equal(newest) && n > 0 {
+			n += more
+		}
+		return n
+	})
+}
+
+// Each stage that polls finds what the one before has booked.
+var growth = map[string][2]int64{"active": {0, 1000}, "identity": {1000, 2000}, "gzip": {2000, 3000}}
+
 func restActive(ctx context.Context, dir string) (figures, error) {
 	o, f, err := rest(dir)
 	if err != nil {
 		return nil, err
 	}
-	usual := spread(time.Minute, everyTenth)
-	w := o.feed.PollWindow(measured)
-	newest := measured.Truncate(time.Minute)
-	same := o.fill(w, measured, usual)
-	// Those that have usage in the newest minute are a tenth of all.
-	more := o.fill(w, measured, func(i int, at time.Time) int64 {
-		n := usual(i, at)
-		if at.Equal(newest) && n > 0 {
-			n += 1000
-		}
-		return n
-	})
+	same, more := o.newest(growth["active"][0]), o.newest(growth["active"][1])
 	if err := f.time("unchanged", func() error { return o.feed.Book(ctx, same) }); err != nil {
 		return nil, err
 	}
@@ -387,6 +394,17 @@ func serve(coding string) func(context.Context, string) (figures, error) {
 			return nil, err
 		}
 		f["served"] = now["RssAnon"]
+		for i, name := range []string{"unchanged", "tenth"} {
+			if err := o.feed.Book(ctx, o.newest(growth[coding][i])); err != nil {
+				return nil, err
+			}
+			if err := f.time(name, func() error {
+				_, err := scrape(srv, coding)
+				return err
+			}); err != nil {
+				return nil, err
+			}
+		}
 		return f, o.ledger.Close()
 	}
 }
