@@ -118,5 +118,5 @@ func budget() *Dashboard {
 			stat("Line items not understood", "Line items of the last closed days from which no price can be learned, because their spelling is not known.", "none",
 				once("openai_exporter_unparsed_line_items"+whose)).limits(good, from(1, warning)).wide(4),
 		}},
-	)
+	).marks()
 }

@@ -30,7 +30,7 @@ type Dashboard struct {
 
 // All returns the dashboards by the name of their file.
 func All() map[string]*Dashboard {
-	return map[string]*Dashboard{"budget": budget(), "spend": spend(), "usage": usage(), "health": health()}
+	return map[string]*Dashboard{"budget": budget(), "spend": spend(), "usage": usage(), "limits": limits(), "health": health()}
 }
 
 // Portable is the same dashboard in the words of servers that do not know anchored.
@@ -63,7 +63,38 @@ type link struct {
 }
 
 type annotations struct {
-	List []any `json:"list"`
+	List []annotation `json:"list"`
+}
+
+// An annotation marks moments at which a query has an answer.
+type annotation struct {
+	Name        string  `json:"name"`
+	Datasource  *source `json:"datasource"`
+	Enable      bool    `json:"enable"`
+	Hide        bool    `json:"hide"`
+	IconColor   string  `json:"iconColor"`
+	Expr        string  `json:"expr"`
+	TitleFormat string  `json:"titleFormat"`
+	TextFormat  string  `json:"textFormat"`
+	Step        string  `json:"step"`
+}
+
+// marks show in all graphs when the API has restated what it had reported downwards, and when the price of a line item has
+// changed. The bill's quotient of amount and quantity trembles, so a change is more than a percent.
+func (d *Dashboard) marks() *Dashboard {
+	mark := func(name, colour, title, text, expr string) annotation {
+		return annotation{Name: name, Datasource: prometheus, Enable: true, IconColor: colour, Expr: expr, TitleFormat: title, TextFormat: text, Step: "10m"}
+	}
+	const (
+		restated = `openai_exporter_restated_total{organization=~"$organization",direction="down"}`
+		price    = `openai_effective_price_usd{organization=~"$organization"}`
+	)
+	before := "last_over_time(" + price + "[1h] offset 10m)"
+	d.Annotations.List = []annotation{
+		mark("Restated", warning, "Restated downwards", "{{organization}} {{endpoint}} {{measure}}", "max by (organization, endpoint, measure) (increase("+restated+"[10m])) > 0"),
+		mark("Price changed", "purple", "Price changed", "{{organization}} {{line_item}}", "max by (organization, line_item) (abs("+price+" - "+before+") / ("+before+" > 0)) > 0.01"),
+	}
+	return d
 }
 
 type timeRange struct {
@@ -108,7 +139,7 @@ const tag = "openai-exporter"
 func newDashboard(d Dashboard, variables []variable, rows ...row) *Dashboard {
 	d.Tags = []string{"openai", tag}
 	d.Links = []link{{Title: "OpenAI", Type: "dashboards", Tags: []string{tag}, Icon: "external link", IncludeVars: true, KeepTime: true}}
-	d.Annotations.List = []any{}
+	d.Annotations.List = []annotation{}
 	d.Templating.List = append([]variable{{
 		Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus", Refresh: 1, Current: map[string]any{"text": "", "value": ""}, Options: []any{},
 	}}, variables...)

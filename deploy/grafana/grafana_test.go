@@ -86,7 +86,13 @@ type (
 		SchemaVersion int
 		Panels        []panel
 		Links         []struct{ Type string }
-		Templating    struct {
+		Annotations   struct {
+			List []struct {
+				Name, Expr string
+				Datasource datasource
+			}
+		}
+		Templating struct {
 			List []struct {
 				Name, Type, Definition string
 				Datasource             datasource
@@ -218,6 +224,11 @@ func TestTheDatasourceIsAVariableEverywhere(t *testing.T) {
 				t.Errorf("%s: the variable %s asks %+v", file, v.Name, v.Datasource)
 			}
 		}
+		for _, a := range d.Annotations.List {
+			if a.Datasource != want {
+				t.Errorf("%s: the annotation %s asks %+v", file, a.Name, a.Datasource)
+			}
+		}
 		for _, p := range d.Panels {
 			if p.Type != "row" && p.Datasource != want {
 				t.Errorf("%s: %q asks %+v", file, p.Title, p.Datasource)
@@ -249,6 +260,9 @@ func expressions(d dashboard) map[string]string {
 		if v.Definition != "" {
 			all["the variable "+v.Name] = v.Definition
 		}
+	}
+	for _, a := range d.Annotations.List {
+		all["the annotation "+a.Name] = a.Expr
 	}
 	for _, p := range d.Panels {
 		for _, q := range p.Targets {

@@ -53,12 +53,15 @@ func health() *Dashboard {
 		in := func(metric, direction string) string {
 			return "sum(" + queries.Increase(metric+"{"+s(direction)+"}", "$__rate_interval") + ")"
 		}
-		return lines(title, description+" Restated is every change per step, found by audit the part that the polls had missed, withheld what stands.", unit,
-			query{"restated up", in("openai_exporter_restated_total", "up")},
-			query{"restated down", in("openai_exporter_restated_total", "down")},
-			query{"found by audit", "sum(" + queries.Increase(fmt.Sprintf("openai_exporter_audit_difference_total{%s,measure=%q}", chosen, measure), "$__rate_interval") + ")"},
-			query{"withheld", "sum(" + queries.Gauge(fmt.Sprintf("openai_exporter_withheld{%s,measure=%q}", chosen, measure)) + ")"},
-		).colours("restated up", "blue", "restated down", "purple", "found by audit", "green", "withheld", warning).every("5m")
+		withheld := query{"withheld", "sum(" + queries.Gauge(fmt.Sprintf("openai_exporter_withheld{%s,measure=%q}", chosen, measure)) + ")"}
+		all := []query{{"restated up", in("openai_exporter_restated_total", "up")}, {"restated down", in("openai_exporter_restated_total", "down")}, withheld}
+		description += " Restated is every change per step, withheld what stands."
+		if measure != "cost_usd" { // Polls read all days of the bill that are still open.
+			description += " Found by audit is the part that the polls had missed."
+			all = append(all, query{"found by audit", "sum(" + queries.Increase(fmt.Sprintf("openai_exporter_audit_difference_total{%s,measure=%q}", chosen, measure), "$__rate_interval") + ")"})
+		}
+		return lines(title, description, unit, all...).
+			colours("restated up", "blue", "restated down", "purple", "found by audit", "green", "withheld", warning).every("5m")
 	}
 	return newDashboard(Dashboard{
 		UID: "openai-exporter", Title: "OpenAI / Exporter health",

@@ -344,6 +344,15 @@ func withNames(sum string) string {
 		` or on (project_id) label_replace(%[1]s, "project_name", "$1", "project_id", "(.+)"), "project_name", "none", "project_name", "")`, sum)
 }
 
+// withNamesOf gives series by organization and project_id a project_name.
+func withNamesOf(expr string) string { return withNamesAs("none", expr) }
+
+// withNamesAs is withNamesOf that calls what has no project by a word.
+func withNamesAs(nobody, expr string) string {
+	return fmt.Sprintf(`label_replace((%[1]s) * on (organization, project_id) group_left (project_name) topk by (organization, project_id) (1, openai_project_info{project_name!=""})`+
+		` or on (organization, project_id) label_replace(%[1]s, "project_name", "$1", "project_id", "(.+)"), "project_name", %[2]q, "project_name", "")`, expr, nobody)
+}
+
 // Who pays for a project now, and at the end of the day that begins. Where two exporters disagree, or a project has changed
 // hands that day, it is one team all the same.
 const (

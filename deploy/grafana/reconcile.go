@@ -52,9 +52,3 @@ func Reconcile() *Dashboard {
 		}},
 	)
 }
-
-// withNamesOf gives series by organization and project_id a project_name.
-func withNamesOf(expr string) string {
-	return `label_replace(` + expr + ` * on (organization, project_id) group_left (project_name) topk by (organization, project_id) (1, openai_project_info)` +
-		` or on (organization, project_id) label_replace(` + expr + `, "project_name", "$1", "project_id", "(.+)"), "project_name", "none", "project_name", "")`
-}

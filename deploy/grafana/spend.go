@@ -73,5 +73,5 @@ func spend() *Dashboard {
 				column{name: "Quantity", expr: "sum by (line_item, unit) (" + queries.Increase(`openai_cost_quantity_total{organization=~"$organization",line_item=~"$line_item"}`, "$__range") + ") > 0", unit: "short", width: 130},
 			),
 		}},
-	)
+	).marks()
 }

@@ -44,6 +44,10 @@ func usage() *Dashboard {
 		return bars(title, what+" One bar per hour; the last one is still growing.", unit, "1h", named(label, hourly(measure, selector)))
 	}
 	models := func(expr string) string { return "sum by (model) (" + expr + ") > 0" }
+	cost := func(selector string) string {
+		return queries.Increase("openai_estimated_cost_usd_total{"+selector+"}", "$__range")
+	}
+	inTokens := chosen + `,endpoint=~"completions|decisions|embeddings"`
 	return newDashboard(Dashboard{
 		UID: "openai-usage", Title: "OpenAI / Usage",
 		Description: "Requests, tokens and everything else that OpenAI counts, by endpoint, project and model, from the Usage API.",
@@ -98,6 +102,25 @@ func usage() *Dashboard {
 				column{name: "Output per request", expr: "sum by (model) (" + ranged("output_tokens", chosen) + ") / (" + models(ranged("requests", chosen)) + ")", unit: "short", width: 140},
 			),
 		}},
+		row{title: "What it costs", height: 10, panels: []*panel{
+			table("Cost by model", "By estimated prices within the time range. A request is counted with the tools that it calls. Tokens are input and output together, of completions, decisions and embeddings.", "Cost",
+				column{name: "Model", label: "model"},
+				column{name: "Cost", expr: models(cost(chosen)), unit: "currencyUSD", width: 110},
+				column{name: "Per 1000 requests", expr: "1000 * sum by (model) (" + cost(chosen) + ") / (" + models(ranged("requests", chosen)) + ")", unit: "currencyUSD", width: 150},
+				column{
+					name: "Per million tokens", expr: "1e6 * sum by (model) (" + cost(inTokens) + ") / (" + both("model", ranged("input_tokens", inTokens), ranged("output_tokens", inTokens)) + " > 0)", unit: "currencyUSD", width: 150,
+				},
+			),
+			lines("Cost of a thousand requests", "By estimated prices and model, each point of an hour. It rises with longer prompts and answers, and with a dearer tier.", "currencyUSD",
+				query{"{{model}}", called("model", "1000 * sum by (model) ("+queries.Increase("openai_estimated_cost_usd_total{"+chosen+"}", "1h")+") / (sum by (model) ("+lastHour("requests", chosen)+") > 0)")}).every("15m"),
+			ranking("Saved by the prompt cache", "Cached tokens on the bill, times what an uncached one would have cost more, within the time range. The bill's quantities name no project, so these are all projects. Writes to the cache are not taken off.", "currencyUSD", 10,
+				query{"{{model}}", cacheSavings(`{organization=~"$organization"}`)}).wide(6),
+		}},
+		row{title: "Keys and users", height: 9, panels: []*panel{
+			ranking("Input tokens by API key", "Within the time range. Where group_by has no api_key_id, all are none.", "short", 10, query{"{{api_key_name}}", withOwnNames("api_key", ranged("input_tokens", chosen))}),
+			ranking("Output tokens by API key", "Within the time range. Where group_by has no api_key_id, all are none.", "short", 10, query{"{{api_key_name}}", withOwnNames("api_key", ranged("output_tokens", chosen))}),
+			ranking("Requests by user", "Within the time range. Where group_by has no user_id, all are none.", "short", 10, query{"{{user_name}}", withOwnNames("user", ranged("requests", chosen))}),
+		}},
 		row{title: "Images, audio, tools and storage", height: 7, panels: []*panel{
 			perHour("Images", "Images made, by model.", "short", "images", chosen, "model"),
 			perHour("Characters to speech", "Characters turned into speech, by model.", "short", "characters", chosen, "model"),
@@ -112,7 +135,7 @@ func usage() *Dashboard {
 			ranking("Age of the newest bucket", "How long ago the newest bucket ended that was read, by endpoint. Endpoints that are read in hours are an hour behind by nature.", "s", 12,
 				query{"{{endpoint}}", "max by (endpoint) (time() - " + readUntil + ")"}).byEndpoint(),
 		}},
-	)
+	).marks()
 }
 
 // both sums two expressions, by a label if there is one. A plain plus would lose what only one of them has, and a rate over
@@ -123,4 +146,22 @@ func both(label, a, b string) string {
 		return "sum(" + part + ")"
 	}
 	return by(label, part)
+}
+
+// cacheSavings are dollars by model: what cached tokens of the bill would have cost uncached, less what they cost.
+func cacheSavings(whose string) string {
+	const kind = "organization, model, modality, service_tier, context"
+	price := func(tokenType string) string {
+		return `openai_effective_price_usd{unit="tokens",token_type="` + tokenType + `"}`
+	}
+	return fmt.Sprintf(`sum by (model) (%s * on (organization, line_item, unit) group_left (model)`+
+		` (max by (%[2]s) (%s) - on (%[2]s) group_right () max by (line_item, unit, %[2]s) (%s)))`,
+		queries.Increase("openai_cost_quantity_total"+whose, "$__range"), kind, price("input"), price("cached_input"))
+}
+
+// withOwnNames sums an expression by the API keys or users of an organization, and names them: by id where the look-ups know no name.
+func withOwnNames(what, expr string) string {
+	sum := fmt.Sprintf("sum by (organization, %s_id) (%s)", what, expr)
+	return fmt.Sprintf(`label_replace((%[2]s) * on (organization, %[1]s_id) group_left (%[1]s_name) topk by (organization, %[1]s_id) (1, openai_%[1]s_info{%[1]s_name!=""})`+
+		` or on (organization, %[1]s_id) label_replace(%[2]s, "%[1]s_name", "$1", "%[1]s_id", "(.+)"), "%[1]s_name", "none", "%[1]s_name", "")`, what, sum)
 }

@@ -33,7 +33,8 @@ type dashboard struct {
 			Instant     bool
 		}
 	}
-	Templating struct {
+	Annotations struct{ List []struct{ Name, Expr string } }
+	Templating  struct {
 		List []struct{ Name, Type, Definition, Regex, AllValue string }
 	}
 }
@@ -156,6 +157,11 @@ func (p *prom) ask(t *testing.T, d dashboard, expect bool) {
 				quoted[i] = quote(s)
 			}
 			all[v.Name] = "(" + strings.Join(quoted, "|") + ")"
+		}
+	}
+	for _, a := range d.Annotations.List { // What they mark may not have happened.
+		if _, err := p.points(t, interpolate(a.Expr, all), false); err != nil {
+			t.Errorf("annotation %s: %v", a.Name, err)
 		}
 	}
 	queries, answered := 0, 0

@@ -33,7 +33,8 @@ func startAll(t *testing.T, settings string) *prom {
 
 	names := settings == "" // A test of some endpoints does without the look-ups, too.
 	if names {
-		settings = "    vector_stores: {bucket_width: 1h, interval: 5s}\n    code_interpreter_sessions: {bucket_width: 1h, interval: 2s}\n"
+		settings = "    vector_stores: {bucket_width: 1h, interval: 5s}\n    code_interpreter_sessions: {bucket_width: 1h, interval: 2s}\n" +
+			"    decisions: {group_by: [project_id, user_id, api_key_id, model]}\n"
 	}
 	// Estimate and bill are compared on a day that both know as a whole, a day after its end.
 	begin := time.Now().UTC().Truncate(24 * time.Hour).Add(-48 * time.Hour)

@@ -14,10 +14,10 @@ import (
 func files(t *testing.T) []string {
 	t.Helper()
 	found, err := filepath.Glob("../../deploy/grafana/*/*.json")
-	if err != nil || len(found) < 8 {
+	if err != nil || len(found) < 10 {
 		t.Fatalf("%d dashboards: %v", len(found), err)
 	}
-	return found
+	return append(found, "../../deploy/prometheus/reconcile/dashboard.json")
 }
 
 // words are those of an error. The generated types return a list of errors, which may be empty.
