@@ -4,6 +4,7 @@ package simulation_test
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type book struct {
 	polled       time.Time // when the newest poll was booked, by the machine's clock
 	asOf         int64     // of that poll, by the API's
 	folded       bool      // "other" has been in use
+	coarser      bool      // the API refuses to tell apart what has prices of its own
 	// totals is the newest total of every label set ever shown, by measure, those of former shapes too.
 	totals []map[string]decimal.Fixed
 	born   []map[string]newborn
@@ -125,7 +127,11 @@ func (t *tap) Drop(dimension string) error {
 	t.o.mu.Lock()
 	defer t.o.mu.Unlock()
 	if err == nil && t.b.epoch != nil {
-		t.b.epoch.over, t.b.epoch.dropped = true, true
+		// What is read and not shown is no part of a shape.
+		if slices.Contains(t.b.epoch.groupBy, dimension) {
+			t.b.epoch.over, t.b.epoch.dropped = true, true
+		}
+		t.b.coarser = true
 	}
 	return err
 }
@@ -421,4 +427,41 @@ func total(sums map[string]decimal.Fixed) (n decimal.Fixed) {
 		n = n.Add(v)
 	}
 	return n
+}
+
+// keep returns what is known of every book now.
+func (o *oracle) keep() map[[2]string]book {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	known := map[[2]string]book{}
+	for k, b := range o.books {
+		c := *b
+		c.totals, c.born, c.withheld = cloned(b.totals), cloned(b.born), slices.Clone(b.withheld)
+		if b.epoch != nil {
+			ep := *b.epoch
+			ep.start, ep.base, ep.covered, ep.vague = cloned(ep.start), cloned(ep.base), maps.Clone(ep.covered), slices.Clone(ep.vague)
+			c.epoch = &ep
+		}
+		known[k] = c
+	}
+	return known
+}
+
+// forget goes back to what was known before a commit that was lost.
+func (o *oracle) forget(known map[[2]string]book) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for k, b := range o.books {
+		if before, ok := known[k]; ok {
+			*b = before
+		}
+	}
+}
+
+func cloned[V any](all []map[string]V) []map[string]V {
+	out := make([]map[string]V, len(all))
+	for i, m := range all {
+		out[i] = maps.Clone(m)
+	}
+	return out
 }

@@ -137,7 +137,7 @@ func nothing(off decimal.Fixed) bool { return math.Abs(off.Float64()) < 1e-12 }
 // has a baseline.
 func (o *oracle) estimate(b *book, f *ledger.FeedView) {
 	ep := b.epoch
-	if !o.w.constant || len(b.endpoint.Derived) == 0 || b.epochs > 1 || ep.limit >= ep.asOf || f.HoursGivenUp > 0 || b.organization.gaveUp {
+	if !o.w.constant || len(b.endpoint.Derived) == 0 || b.epochs > 1 || b.coarser || ep.limit >= ep.asOf || f.HoursGivenUp > 0 || b.organization.gaveUp {
 		return
 	}
 	price := o.w.running.Pricer(b.organization.name, b.endpoint)

@@ -109,6 +109,7 @@ func (w *world) replace(dir string) {
 func (w *world) cutPower() bool {
 	before, err := os.ReadFile(w.state())
 	w.must(err)
+	known := w.oracle.keep()
 	for range 600 {
 		w.pass(7 * time.Second)
 		after, err := os.ReadFile(w.state())
@@ -117,14 +118,19 @@ func (w *world) cutPower() bool {
 			continue
 		}
 		if transaction(after) != transaction(before)+1 {
+			known = w.oracle.keep()
 			before = after // Two commits came at once, and what the first left is not known.
 			continue
 		}
 		copied := filepath.Join(w.dir, "copy")
 		w.must(os.RemoveAll(copied))
 		w.must(os.CopyFS(copied, os.DirFS(w.data())))
-		w.must(os.WriteFile(filepath.Join(copied, ledger.FileName), w.torn(before, after), 0o600))
+		file, lost := w.torn(before, after)
+		w.must(os.WriteFile(filepath.Join(copied, ledger.FileName), file, 0o600))
 		w.replace(copied)
+		if lost {
+			w.oracle.forget(known)
+		}
 		return true
 	}
 	return false
@@ -146,15 +152,16 @@ func transaction(file []byte) uint64 {
 }
 
 // torn is a state file in the middle of a commit: some of its data, or all of it and perhaps the page that makes it
-// valid.
-func (w *world) torn(before, after []byte) []byte {
-	file := bytes.Clone(after)
+// valid. It says whether the commit is lost.
+func (w *world) torn(before, after []byte) (file []byte, lost bool) {
+	file = bytes.Clone(after)
 	copy(file[:2*boltPage], before[:2*boltPage])
 	if w.chance(0.3) {
 		if w.chance(0.5) {
 			copy(file[:2*boltPage], after[:2*boltPage])
+			return file, false
 		}
-		return file
+		return file, true
 	}
 	for at := 2 * boltPage; at < min(len(before), len(after)); at += sector {
 		if w.chance(0.5) {
@@ -164,7 +171,7 @@ func (w *world) torn(before, after []byte) []byte {
 	if len(after) > len(before) && w.chance(0.5) {
 		clear(file[len(before):]) // The file has grown, and nothing has been written there.
 	}
-	return file
+	return file, true
 }
 
 // breakDisk has every commit fail: another file lies where the state was.
