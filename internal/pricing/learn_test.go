@@ -60,6 +60,17 @@ func TestAPriceIsWhatWasPaidOverTheNewestDaysWithAQuantity(t *testing.T) {
 	sale{"completions", model("gpt-5.4"), used{"input_tokens": million}, "1.02", 0, ""}.check(t, pricing.New(pricing.Options{Learned: l, At: now}))
 }
 
+// TestANameWithoutADateCostsWhatItsNewestSnapshotDoes: usage may name a model without the date that the bill names.
+func TestANameWithoutADateCostsWhatItsNewestSnapshotDoes(t *testing.T) {
+	for range 20 { // Maps have no order.
+		learnedMillion(t, []pricing.Charge{
+			charge(t, now, "gpt-9-2026-05-01, input", "tokens", "3", "1000000"),
+			charge(t, now, "gpt-9-2026-09-01, input", "tokens", "2", "1000000"),
+			charge(t, now, "gpt-9-2025-12-31, input", "tokens", "5", "1000000"),
+		}, "2", 0)
+	}
+}
+
 func TestUnitsOfTheBillAreBroughtToThoseOfUsage(t *testing.T) {
 	l := pricing.Learn([]pricing.Charge{
 		charge(t, now, "gpt-5.4, input", "1000_tokens", "2", "1000"),

@@ -114,7 +114,7 @@ func ParseList(b []byte) (*List, error) {
 	var raw json.RawMessage
 	if err := json.Unmarshal(b, &raw); errors.As(err, &syntax) {
 		at := min(max(int(syntax.Offset), 0), len(b))
-		return nil, fmt.Errorf("line %d: %s: mend the JSON", 1+bytes.Count(b[:at], []byte{'\n'}), oneLine(err))
+		return nil, fmt.Errorf("line %d: %s: correct the JSON", 1+bytes.Count(b[:at], []byte{'\n'}), oneLine(err))
 	} else if err != nil {
 		return nil, errors.New(oneLine(err))
 	}

@@ -156,7 +156,7 @@ func TestListsThatCantBeReadAreRefusedInOneLine(t *testing.T) {
 	}
 	ok := `{"equals": "b"}`
 	for _, tc := range []struct{ text, want string }{
-		{"", "line 1: unexpected end of JSON input: mend the JSON"},
+		{"", "line 1: unexpected end of JSON input: correct the JSON"},
 		{"[\n{\"id\":\n]", "line 3: invalid character ']'"},
 		{"[] []", "line 1: invalid character '['"},
 		{"null", "want a list of providers"},
@@ -322,7 +322,9 @@ func TestAListMayBeginWithAMarkOfItsEncoding(t *testing.T) {
 	if err != nil || l.Entry("a") != "a" {
 		t.Errorf("%v", err)
 	}
-	if _, err := pricing.ParseList([]byte("\xff\xfe[\x00]\x00")); err == nil || err.Error() != "it is in UTF-16: save it as UTF-8" {
-		t.Errorf("%v", err)
+	for _, text := range []string{"\xff\xfe[\x00]\x00", "\xfe\xff\x00[\x00]"} {
+		if _, err := pricing.ParseList([]byte(text)); err == nil || err.Error() != "it is in UTF-16: save it as UTF-8" {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
