@@ -172,11 +172,14 @@ func (r *reader) readStatuses() {
 			continue
 		}
 		r.show(origin{st.Organization, st.Endpoint, status}, func(fs *families) { fs.status(st) })
+		if same {
+			r.statuses[i] = *st
+		}
 	}
-	r.statuses = slices.Clone(statuses)
 	if same {
 		return
 	}
+	r.statuses = slices.Clone(statuses)
 	there, polled := make(map[origin]bool, len(statuses)), make(map[origin]bool, len(statuses))
 	for i := range statuses {
 		there[origin{statuses[i].Organization, statuses[i].Endpoint, status}] = true

@@ -22,6 +22,7 @@ type part struct {
 
 var parts = []part{
 	{"scrape", scrapes},
+	{"organizations", organizations},
 	{"decode", decoding},
 	{"million", million},
 	{"prometheus", withPrometheus},
