@@ -8,7 +8,9 @@ package history_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -93,13 +95,18 @@ counters: {start: %q, zero_hold: 3s}
 
 	t.Run("per-day sums by PromQL equal the truth", func(t *testing.T) { perDay(t, api, prometheus, begin, liveCosts) })
 
-	t.Run("verify finds every day equal", func(t *testing.T) {
-		p := process.Start(t, binary, "verify", "--config.file="+config, "--prometheus.url="+prometheus, "--tolerance=0",
-			"--start="+begin.Format(time.DateOnly), "--end="+liveCosts.Format(time.DateOnly))
-		if code := p.Wait(t); code != 0 || !strings.Contains(p.Stdout(), "sums are equal") {
-			t.Errorf("verify ended with %d and said:\n%s", code, p.Output())
-		}
-	})
+	victoria := importInto(t, dir, output, target)
+	t.Run("so do they in VictoriaMetrics", func(t *testing.T) { perDay(t, api, victoria, begin, liveCosts) })
+
+	for name, url := range map[string]string{"Prometheus": prometheus, "VictoriaMetrics": victoria} {
+		t.Run("verify finds every day of "+name+" equal", func(t *testing.T) {
+			p := process.Start(t, binary, "verify", "--config.file="+config, "--prometheus.url="+url, "--tolerance=0",
+				"--start="+begin.Format(time.DateOnly), "--end="+liveCosts.Format(time.DateOnly))
+			if code := p.Wait(t); code != 0 || !strings.Contains(p.Stdout(), "sums are equal") {
+				t.Errorf("verify ended with %d and said:\n%s", code, p.Output())
+			}
+		})
+	}
 	t.Run("verify finds a day that is not there", func(t *testing.T) {
 		p := process.Start(t, binary, "verify", "--config.file="+config, "--prometheus.url="+prometheus,
 			"--start="+begin.Add(-day).Format(time.DateOnly), "--end="+begin.Add(day).Format(time.DateOnly))
@@ -135,6 +142,41 @@ scrape_configs:
 		return err
 	})
 	return "http://" + address
+}
+
+// importInto brings the past into a VictoriaMetrics as docs/history.md does.
+func importInto(t *testing.T, dir, file, target string) (url string) {
+	t.Helper()
+	address := process.FreeAddress(t)
+	url = "http://" + address
+	process.Start(t, process.Tool(t, "VICTORIAMETRICS", "victoria-metrics"), "-storageDataPath="+filepath.Join(dir, "victoria"), "-retentionPeriod=1y",
+		"-httpListenAddr="+address, "-search.latencyOffset=0s", "-search.disableCache")
+	process.Eventually(t, time.Minute, "VictoriaMetrics is ready", func() error {
+		_, err := process.Get(t.Context(), url+"/-/ready")
+		return err
+	})
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/api/v1/import/prometheus?extra_label=job=openai&extra_label=instance="+target, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if said, err := io.ReadAll(response.Body); err != nil || response.StatusCode/100 != 2 {
+		t.Fatalf("VictoriaMetrics answers %s: %s %v", response.Status, said, err)
+	}
+	// What has come is to be seen at once.
+	if _, err := process.Get(t.Context(), url+"/internal/force_flush"); err != nil {
+		t.Fatal(err)
+	}
+	return url
 }
 
 // A series is a result of a query. Samples are [time, "value"].
