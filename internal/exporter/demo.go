@@ -64,7 +64,8 @@ func startDemo(ctx context.Context, logger log.Logger, start time.Time) (_ *demo
 	if err := os.WriteFile(keyFile, []byte("sk-admin-demo"), 0o600); err != nil {
 		return nil, err
 	}
-	settings := simulator.Settings{ListenAddress: "127.0.0.1:0", Seed: 1, Lateness: "minutes", Restate: true}
+	settings := simulator.Demo()
+	settings.ListenAddress = "127.0.0.1:0"
 	if start.IsZero() {
 		start = time.Now()
 	} else {

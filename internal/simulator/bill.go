@@ -48,6 +48,9 @@ func (o *organization) bill() []billItem {
 	return items
 }
 
+// tierPrices are what other tiers cost than the standard one, in thousandths of its price.
+var tierPrices = map[string]int64{"flex": 500, "priority": 2000, "fast": 2000, "ultrafast": 6000}
+
 // lines are the line items of a stream, spelled as bills spell them: [prefix " | "] model [" " modality] ", " kind.
 func lines(src *source, st *stream) []billItem {
 	e := src.endpoint
@@ -64,10 +67,8 @@ func lines(src *source, st *stream) []billItem {
 	switch {
 	case st.labels["batch"] == "true":
 		prefix, times = "batch | ", 500
-	case st.labels["service_tier"] == "priority":
-		prefix, times = "priority | ", 2000
-	case st.labels["service_tier"] == "flex":
-		prefix, times = "flex | ", 500
+	case tierPrices[st.labels["service_tier"]] > 0:
+		prefix, times = st.labels["service_tier"]+" | ", tierPrices[st.labels["service_tier"]]
 	}
 	many := m.audio != modality{} || m.image != modality{}
 	var out []billItem

@@ -84,7 +84,7 @@ const (
 	noProject = -1
 )
 
-func newOrganization(seed uint64, name string, streams map[string]int, projects, labelSets int, every int64) *organization {
+func newOrganization(seed uint64, name string, streams map[string]int, mixed bool, projects, labelSets int, every int64) *organization {
 	o := &organization{seed: seed, id: "org-" + identifier(hashOf(seed, "organization"), 24), name: name, sources: map[string]*source{}}
 	for i, p := range []Project{
 		{Name: "Support Copilot", SpendLimitCents: 4_000_00},
@@ -133,6 +133,9 @@ func newOrganization(seed uint64, name string, streams map[string]int, projects,
 		o.sources[e.Name] = &source{endpoint: e}
 	}
 	o.populate()
+	if mixed {
+		o.mixTiers()
+	}
 	o.thin(streams)
 	o.fineTune(labelSets, every)
 	o.items = o.bill()
@@ -275,6 +278,17 @@ func (o *organization) populate() {
 			st.id = hashOf(o.seed, "stream", j.endpoint, strconv.Itoa(i), strconv.Itoa(k))
 			src := o.sources[j.endpoint]
 			src.dense = append(src.dense, st)
+		}
+	}
+}
+
+// mixTiers draws the tier of every stream of completions.
+func (o *organization) mixTiers() {
+	for _, st := range o.sources["completions"].dense {
+		tier := []string{"default", "batch", "flex", "priority", "fast", "ultrafast"}[hashOf(st.id, "tier")%6]
+		st.labels["batch"] = strconv.FormatBool(tier == "batch")
+		if st.labels["service_tier"] = tier; tier == "batch" {
+			st.labels["service_tier"] = "default"
 		}
 	}
 }

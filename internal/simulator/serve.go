@@ -76,6 +76,9 @@ func (s Settings) ServeOptions() (ServeOptions, error) {
 	return ServeOptions{Options: o, ListenAddress: s.ListenAddress, Clock: NewClock(start, speed)}, nil
 }
 
+// Demo are the settings of the demo's organization: its usage is late and corrected, and so is its bill.
+func Demo() Settings { return Settings{Seed: 1, Lateness: "minutes", Restate: true} }
+
 // ServeOptions are a simulator and where it listens.
 type ServeOptions struct {
 	Options

@@ -32,6 +32,8 @@ type Options struct {
 	Scale float64
 	// Streams is how many streams of traffic an endpoint has at most, by its name; one that is not named has all.
 	Streams map[string]int
+	// MixedTiers draws the tier of every stream of completions, so that most label sets without it are a blend.
+	MixedTiers bool
 	// ByContent has faults befall a request by what it asks for and when, not by how many came before it. Who asks
 	// from several goroutines needs that to be repeatable.
 	ByContent bool
@@ -112,7 +114,7 @@ func New(o Options) *Simulator {
 		o.Organization = "Example Org"
 	}
 	return &Simulator{
-		org:   newOrganization(o.Seed, o.Organization, o.Streams, o.Projects, o.LabelSets, max(int64(o.LabelSetEvery/time.Hour), 1)),
+		org:   newOrganization(o.Seed, o.Organization, o.Streams, o.MixedTiers, o.Projects, o.LabelSets, max(int64(o.LabelSetEvery/time.Hour), 1)),
 		scale: max(int64(o.Scale*1000+0.5), 0),
 		o:     o,
 		cache: newCache(),

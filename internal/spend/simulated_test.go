@@ -33,6 +33,7 @@ type account struct {
 	feeds  []*ledger.Feed
 	ends   []*api.Endpoint
 	groups map[string][]string
+	coarse bool // nothing is read but what is shown
 	// settings are those of the books. Prices are learned in any case.
 	settings spend.Settings
 }
@@ -84,7 +85,10 @@ func (a *account) open() {
 		if e.Stock {
 			o.Lookback, o.AuditInterval, o.AuditWindow = 24*time.Hour, 0, 0
 		}
-		o.Price, o.ReadBy = a.books.Pricer("acme", e), spend.ReadBy(e)
+		o.Price = a.books.Pricer("acme", e)
+		if !a.coarse {
+			o.ReadBy = spend.ReadBy(e)
+		}
 		options, a.ends = append(options, o), append(a.ends, e)
 	}
 	a.feeds, err = l.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: 20_000}, options)
