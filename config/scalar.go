@@ -58,7 +58,7 @@ const maxDuration = 10 * 365 * 24 * time.Hour
 // errType means that the value is not of the key's type, and that there is no more to say.
 var errType = errors.New("wrong type")
 
-func setScalar(n *yaml.Node, target any) error {
+func setScalar(n *yaml.Node, target any) error { //nolint:funlen // One case for each type.
 	switch target := target.(type) {
 	case *string:
 		if n.ShortTag() != "!!str" {

@@ -80,7 +80,7 @@ func kindOf(t reflect.Type) string {
 const widthKind = "`1m` or `1h`"
 
 // table holds every key of the configuration.
-func table() []key {
+func table() []key { //nolint:funlen // The table of all keys.
 	return []key{
 		section("organizations", "The organizations to poll, a list. Without it there is one, named `default`.", func(c *Config) *[]Organization { return &c.Organizations },
 			value("name", "The value of the label `organization`. Needed as soon as there are several, and unique.", func(o *Organization) *string { return &o.Name }).or("`default`"),

@@ -95,57 +95,29 @@ func (c *changes) write(feed *bolt.Bucket) error {
 	if err != nil {
 		return err
 	}
-	put := func(b *bolt.Bucket, key, value []byte) error {
-		t.remove(b.Get(key))
-		if value == nil {
-			return b.Delete(key)
-		}
-		sealed := seal(key, value)
-		t.add(sealed)
-		return b.Put(key, sealed)
-	}
 	if c.meta != nil {
 		v, err := json.Marshal(c.meta)
+		if err == nil {
+			err = t.put(feed, keyMeta, v)
+		}
 		if err != nil {
 			return err
 		}
-		if err := put(feed, keyMeta, v); err != nil {
-			return err
-		}
 	}
-	sub := func(name []byte) (*bolt.Bucket, error) { return feed.CreateBucketIfNotExists(name) }
-	b, err := sub(subSeries)
+	err = errors.Join(
+		fill(feed, subSeries, &t, c.series, func(id uint32) []byte { return binary.BigEndian.AppendUint32(nil, id) }, func(v []byte) []byte { return v }),
+		fill(feed, subBuckets, &t, c.buckets, func(k bucketKey) []byte {
+			return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, uint64(k.start)), uint32(k.width))
+		}, func(v []byte) []byte { return v }),
+		fill(feed, subFolded, &t, c.folded, func(hash uint64) []byte { return binary.BigEndian.AppendUint64(nil, hash) }, func(seen int64) []byte {
+			if seen == 0 {
+				return nil
+			}
+			return binary.AppendVarint(nil, seen)
+		}),
+		c.books.write(func(name []byte) (*bolt.Bucket, error) { return feed.CreateBucketIfNotExists(name) }, t.put),
+	)
 	if err != nil {
-		return err
-	}
-	for id, v := range c.series {
-		if err := put(b, binary.BigEndian.AppendUint32(nil, id), v); err != nil {
-			return err
-		}
-	}
-	if b, err = sub(subBuckets); err != nil {
-		return err
-	}
-	for k, v := range c.buckets {
-		key := binary.BigEndian.AppendUint64(nil, uint64(k.start))
-		key = binary.BigEndian.AppendUint32(key, uint32(k.width))
-		if err := put(b, key, v); err != nil {
-			return err
-		}
-	}
-	if b, err = sub(subFolded); err != nil {
-		return err
-	}
-	for hash, seen := range c.folded {
-		var v []byte
-		if seen != 0 {
-			v = binary.AppendVarint(nil, seen)
-		}
-		if err := put(b, binary.BigEndian.AppendUint64(nil, hash), v); err != nil {
-			return err
-		}
-	}
-	if err := c.books.write(sub, put); err != nil {
 		return err
 	}
 	v, err := json.Marshal(t)
@@ -153,4 +125,29 @@ func (c *changes) write(feed *bolt.Bucket) error {
 		return err
 	}
 	return feed.Put(keyTally, seal(keyTally, v))
+}
+
+// put writes a value, or deletes it where it is nil, and keeps the tally.
+func (t *tally) put(b *bolt.Bucket, key, value []byte) error {
+	t.remove(b.Get(key))
+	if value == nil {
+		return b.Delete(key)
+	}
+	sealed := seal(key, value)
+	t.add(sealed)
+	return b.Put(key, sealed)
+}
+
+// fill writes the changes of one kind.
+func fill[K comparable, V any](feed *bolt.Bucket, name []byte, t *tally, changes map[K]V, key func(K) []byte, value func(V) []byte) error {
+	b, err := feed.CreateBucketIfNotExists(name)
+	if err != nil {
+		return err
+	}
+	for k, v := range changes {
+		if err := t.put(b, key(k), value(v)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

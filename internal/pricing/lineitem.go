@@ -76,24 +76,9 @@ var kinds = map[string]struct {
 // ParseLineItem reads [prefix " | "] model [" " modality] [", " kind [", long context"]], a kind alone, or a product. It
 // returns false for anything else, which must not be guessed at.
 func ParseLineItem(s string) (LineItem, bool) {
-	const between = " | "
-	out := LineItem{Tier: Standard}
-	rest := s
-	for {
-		prefix, after, ok := strings.Cut(rest, between)
-		if !ok {
-			break
-		}
-		t, isTier := tierNames[prefix]
-		switch {
-		case isTier && t != Standard && out.Tier == Standard:
-			out.Tier = t
-		case prefixes[prefix] && out.Prefix == "":
-			out.Prefix = prefix
-		default:
-			return LineItem{}, false
-		}
-		rest = after
+	out, rest, ok := cutPrefixes(s)
+	if !ok {
+		return LineItem{}, false
 	}
 	if p, ok := products[rest]; ok {
 		p.Prefix, p.Tier = out.Prefix, out.Tier
@@ -126,7 +111,7 @@ func ParseLineItem(s string) (LineItem, bool) {
 	out.Model = name
 	switch len(parts) {
 	case 1:
-		// Without a kind nothing tells a model from any other word, save that models have numbers.
+		// Without a kind nothing tells a model from any other word, but models have numbers.
 		if out.Long || !strings.ContainsAny(name, "0123456789") {
 			return LineItem{}, false
 		}
@@ -143,6 +128,27 @@ func ParseLineItem(s string) (LineItem, bool) {
 		return out, true
 	}
 	return LineItem{}, false
+}
+
+// cutPrefixes takes off what stands before the name: a tier, or what the usage was a part of.
+func cutPrefixes(s string) (out LineItem, rest string, ok bool) {
+	out, rest = LineItem{Tier: Standard}, s
+	for {
+		prefix, after, found := strings.Cut(rest, " | ")
+		if !found {
+			return out, rest, true
+		}
+		t, isTier := tierNames[prefix]
+		switch {
+		case isTier && t != Standard && out.Tier == Standard:
+			out.Tier = t
+		case prefixes[prefix] && out.Prefix == "":
+			out.Prefix = prefix
+		default:
+			return LineItem{}, "", false
+		}
+		rest = after
+	}
 }
 
 // String spells the item as bills do.

@@ -175,20 +175,7 @@ func (s *Server) report(only string) *Report {
 	if s.options.Allowances != nil {
 		allowances = s.options.Allowances.Allowances()
 	}
-	books := make(map[string]*spend.Organization)
-	if s.options.Books != nil {
-		all := s.options.Books.Report(view, now)
-		for i := range all {
-			books[all[i].Name] = &all[i]
-		}
-	}
-	known := make(map[string]*directory.Organization)
-	if s.options.Names != nil {
-		for _, o := range s.options.Names.Snapshot().Organizations {
-			known[o.Name] = o
-		}
-	}
-	feeds := feedsOf(view)
+	books, known, feeds := s.books(view, now), s.known(), feedsOf(view)
 	at := make(map[string]int)
 	for i := range statuses {
 		st := &statuses[i]
@@ -218,6 +205,29 @@ func (s *Server) report(only string) *Report {
 		}
 	}
 	return r
+}
+
+// books are what the books say of each organization.
+func (s *Server) books(view *ledger.View, now time.Time) map[string]*spend.Organization {
+	books := make(map[string]*spend.Organization)
+	if s.options.Books != nil {
+		all := s.options.Books.Report(view, now)
+		for i := range all {
+			books[all[i].Name] = &all[i]
+		}
+	}
+	return books
+}
+
+// known is what the look-ups say of each organization.
+func (s *Server) known() map[string]*directory.Organization {
+	known := make(map[string]*directory.Organization)
+	if s.options.Names != nil {
+		for _, o := range s.options.Names.Snapshot().Organizations {
+			known[o.Name] = o
+		}
+	}
+	return known
 }
 
 // common is the error that most of the endpoints have, if three at least share it: what is wrong with a key or a network

@@ -51,6 +51,18 @@ func (o *organization) bill() []billItem {
 // tierPrices are what other tiers cost than the standard one, in thousandths of its price.
 var tierPrices = map[string]int64{"flex": 500, "priority": 2000, "fast": 2000, "ultrafast": 6000}
 
+// tierOf is how line items spell the tier of a stream, and what it makes of the price, in thousandths.
+func tierOf(st *stream) (prefix string, times int64) {
+	tier := st.labels["service_tier"]
+	switch {
+	case st.labels["batch"] == "true":
+		return "batch | ", 500
+	case tierPrices[tier] > 0:
+		return tier + " | ", tierPrices[tier]
+	}
+	return "", 1000
+}
+
 // lines are the line items of a stream, spelled as bills spell them: [prefix " | "] model [" " modality] ", " kind.
 func lines(src *source, st *stream) []billItem {
 	e := src.endpoint
@@ -63,13 +75,7 @@ func lines(src *source, st *stream) []billItem {
 		return nil // Moderations are free, and images made of tokens are billed by their tokens.
 	}
 	m := st.model
-	prefix, times := "", int64(1000)
-	switch {
-	case st.labels["batch"] == "true":
-		prefix, times = "batch | ", 500
-	case tierPrices[st.labels["service_tier"]] > 0:
-		prefix, times = st.labels["service_tier"]+" | ", tierPrices[st.labels["service_tier"]]
-	}
+	prefix, times := tierOf(st)
 	many := m.audio != modality{} || m.image != modality{}
 	var out []billItem
 	for _, mod := range []struct {

@@ -58,30 +58,9 @@ func main() {
 }
 
 func run(n int, seed uint64, only string) error {
-	var all []place
-	tests := map[string][]string{}
-	for _, t := range targets {
-		if only != "" && t.dir != only {
-			continue
-		}
-		files, err := filepath.Glob(filepath.Join(t.dir, "*.go"))
-		if err != nil {
-			return err
-		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") || others[filepath.ToSlash(file)] {
-				continue
-			}
-			found, err := places(file)
-			if err != nil {
-				return err
-			}
-			all = append(all, found...)
-			tests[file] = t.tests
-		}
-	}
-	if len(all) == 0 {
-		return errors.New("there is nothing to change: run it at the root of the repository, with -package one of the list in tools/mutation")
+	all, tests, err := candidates(only)
+	if err != nil {
+		return err
 	}
 	dir, err := os.MkdirTemp("", "mutation-")
 	if err != nil {
@@ -117,6 +96,35 @@ func run(n int, seed uint64, only string) error {
 		_, _ = fmt.Fprintln(os.Stdout, "survived:", s)
 	}
 	return nil
+}
+
+// candidates are the places of one package or of all, and the tests of each file.
+func candidates(only string) (all []place, tests map[string][]string, err error) {
+	tests = map[string][]string{}
+	for _, t := range targets {
+		if only != "" && t.dir != only {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(t.dir, "*.go"))
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") || others[filepath.ToSlash(file)] {
+				continue
+			}
+			found, err := places(file)
+			if err != nil {
+				return nil, nil, err
+			}
+			all = append(all, found...)
+			tests[file] = t.tests
+		}
+	}
+	if len(all) == 0 {
+		return nil, nil, errors.New("there is nothing to change: run it at the root of the repository, with -package one of the list in tools/mutation")
+	}
+	return all, tests, nil
 }
 
 // try runs the tests with one change.
