@@ -116,11 +116,18 @@ const (
 	zstdBlock = 128 << 10
 )
 
-// last returns the plain bytes as the part that ends an answer. In zstd those are blocks that are not compressed, which
+// last returns the plain bytes as the part that ends an answer. It is small and made again for most scrapes, when no
+// compressor may be left in the pool, so with gzip it does without. In zstd it is blocks that are not compressed, which
 // alone refer to nothing before them.
 func (c *coder) last(coding coding, plain []byte) (part, error) {
-	if coding != zstandard {
+	switch coding {
+	case identity:
 		return c.code(coding, plain)
+	case gzipped:
+		var coded bytes.Buffer
+		err := flate.StatelessDeflate(&coded, plain, false, nil)
+		return part{coded.Bytes(), checked{crc32.ChecksumIEEE(plain), len(plain), coded.Len()}}, err
+	case zstandard:
 	}
 	var b []byte
 	for {
