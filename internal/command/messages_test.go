@@ -198,8 +198,11 @@ func TestFlagsOfThePastThatItsDocumentNamesExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// These are promtool's, Prometheus' and the parser's own.
-	others := []string{"--max-block-duration", "--label", "--storage.tsdb.retention.time", "--completion-script-bash", "--help-man"}
+	// These are promtool's, Prometheus', the parser's own, curl's, mimirtool's and Thanos'.
+	others := []string{
+		"--max-block-duration", "--label", "--storage.tsdb.retention.time", "--completion-script-bash", "--help-man",
+		"--fail", "--data-binary", "--upload-file", "--request", "--address", "--id", "--objstore.config-file", "--path",
+	}
 	named := 0
 	for _, name := range regexp.MustCompile(`--[a-z][a-z.-]*[a-z]`).FindAllString(string(text), -1) {
 		if slices.Contains(others, name) {
