@@ -24,6 +24,7 @@ var parts = []part{
 	{"scrape", scrapes},
 	{"organizations", organizations},
 	{"decode", decoding},
+	{"fine", fine},
 	{"million", million},
 	{"prometheus", withPrometheus},
 }
