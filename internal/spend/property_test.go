@@ -71,6 +71,34 @@ func (m *month) configure() {
 	m.feeds = feeds
 }
 
+// newMonth is an organization with usage from half a day before now on, that has budgets for all of it and for two projects.
+func newMonth(t *testing.T, seed uint64, now time.Time) *month {
+	t.Helper()
+	m := &month{
+		t: t, r: rand.New(rand.NewPCG(seed, 1)), now: now, dir: t.TempDir(), limit: 100,
+		by:   []string{"project_id", "model", "line_item"},
+		ends: []*api.Endpoint{find(t, api.Costs), find(t, "completions"), find(t, "embeddings")}, usage: map[string]map[int64]int64{},
+	}
+	m.down = make([]int, len(m.ends))
+	begin := now.Add(-12*time.Hour).Unix() / 3600
+	for _, e := range m.ends[1:] {
+		for _, project := range members {
+			hours := map[int64]int64{}
+			for h := begin; h < begin+20*24; h++ {
+				hours[h] = int64(m.r.IntN(50))
+			}
+			m.usage[e.Name+project] = hours
+		}
+	}
+	m.books = spend.New(m)
+	m.books.Configure(spend.Settings{Budgets: []spend.Budget{
+		{Name: "all", Organization: "acme", USD: 1, Period: budget.Monthly}, {Name: "ab", Organization: "acme", ProjectIDs: []string{"a", "b"}, USD: 1, Period: budget.Monthly},
+	}})
+	m.open()
+	t.Cleanup(func() { _ = m.ledger.Close() })
+	return m
+}
+
 // used is what of an hour's usage the API shows so long after: it comes in over five hours.
 func (m *month) used(key string, hour int64, after time.Duration) int64 {
 	n := m.usage[key][hour]
@@ -154,26 +182,7 @@ func TestSpentNeverFallsWithinAMonth(t *testing.T) {
 	for seed := range uint64(5) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			m := &month{t: t, r: rand.New(rand.NewPCG(seed, 1)), dir: t.TempDir(), limit: 100, by: []string{"project_id", "model", "line_item"}, usage: map[string]map[int64]int64{}}
-			m.now = time.Date(2026, 11, 18, 7, 20, 0, 0, time.UTC).Add(time.Duration(seed) * 12 * time.Hour)
-			m.ends = []*api.Endpoint{find(t, api.Costs), find(t, "completions"), find(t, "embeddings")}
-			m.down = make([]int, len(m.ends))
-			begin := m.now.Add(-12*time.Hour).Unix() / 3600
-			for _, e := range m.ends[1:] {
-				for _, project := range members {
-					hours := map[int64]int64{}
-					for h := begin; h < begin+20*24; h++ {
-						hours[h] = int64(m.r.IntN(50))
-					}
-					m.usage[e.Name+project] = hours
-				}
-			}
-			m.books = spend.New(m)
-			m.books.Configure(spend.Settings{Budgets: []spend.Budget{
-				{Name: "all", Organization: "acme", USD: 1, Period: budget.Monthly}, {Name: "ab", Organization: "acme", ProjectIDs: []string{"a", "b"}, USD: 1, Period: budget.Monthly},
-			}})
-			m.open()
-			t.Cleanup(func() { _ = m.ledger.Close() })
+			m := newMonth(t, seed, time.Date(2026, 11, 18, 7, 20, 0, 0, time.UTC).Add(time.Duration(seed)*12*time.Hour))
 			m.poll()
 			before, in := m.report(), m.now.Month()
 			for range 17 * 24 {
