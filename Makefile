@@ -265,7 +265,7 @@ mutation: ## Change what decides numbers in N places, one at a time, and print w
 	@$(GO) run ./tools/mutation -n $(N) $(ARGS)
 
 .PHONY: bench
-bench: $(PROMETHEUS) ## Measure scrapes, decoding and a million series beside what others pay, some minutes; ONLY=scrape, organizations, decode, million or prometheus
+bench: $(PROMETHEUS) ## Measure scrapes, decoding and a million series beside what others pay, some minutes; ONLY=scrape, organizations, decode, fine, million or prometheus
 	@cd test/bench && PROMETHEUS=$(PROMETHEUS) $(GO) run . -only '$(ONLY)'
 
 .PHONY: accuracy
