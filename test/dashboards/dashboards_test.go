@@ -96,6 +96,7 @@ func TestDashboardsAndRulesWorkWithTextTrafficOnly(t *testing.T) {
 	for _, d := range dashboards(t) {
 		t.Run(d.Title, func(t *testing.T) { p.ask(t, d, mayBeEmpty) })
 	}
+	t.Run("documents", func(t *testing.T) { p.askDocuments(t, "cookbook", "migration") })
 	process.Eventually(t, time.Minute, "every rule was evaluated", func() error {
 		evaluated, wrong := p.unhealthy(t)
 		if len(wrong) > 0 {
@@ -211,6 +212,38 @@ func (p *prom) ask(t *testing.T, d dashboard, expect bool) {
 		t.Error("not one panel shows anything")
 	}
 	t.Logf("%d of %d queries have an answer", answered, queries)
+}
+
+var (
+	blocks = regexp.MustCompile("(?s)```promql\n(.*?)```")
+	// What is looked up is not there without look-ups, and in the first hours of a day nothing is billed of it.
+	unknown = regexp.MustCompile(`_info\b|openai_spend_limit_usd|openai_api_key_|_today_usd`)
+)
+
+// askDocuments asks the queries of documents. Those of what is not known here may have no answer.
+func (p *prom) askDocuments(t *testing.T, names ...string) {
+	for _, name := range names {
+		b, err := os.ReadFile(filepath.Join(root, "docs", name+".md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		queries, answered := blocks.FindAllStringSubmatch(string(b), -1), 0
+		for _, q := range queries {
+			n, err := p.points(t, q[1], true)
+			switch {
+			case err != nil:
+				t.Errorf("%s: %v", name, err)
+			case n > 0:
+				answered++
+			case !unknown.MatchString(q[1]):
+				t.Errorf("%s: no answer: %s", name, q[1])
+			}
+		}
+		if len(queries) == 0 {
+			t.Errorf("%s has no queries", name)
+		}
+		t.Logf("%s: %d of %d queries have an answer", name, answered, len(queries))
+	}
 }
 
 // quote makes a value fit for a regular expression in a PromQL string, as Grafana does.
