@@ -31,6 +31,9 @@ budgets:
   - {name: research, team: research, monthly_usd: 11000}
 `
 
+// absent is a key's file that nobody has written.
+const absent = "/run/secrets/openai_admin_key"
+
 // TestPictures makes the pictures of docs/status.md anew: the same simulated afternoon each time. `make docs-pictures` runs
 // it.
 func TestPictures(t *testing.T) {
@@ -56,7 +59,7 @@ func TestPictures(t *testing.T) {
 		of := account{name, scaled[i%len(scaled)], key}
 		switch i {
 		case 3:
-			of.keyFile = filepath.Join(dir, "absent")
+			of.keyFile = absent
 		case 6:
 			of.api = refusingAPI
 		}
@@ -72,7 +75,7 @@ func TestPictures(t *testing.T) {
 		{"refused", serveWith(t, binary, pictured, account{"acme", refusingAPI, key}), `<title>OpenAI refuses requests; 17 endpoints up to date(?s:.*)</figure>(?s:.*)products</span>(?s:.*)by API key`},
 		{"failing", failing, `<title>1[4-7] of 17 endpoints failing(?s:.*)What is wrong:`},
 		{"starting", serve(t, binary, account{"acme", silentAPI, key}), `<title>Starting: 0 of \d+ endpoints polled`},
-		{"no-key", serve(t, binary, account{"acme", api, filepath.Join(dir, "absent")}), `<title>1[4-7] of 17 endpoints failing(?s:.*)What is wrong:`},
+		{"no-key", serve(t, binary, account{"acme", api, absent}), `<title>1[4-7] of 17 endpoints failing(?s:.*)What is wrong:`},
 		{"many", serveWith(t, binary, frequent, many...), `<title>OpenAI refuses requests; \d+ of 170 endpoints failing`},
 	} {
 		t.Run(p.name, func(t *testing.T) {
