@@ -224,7 +224,7 @@ func namesOfOrganization() *directory.Snapshot {
 				{ID: "user-2", Email: "ben@example.com", Role: "reader"},
 			},
 			Keys: []directory.Key{
-				{ID: "key_1", Name: "production", ProjectID: "proj_a", OwnerType: "service_account", OwnerID: "user-9", OwnerName: "search-beta", LastUsed: noon.Unix()},
+				{ID: "key_1", Name: "production", ProjectID: "proj_a", OwnerType: "service_account", OwnerID: "user-9", OwnerName: "search-beta", Created: noon.Add(-24 * time.Hour).Unix(), LastUsed: noon.Unix()},
 				{ID: "key_2", ProjectID: "proj_b"},
 				{ID: "key_3", Name: "exporter", OwnerType: "user", OwnerID: "user-1", Expires: noon.Unix() + 86400},
 			},

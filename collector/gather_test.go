@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -51,7 +52,7 @@ func TestCountersCarryTheirStart(t *testing.T) {
 		}
 	}
 	for _, accept := range []string{"text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0"} {
-		if body := get(t, srv.URL, accept); strings.Contains(body, "_created") {
+		if body := get(t, srv.URL, accept); regexp.MustCompile(`(?m)^\w+_created[ {]`).MatchString(body) {
 			t.Errorf("%s has series for start timestamps", accept)
 		}
 	}

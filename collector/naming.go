@@ -24,6 +24,9 @@ func (fs *families) names(o *directory.Organization) {
 	for i := range o.Keys {
 		k := &o.Keys[i]
 		fs.gauge(fs.family(metrics.APIKeyInfo), fs.labels(base, filled(metrics.LabelAPIKeyID, k.ID, "api_key_name", k.Name, metrics.LabelProjectID, k.ProjectID, "owner_type", k.OwnerType, "owner_id", k.OwnerID, "owner_name", k.OwnerName)), 1)
+		if k.Created > 0 {
+			fs.gauge(fs.family(metrics.APIKeyCreated), fs.labels(base, filled(metrics.LabelAPIKeyID, k.ID, metrics.LabelProjectID, k.ProjectID)), float64(k.Created))
+		}
 		if k.LastUsed > 0 {
 			fs.gauge(fs.family(metrics.APIKeyLastUsed), fs.labels(base, filled(metrics.LabelAPIKeyID, k.ID, metrics.LabelProjectID, k.ProjectID)), float64(k.LastUsed))
 		}

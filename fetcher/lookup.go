@@ -173,6 +173,7 @@ func (l *lookup) users(ctx context.Context) error {
 type keyObject struct {
 	ID       string
 	Name     string
+	Created  int64 `json:"created_at"`
 	LastUsed int64 `json:"last_used_at"`
 	Expires  int64 `json:"expires_at"`
 	Owner    struct {
@@ -195,7 +196,7 @@ func keysOf(projectID string, objects []keyObject) []directory.Key {
 		case "service_account":
 			owner, name = max(owner, o.Owner.ServiceAccount.ID), max(name, o.Owner.ServiceAccount.Name)
 		}
-		keys = append(keys, directory.Key{ID: o.ID, Name: cut(o.Name), ProjectID: projectID, OwnerType: o.Owner.Type, OwnerID: owner, OwnerName: cut(name), LastUsed: o.LastUsed, Expires: o.Expires})
+		keys = append(keys, directory.Key{ID: o.ID, Name: cut(o.Name), ProjectID: projectID, OwnerType: o.Owner.Type, OwnerID: owner, OwnerName: cut(name), Created: o.Created, LastUsed: o.LastUsed, Expires: o.Expires})
 	}
 	return keys
 }

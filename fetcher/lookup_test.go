@@ -56,7 +56,7 @@ func TestNamesOfProjectsUsersAndKeysAreLookedUp(t *testing.T) {
 				if k.Deleted {
 					continue
 				}
-				key := directory.Key{ID: k.ID, Name: k.Name, ProjectID: k.ProjectID, OwnerType: "user", OwnerID: k.UserID, OwnerName: users[k.UserID]}
+				key := directory.Key{ID: k.ID, Name: k.Name, ProjectID: k.ProjectID, OwnerType: "user", OwnerID: k.UserID, OwnerName: users[k.UserID], Created: k.Created}
 				if k.ServiceAccountID != "" {
 					key.OwnerType, key.OwnerID, key.OwnerName = "service_account", k.ServiceAccountID, k.ServiceAccountName
 				}

@@ -14,6 +14,7 @@ func limits() *Dashboard {
 		usd      = "currencyUSD"
 		keys     = "openai_api_key_info" + chosen
 		mean     = " On average over a quarter of an hour; peaks are higher. Batches have limits of their own and are left out where batch is in group_by."
+		created  = "openai_api_key_created_timestamp_seconds" + chosen
 		lastUsed = "openai_api_key_last_used_timestamp_seconds" + chosen
 		expires  = "openai_api_key_expires_timestamp_seconds" + whose
 	)
@@ -61,6 +62,7 @@ func limits() *Dashboard {
 			stat("API keys", "Keys that exist, admin keys included.", "none", "count("+queries.Gauge(keys)+")"),
 			stat("Next expiry", "How long until the first key expires. The API says so only for admin keys, which follow no choice of a project.", "s", "min("+queries.Gauge(expires)+") - time()").
 				limits(bad, from(7*86400, warning), from(30*86400, good)),
+			stat("Oldest key", "How long ago the oldest key was made that exists. Keys are best replaced now and then.", "s", "time() - min("+queries.Gauge(created)+")").limits(neutral, from(365*86400, warning)),
 			stat("Idle keys", "Keys whose last use is more than 90 days ago.", "none", "count("+idle+" > 90 * 86400) or vector(0)").limits(good, from(1, warning)),
 		}},
 		row{title: "Spend limits", height: 9, panels: []*panel{
@@ -108,7 +110,7 @@ func limits() *Dashboard {
 				column{name: "Key id", label: "api_key_id", width: 190},
 				column{name: "Owner", label: "owner_name"},
 				column{name: "Kind of owner", label: "owner_type", width: 120},
-				column{name: "Exists", expr: key(queries.Gauge(keys)), width: 80, more: []property{{"custom.hidden", true}}},
+				column{name: "Made", expr: key(queries.Gauge(created)) + " * 1000", unit: "dateTimeAsIso", width: 170},
 				column{name: "Last use", expr: key(queries.Gauge(lastUsed)) + " * 1000", unit: "dateTimeAsIso", width: 170},
 				column{name: "Idle", expr: key(idle), unit: "s", width: 110, more: []property{{"thresholds", thresholdsOf("text", from(90*86400, warning))}, {"custom.cellOptions", map[string]any{"type": "color-text"}}}},
 				column{name: "Expires", expr: key(queries.Gauge(expires)) + " * 1000", unit: "dateTimeAsIso", width: 170},

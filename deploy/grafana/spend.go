@@ -16,6 +16,7 @@ func spend() *Dashboard {
 	last := func(d string) string { return queries.Increase("openai_cost_usd_total"+chosen, d) }
 	total := func(expr string) string { return "sum(" + expr + ")" }
 	rows := func(expr string) string { return "sum by (organization, project_id, line_item) (" + expr + ")" }
+	namedRows := func(expr string) string { return withNamesOf("(" + expr + ")") }
 	return newDashboard(Dashboard{
 		UID: "openai-spend", Title: "OpenAI / Spend",
 		Description: "What OpenAI bills, by project and line item, from the Costs API. Days and months are UTC.",
@@ -57,15 +58,16 @@ func spend() *Dashboard {
 			stacked("Month to date as it builds up", "It falls to the first day's spend when a month begins."+asBill, usd, named("project_id", month)).signed().key("lastNotNull", "Last *"),
 		}},
 		row{title: "The bill in detail", height: 11, panels: []*panel{
-			table("Projects and line items", "What each project spent on what, the most of this month first. The project leads to its usage.", "Month to date",
+			table("Projects and line items", "What each project spent on what, the most of this month first. The project's id leads to its usage.", "Month to date",
 				column{name: "Organization", label: "organization", width: 130},
-				column{name: "Project", label: "project_id", width: 260, more: []property{{"links", []any{map[string]any{
+				column{name: "Project", label: "project_name"},
+				column{name: "Project id", label: "project_id", width: 150, more: []property{{"links", []any{map[string]any{
 					"title": "Usage of this project", "url": "/d/openai-usage?${__url_time_range}&${datasource:queryparam}&${organization:queryparam}&var-project=${__value.raw}",
 				}}}}},
 				column{name: "Line item", label: "line_item"},
-				column{name: "Today", expr: rows(today), unit: usd, width: 110},
-				column{name: "Month to date", expr: rows(month) + " or 0 * " + rows(last("$__range")), unit: usd, width: 130},
-				column{name: "In the time range", expr: rows(last("$__range")), unit: usd, width: 150},
+				column{name: "Today", expr: namedRows(rows(today)), unit: usd, width: 110},
+				column{name: "Month to date", expr: namedRows(rows(month) + " or 0 * " + rows(last("$__range"))), unit: usd, width: 130},
+				column{name: "In the time range", expr: namedRows(rows(last("$__range"))), unit: usd, width: 150},
 			).wide(15),
 			table("Quantities billed", "How much of each line item was billed within the time range, in the bill's own unit, by all projects together.", "Quantity",
 				column{name: "Line item", label: "line_item"},

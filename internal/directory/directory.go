@@ -41,6 +41,7 @@ type Key struct {
 	OwnerType string `json:"owner_type,omitempty"`
 	OwnerID   string `json:"owner_id,omitempty"`
 	OwnerName string `json:"owner_name,omitempty"` // of a user or a service account
+	Created   int64  `json:"created_at,omitempty"`
 	LastUsed  int64  `json:"last_used_at,omitempty"`
 	Expires   int64  `json:"expires_at,omitempty"`
 }

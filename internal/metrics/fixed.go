@@ -101,6 +101,10 @@ var nameMetrics = []Metric{
 		Note: "The owner is a user or a service account. A key without `project_id` is an admin key. A deleted key has none, while its usage remains.",
 	},
 	{
+		Name: APIKeyCreated, Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelAPIKeyID, LabelProjectID},
+		Help: "When the API key was made, in Unix time." + polled,
+	},
+	{
 		Name: APIKeyLastUsed, Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelAPIKeyID, LabelProjectID},
 		Help: "When the API key was last used, in Unix time." + polled,
 		Note: "Absent for a key that was never used.",

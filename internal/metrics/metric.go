@@ -52,6 +52,7 @@ const (
 	ProjectInfo     = "openai_project_info"
 	UserInfo        = "openai_user_info"
 	APIKeyInfo      = "openai_api_key_info"
+	APIKeyCreated   = "openai_api_key_created_timestamp_seconds"
 	APIKeyLastUsed  = "openai_api_key_last_used_timestamp_seconds"
 	APIKeyExpires   = "openai_api_key_expires_timestamp_seconds"
 	SpendLimit      = "openai_spend_limit_usd"
