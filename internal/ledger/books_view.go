@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -18,6 +19,7 @@ type DayBook struct {
 
 	pieces [][]byte
 	names  []string
+	total  func() Amounts // worked out when it is first asked for
 }
 
 // Projects hands out the amounts of the day. Those of a project may come in pieces that add up.
@@ -29,7 +31,11 @@ func (d *DayBook) Projects(yield func(project string, by Amounts)) {
 }
 
 // Total is the sum over all projects.
-func (d *DayBook) Total() (sum Amounts) {
+func (d *DayBook) Total() Amounts { return d.total() }
+
+// sum adds up the amounts. A day has some thousands of them, and hundreds of days that have not changed are asked for with
+// every report.
+func (d *DayBook) sum() (sum Amounts) {
 	d.Projects(func(_ string, by Amounts) { sum = sum.add(by) })
 	return sum
 }
@@ -46,7 +52,7 @@ func NewDayBook(start, readAt time.Time, hours int, projects map[string]Amounts,
 	n := newNames()
 	a := account{split: true, itemized: true, projects: projects, sales: sales}
 	d := &DayBook{Start: start, ReadAt: readAt, Hours: hours, Split: true, Itemized: true, pieces: [][]byte{a.encode(n)}}
-	d.names = n.list
+	d.names, d.total = n.list, sync.OnceValue(d.sum)
 	return d
 }
 
@@ -93,6 +99,7 @@ func piecesOf(from, to int64, piece func(bucketKey) []byte) (keys []bucketKey, h
 // turn makes the view of a day anew.
 func (bs *books) turn(day int64, costs bool) {
 	d := &DayBook{Start: time.Unix(day, 0).UTC(), Split: true, Itemized: true, names: bs.names.list}
+	d.total = sync.OnceValue(d.sum)
 	whole := bs.pieces[bucketKey{day, secondsOfDay}]
 	var keys []bucketKey
 	if delete(bs.open, day); whole != nil {

@@ -121,7 +121,11 @@ func (d *dated) projects(billRead time.Time, all bool) map[string]budget.Day {
 func (h *history) whole() []budget.Day {
 	out := make([]budget.Day, 0, len(h.days))
 	for _, d := range h.days {
-		if d.settled || !d.split() {
+		if d.settled {
+			out = append(out, charge(d.blank(h.readAt), d.bill.Total()))
+			continue
+		}
+		if !d.split() {
 			sum := d.blank(h.readAt)
 			d.each(false, func(_ string, by ledger.Amounts) { sum = charge(sum, by) })
 			out = append(out, sum)
