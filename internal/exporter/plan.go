@@ -32,7 +32,7 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	money.Regional = e.regions.regional
+	money.Regional, money.Logger = e.regions.regional, e.logger
 	// Only the replica that reads the bill shows the budget, so that it is shown once.
 	money.Budgets = slices.DeleteFunc(money.Budgets, func(b spend.Budget) bool { return !e.shard.Owns(b.Organization, api.Costs) })
 	var feeds []ledger.FeedOptions

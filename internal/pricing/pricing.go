@@ -40,6 +40,12 @@ var tierNames = map[string]Tier{
 	"scale":     Scale,
 }
 
+// Knows says whether a service tier is known by that name.
+func Knows(serviceTier string) bool {
+	_, known := tierNames[serviceTier]
+	return known
+}
+
 // priced says whether tokens of the tier have a price.
 func (t Tier) priced() bool { return t != Scale && t != unknownTier }
 

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-kit/log"
+
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/budget"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
@@ -28,6 +30,8 @@ type Settings struct {
 	Budgets []Budget
 	// Regional says whether the usage of a project is processed in a region of its own. It may be nil, and must not block.
 	Regional func(organization, projectID string) bool
+	// Logger is told once of each thing that nobody knows. It may be nil.
+	Logger log.Logger
 }
 
 // A Budget is what may be spent in a period.
@@ -66,6 +70,7 @@ type Books struct {
 	views    Views
 	settings atomic.Pointer[Settings]
 	prices   sync.Map // of *priced by organization
+	named    sync.Map // what the log has named, by unknown
 }
 
 // New returns books without settings: everything is priced by the built-in list.
@@ -113,6 +118,7 @@ func (b *Books) of(organization string) *priced {
 	p := &priced{view: view, bill: bill, settings: settings}
 	if bill != nil {
 		p.bought = pricing.Learn(charges(bill))
+		b.nameItems(organization, p.bought.Unparsed())
 	}
 	o := pricing.Options{File: settings.File}
 	if settings.Learn {
@@ -138,7 +144,9 @@ func (b *Books) Pricer(organization string, e *api.Endpoint) func(start time.Tim
 			case "batch":
 				l.Batch = label.Value
 			case "service_tier":
-				l.ServiceTier = label.Value
+				if l.ServiceTier = label.Value; !pricing.Knows(label.Value) {
+					b.nameTier(organization, e.Name, label.Value)
+				}
 			case "project_id":
 				if regional := b.settings.Load().Regional; regional != nil {
 					l.Regional = regional(organization, label.Value)

@@ -230,6 +230,11 @@ budgets:
 		p.settle(t, "while the bill fails")
 	}
 	program.End(t, syscall.SIGKILL)
+	for _, once := range []string{"service_tier=warp", "not understood"} {
+		if n := strings.Count(program.Output(), once); n != 1 {
+			t.Errorf("the log says %q %d times, want once", once, n)
+		}
+	}
 	p.refuses.Store(false)
 	process.Start(t, binary, args...)
 	p.settle(t, "after the outage and a crash")

@@ -1,0 +1,48 @@
+package spend
+
+import (
+	"strings"
+
+	"github.com/go-kit/log/level"
+)
+
+// namedAtOnce is how many line items a line of the log names at most.
+const namedAtOnce = 10
+
+// An unknown is something that the bill or usage has and that nobody knows.
+type unknown struct{ organization, kind, name string }
+
+// news says whether the log has not named it yet.
+func (b *Books) news(u unknown) bool {
+	if _, named := b.named.Load(u); named {
+		return false
+	}
+	_, named := b.named.LoadOrStore(u, true)
+	return !named
+}
+
+// nameTier tells the log of a service tier that has no price because nobody knows it.
+func (b *Books) nameTier(organization, endpoint, tier string) {
+	if logger := b.settings.Load().Logger; logger != nil && b.news(unknown{organization, "service_tier", tier}) {
+		level.Warn(logger).Log("msg", "A service tier is not known: its usage has no price before the bill has it; a newer version may know it",
+			"organization", organization, "endpoint", endpoint, "service_tier", tier)
+	}
+}
+
+// nameItems tells the log of line items that teach nothing because nobody knows how they are spelled.
+func (b *Books) nameItems(organization string, items []string) {
+	logger := b.settings.Load().Logger
+	if logger == nil {
+		return
+	}
+	var fresh []string
+	for _, name := range items {
+		if b.news(unknown{organization, "line_item", name}) {
+			fresh = append(fresh, name)
+		}
+	}
+	if len(fresh) > 0 {
+		level.Warn(logger).Log("msg", "Line items of the bill are not understood: they are counted as spent, but teach no price; a newer version may know them",
+			"organization", organization, "count", len(fresh), "line_items", strings.Join(fresh[:min(namedAtOnce, len(fresh))], "; "))
+	}
+}

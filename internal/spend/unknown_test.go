@@ -1,0 +1,38 @@
+package spend_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/go-kit/log"
+
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/spend"
+)
+
+// TestWhatNobodyKnowsIsNamedOnceInTheLog: a tier by its name, and line items by theirs.
+func TestWhatNobodyKnowsIsNamedOnceInTheLog(t *testing.T) {
+	item := ledger.Item{LineItem: "warp | gpt-4o, input", Unit: "tokens"}
+	known := ledger.Item{LineItem: "gpt-4o, input", Unit: "tokens"}
+	sale := ledger.Sale{USD: amount(t, "7"), Quantity: amount(t, "1000")}
+	p := organization(t, []*ledger.DayBook{ledger.NewDayBook(daysAgo(3), now, 0, map[string]ledger.Amounts{"": {Charged: amount(t, "14")}},
+		map[ledger.Item]ledger.Sale{item: sale, known: sale})})
+	var out bytes.Buffer
+	books := spend.New(p)
+	books.Configure(spend.Settings{Logger: log.NewLogfmtLogger(&out)})
+	e := find(t, "completions")
+	for range 3 {
+		for _, tier := range []string{"default", "warp", "hyper", "fast", ""} {
+			books.Pricer("acme", e)(now, []string{"service_tier"}, []ledger.Label{{Name: "service_tier", Value: tier}}, make([]decimal.Fixed, len(e.Measures)))
+		}
+	}
+	for what, times := range map[string]int{
+		"level=warn": 3, "service_tier=warp": 1, "service_tier=hyper": 1, `line_items="warp | gpt-4o, input"`: 1, "service_tier=fast": 0, "organization=acme": 3,
+	} {
+		if n := strings.Count(out.String(), what); n != times {
+			t.Errorf("%q is named %d times, want %d, in\n%s", what, n, times, out.String())
+		}
+	}
+}
