@@ -65,8 +65,8 @@ func TestEveryRecipeHasAnAnswerThatTwoJobsDoNotChange(t *testing.T) {
 			if err != nil {
 				return fmt.Errorf("with two jobs: %w", err)
 			}
-			// Of today nothing has been billed in the first hours of a day.
-			if strings.Contains(r.query, "_today_") && time.Now().UTC().Hour() < 4 && len(answer) == 0 {
+			// Of today nothing, or nothing more within minutes, has been billed in the first hours of a day.
+			if (strings.Contains(r.query, "_today_") || strings.Contains(r.query, "openai_cost_usd_total[1d]")) && time.Now().UTC().Hour() < 4 && len(answer) == 0 {
 				return nil
 			}
 			if !slices.ContainsFunc(answer, func(s sample) bool { return s.value != 0 }) {
