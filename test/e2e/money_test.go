@@ -198,13 +198,13 @@ func TestMoneyIsRightOverMidnightsOutagesAndFolds(t *testing.T) {
 organizations: [{name: acme, api_key_file: key, base_url: %q, requests_per_minute: 6000}]
 usage: {interval: 1s, audit: {interval: 5s, window: 72h}}
 costs: {interval: 1s}
-names: {enabled: false}
 limits: {enabled: false}
 counters: {zero_hold: 0s, max_label_sets: 60}
 budgets:
   - {name: month, monthly_usd: 100000}
   - {name: research, project_ids: [%s], monthly_usd: 10000}
   - {name: quarter, quarterly_usd: 300000}
+  - {name: mistyped, project_ids: [proj_mistyped], monthly_usd: 10}
 `, server.URL+"/v1", p.research))
 	args := []string{"--config.file=" + filepath.Join(dir, "exporter.yml"), "--storage.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address}
 	program := process.Start(t, binary, args...)
@@ -230,7 +230,7 @@ budgets:
 		p.settle(t, "while the bill fails")
 	}
 	program.End(t, syscall.SIGKILL)
-	for _, once := range []string{"service_tier=warp", "not understood"} {
+	for _, once := range []string{"service_tier=warp", "not understood", "project_id=proj_mistyped"} {
 		if n := strings.Count(program.Output(), once); n != 1 {
 			t.Errorf("the log says %q %d times, want once", once, n)
 		}
