@@ -231,7 +231,7 @@ browser: chromium ## Open the status page in a real browser, in every state; not
 	@CHROMIUM='$(CHROMIUM)' $(GO) test -tags browser -count=1 -timeout 5m ./test/browser/...
 
 .PHONY: docs-pictures
-docs-pictures: chromium ## Make the pictures of docs/status.md anew, from the same simulated afternoon each time
+docs-pictures: chromium ## Make the pictures of docs/status.md again, from the same simulated afternoon each time
 	@CHROMIUM='$(CHROMIUM)' $(GO) test -tags browser,pictures -count=1 -timeout 5m -run '^TestPictures$$' ./test/browser
 
 .PHONY: cookbook

@@ -69,7 +69,7 @@ func TestALargeFeedIsTheSameHoweverItWasChanged(t *testing.T) {
 			for _, coding := range []string{"identity", "gzip"} {
 				got := lines(t, ask(t, old, "/metrics", accept, coding), format)
 				if !slices.Equal(want, got) {
-					t.Fatalf("round %d, %s, %s (-anew +taken over):\n%s", round, format, coding, cmp.Diff(want, got))
+					t.Fatalf("round %d, %s, %s (-again +taken over):\n%s", round, format, coding, cmp.Diff(want, got))
 				}
 			}
 		}

@@ -123,7 +123,7 @@ func randomFeed(organization string, e *api.Endpoint, random *rand.Rand) *ledger
 	return f
 }
 
-func TestWhatIsTakenOverFromBeforeIsTheSameAsWhatIsMadeAnew(t *testing.T) {
+func TestWhatIsTakenOverFromBeforeIsTheSameAsWhatIsMadeAgain(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	feeds := manyOrganizations(t, random)
 	s := &source{now: noon}
@@ -145,7 +145,7 @@ func TestWhatIsTakenOverFromBeforeIsTheSameAsWhatIsMadeAnew(t *testing.T) {
 			for _, coding := range []string{"identity", "gzip"} {
 				got := ask(t, old, "/metrics", accept, coding)
 				if d := cmp.Diff(lines(t, want, format), lines(t, got, format)); d != "" {
-					t.Fatalf("round %d, %s, %s (-anew +taken over):\n%s", round, format, coding, d)
+					t.Fatalf("round %d, %s, %s (-again +taken over):\n%s", round, format, coding, d)
 				}
 				if strings.HasPrefix(format, "OpenMetrics") && strings.Count(got, "# EOF\n") != 1 {
 					t.Fatalf("%s, %s: it does not end once", format, coding)
@@ -217,7 +217,7 @@ func shown(t *testing.T, series int) (c *collector.Collector, change func(large 
 	return newCollector(s), change
 }
 
-func TestOnlyWhatChangedIsMadeAnew(t *testing.T) {
+func TestOnlyWhatChangedIsMadeAgain(t *testing.T) {
 	const series = 20_000
 	c, change := shown(t, series)
 	h := c.Handler()

@@ -66,7 +66,7 @@ type Collector struct {
 	moment   *moment
 	cache    cache
 
-	making  sync.Mutex // held by whoever reads and encodes
+	making  sync.Mutex // held while somebody reads and encodes
 	reader  *reader    // guarded by making
 	resting time.Time  // until when prepare leaves the work to the scrapes; guarded by making
 	page    atomic.Pointer[page]
@@ -144,7 +144,7 @@ func (c *Collector) prepare() {
 	}
 	p := c.read()
 	for _, e := range forms {
-		_, _ = c.cache.encode(p, e.form, e, e.asked) // Whoever asks for it gets the error.
+		_, _ = c.cache.encode(p, e.form, e, e.asked) // Who asks for it gets the error.
 	}
 	c.resting = begin.Add(4 * time.Since(begin))
 }

@@ -116,7 +116,7 @@ func TestTheClientsWishForACodingIsHeeded(t *testing.T) {
 	}
 }
 
-// BenchmarkScrape answers scrapes of 100,000 series with kept bytes, and beside it with the same families encoded anew by
+// BenchmarkScrape answers scrapes of 100,000 series with kept bytes, and beside it with the same families encoded again by
 // promhttp, which is what a collector without kept bytes costs.
 func BenchmarkScrape(b *testing.B) {
 	c := many(b, 100_000)

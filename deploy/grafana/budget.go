@@ -78,7 +78,7 @@ func budget() *Dashboard {
 			),
 		}},
 		row{height: 9, panels: []*panel{
-			lines("Left of each budget", "What is left, and dashed what will be left when its period ends. It falls to zero where the money does, and begins anew with each period."+guess, usd,
+			lines("Left of each budget", "What is left, and dashed what will be left when its period ends. It falls to zero where the money does, and starts over with each period."+guess, usd,
 				query{"{{budget}}", left("openai_budget_spent_usd")}, query{"{{budget}}, forecast", left("openai_budget_forecast_usd")},
 			).signed().numbered().override("byRegexp", "/, forecast$/", property{"custom.lineStyle", map[string]any{"fill": "dash", "dash": []int{8, 6}}}),
 			lines("Spent, billed and forecast", "The chosen budgets one by one: what is spent, the part of it that is billed, what the period will have cost, and the budget.", usd,

@@ -1,5 +1,5 @@
 // Package grafana makes the dashboards in dashboards/. They repeat themselves too much to be written by hand: a panel is
-// a few words here and a page of JSON there. `go test ./deploy/grafana -update` writes them anew.
+// a few words here and a page of JSON there. `go test ./deploy/grafana -update` writes them again.
 package grafana
 
 import (

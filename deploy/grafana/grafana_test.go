@@ -19,7 +19,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/deploy/grafana"
 )
 
-var update = flag.Bool("update", false, "write the dashboards anew")
+var update = flag.Bool("update", false, "write the dashboards again")
 
 func TestDashboardsAreCurrent(t *testing.T) {
 	for dir, spell := range map[string]func(*grafana.Dashboard) *grafana.Dashboard{

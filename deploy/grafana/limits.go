@@ -75,7 +75,7 @@ func limits() *Dashboard {
 				column{name: "Spent of it", expr: perProject(ofLimit), unit: "percentunit", width: 190, more: bar},
 				column{name: "Refused", expr: perProject(enforcing), width: 100, more: []property{{"mappings", refusals}}},
 			).wide(15),
-			lines("Spent of each limit", "The share that is billed. It begins anew with each UTC month.", "percentunit", query{"{{project_name}}", perProject(ofLimit)}),
+			lines("Spent of each limit", "The share that is billed. It starts over with each UTC month.", "percentunit", query{"{{project_name}}", perProject(ofLimit)}),
 		}},
 		row{title: "Rate limits", height: 9, panels: []*panel{
 			lines("Used of requests per minute", "By project and model, where a limit is set."+mean, "percentunit", query{"{{project_name}} {{model}}", perProject("topk(10, " + usedRequests + ")")}).every("15m"),

@@ -111,7 +111,7 @@ func usage() *Dashboard {
 					name: "Per million tokens", expr: "1e6 * sum by (model) (" + cost(inTokens) + ") / (" + both("model", ranged("input_tokens", inTokens), ranged("output_tokens", inTokens)) + " > 0)", unit: "currencyUSD", width: 150,
 				},
 			),
-			lines("Cost of a thousand requests", "By estimated prices and model, each point of an hour. It rises with longer prompts and answers, and with a dearer tier.", "currencyUSD",
+			lines("Cost of a thousand requests", "By estimated prices and model, each point of an hour. It rises with longer prompts and answers, and with a costlier tier.", "currencyUSD",
 				query{"{{model}}", called("model", "1000 * sum by (model) ("+queries.Increase("openai_estimated_cost_usd_total{"+chosen+"}", "1h")+") / (sum by (model) ("+lastHour("requests", chosen)+") > 0)")}).every("15m"),
 			ranking("Saved by the prompt cache", "Cached tokens on the bill, times what an uncached one would have cost more, within the time range. The bill's quantities name no project, so these are all projects. Writes to the cache are not taken off.", "currencyUSD", 10,
 				query{"{{model}}", cacheSavings(`{organization=~"$organization"}`)}).wide(6),

@@ -17,7 +17,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/api"
 )
 
-var update = flag.Bool("update", false, "write the recording rules anew")
+var update = flag.Bool("update", false, "write the recording rules again")
 
 // An edition is the rules of a template in the words of some servers.
 type edition struct {

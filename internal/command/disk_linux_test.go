@@ -128,8 +128,8 @@ func TestADiskThatFillsUpAtAnyByteLosesNothing(t *testing.T) {
 	}
 }
 
-// TestARemovedDirectoryIsMadeAnew takes the state away from under the running program.
-func TestARemovedDirectoryIsMadeAnew(t *testing.T) {
+// TestARemovedDirectoryIsMadeAgain takes the state away from under the running program.
+func TestARemovedDirectoryIsMadeAgain(t *testing.T) {
 	begin := time.Date(2026, 11, 10, 9, 17, 0, 0, time.UTC)
 	clock := simulator.NewClock(begin, 60)
 	s, baseURL := simulate(t, simulator.Options{Seed: 6, Clock: clock.Now})

@@ -164,7 +164,7 @@ func TestTheBooksRememberWhenADayOfTheBillWasRead(t *testing.T) {
 		}
 		g.pass(15 * time.Hour)
 	}
-	// Long settled, it is not written anew with every poll.
+	// Long settled, it is not written again with every poll.
 	g.pass(96 * time.Hour)
 	g.bookSales(map[time.Time][]sale{day: {{"a", "in", "", "1", "1"}}})
 	at := read()

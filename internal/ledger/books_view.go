@@ -96,7 +96,7 @@ func piecesOf(from, to int64, piece func(bucketKey) []byte) (keys []bucketKey, h
 	return keys, hours
 }
 
-// turn makes the view of a day anew.
+// turn makes the view of a day again.
 func (bs *books) turn(day int64, costs bool) {
 	d := &DayBook{Start: time.Unix(day, 0).UTC(), Split: true, Itemized: true, names: bs.names.list}
 	d.total = sync.OnceValue(d.sum)

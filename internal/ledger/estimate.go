@@ -10,13 +10,13 @@ import (
 
 // What is derived of a row, its estimated cost above all, is worked out when the row is booked and kept beside it. A
 // row that the API repeats keeps it, so that a change of prices does not rewrite the past; a row that has changed is
-// priced anew as a whole, so that a restatement takes back exactly what was booked for it.
+// priced again as a whole, so that a restatement takes back exactly what was booked for it.
 
 // price sets what is derived of the cells of a bucket that has changed, and returns what all of it costs by project. before
 // are the cells on record, and derived says whether the record tells what was derived of them.
 func (st *stage) price(b *readBucket, before []cell, derived bool, cells []cell) *account {
 	f := st.f
-	anew := make(map[uint32]*cell, len(cells))
+	taken := make(map[uint32]*cell, len(cells))
 	i := 0
 	for j := range cells {
 		c := &cells[j]
@@ -27,7 +27,7 @@ func (st *stage) price(b *readBucket, before []cell, derived bool, cells []cell)
 			c.derived = before[i].derived
 			continue
 		}
-		anew[c.id] = c
+		taken[c.id] = c
 	}
 	// Rows are priced one by one, since those that are added up in one cell may have different prices.
 	project, by := slices.Index(f.reads, "project_id"), f.asked()
@@ -45,7 +45,7 @@ func (st *stage) price(b *readBucket, before []cell, derived bool, cells []cell)
 		if !ok {                             // It is folded, and was placed a moment ago.
 			id = st.places[string(st.key)].id
 		}
-		if c := anew[id]; c != nil {
+		if c := taken[id]; c != nil {
 			c.derived[api.DerivedCost] = c.derived[api.DerivedCost].Add(usd)
 			c.derived[api.DerivedUnpriced] = c.derived[api.DerivedUnpriced].Add(unpriced)
 		}

@@ -238,15 +238,15 @@ func TestTheEstimateGoesOnWhenTheGroupingChanges(t *testing.T) {
 
 func TestARowIsPricedByTheTimeOfItsBucket(t *testing.T) {
 	g := newRig(t)
-	dearer := g.now.Truncate(time.Hour)
+	costlier := g.now.Truncate(time.Hour)
 	g.options.Price = func(start time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
-		if start.Before(dearer) {
+		if start.Before(costlier) {
 			return values[0], decimal.Fixed{}
 		}
 		return values[0].Mul(decimal.FromInt(100)), decimal.Fixed{}
 	}
 	g.open().poll()
-	g.use(g.now.Sub(dearer)+time.Minute, a, 1) // Late, of the hour before.
+	g.use(g.now.Sub(costlier)+time.Minute, a, 1) // Late, of the hour before.
 	g.use(0, b, 2)
 	g.pass(time.Minute)
 	g.poll()

@@ -192,7 +192,7 @@ func (l *Ledger) commit(stages []*stage) error {
 	return nil
 }
 
-// publish makes the present state visible. Only feeds that changed are shown anew.
+// publish makes the present state visible. Only feeds that changed are shown again.
 func (l *Ledger) publish(changed ...*Feed) {
 	for _, f := range changed {
 		f.show()

@@ -185,7 +185,7 @@ func (m marks) keep(asOf int64, to reach) int64 {
 	closed := m.closed(asOf)
 	limit := m.Final
 	if to.audits > 0 {
-		// A window that grew reads again what is already final. It must stay on record, else it would be met anew.
+		// A window that grew reads again what is already final. It must stay on record, else it would be met again.
 		limit = min(limit, to.spanOf(closed-to.audits))
 	}
 	// The view shows days of the bill for prices and forecasts, and hours of usage for the estimates of the last days,

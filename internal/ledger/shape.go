@@ -12,7 +12,7 @@ import (
 // asked otherwise begins a new one, from a baseline. Two shapes of the same usage never stand beside each other.
 //
 // Windows and reads carry the shape that planned them and are booked to no other, not even to one that asks for the
-// same: what is on record began anew in between. So shapes are told apart by their identity.
+// same: what is on record started over in between. So shapes are told apart by their identity.
 type shape struct {
 	groupBy []string
 	filters string
@@ -92,7 +92,7 @@ func (f *Feed) Drop(dimension string) error {
 // drop starts the endpoint afresh without what the API has refused.
 func (st *stage) drop() {
 	f := st.f
-	// Whoever asked for a start gets it, if the API refuses the dimension before all of it was read. What was counted so
+	// Who asked for a start gets it, if the API refuses the dimension before all of it was read. What was counted so
 	// far is counted again.
 	again := st.meta.owed()
 	st.startAfresh(newShape(f.options.Endpoint, without(f.groupBy, st.meta.Dropped), f.filters))

@@ -11,7 +11,7 @@ import (
 )
 
 // stay sees to it that what is committed goes to the file that the next start will read. One that was removed is made
-// anew from what the database still has: without this, everything would go on as if nothing had happened, until the
+// again from what the database still has: without this, everything would go on as if nothing had happened, until the
 // next start began at zero.
 func (s *store) stay() error {
 	now, err := os.Stat(s.path)
@@ -24,9 +24,9 @@ func (s *store) stay() error {
 		return err
 	}
 	if err := s.rescue(); err != nil {
-		return fmt.Errorf("it was removed, and can't be made anew: %w", err)
+		return fmt.Errorf("it was removed, and can't be made again: %w", err)
 	}
-	return &StateError{s.path, errors.New("it was removed while it was in use"), "it has been made anew, and nothing is lost"}
+	return &StateError{s.path, errors.New("it was removed while it was in use"), "it has been made again, and nothing is lost"}
 }
 
 // rescue writes the database into a new file and goes on with that.

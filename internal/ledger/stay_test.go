@@ -37,7 +37,7 @@ func (g *rig) refuses() string {
 	return err.Error()
 }
 
-func TestAStateThatIsRemovedWhileInUseIsMadeAnew(t *testing.T) {
+func TestAStateThatIsRemovedWhileInUseIsMadeAgain(t *testing.T) {
 	for name, remove := range map[string]func(g *rig) error{
 		"file":      func(g *rig) error { return os.Remove(filepath.Join(g.dir, ledger.FileName)) },
 		"directory": func(g *rig) error { return os.RemoveAll(g.dir) },
@@ -88,7 +88,7 @@ func TestAStateThatCanNotBeMadeAnewIsTriedAgain(t *testing.T) {
 	if err := os.Remove(parent); err != nil {
 		t.Fatal(err)
 	}
-	g.refuses() // It is made anew.
+	g.refuses() // It is made again.
 	g.poll()
 	g.expect(counts{{"a", "m"}: 5})
 	g.open()

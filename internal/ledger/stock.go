@@ -8,7 +8,7 @@ import (
 )
 
 // applyStock takes a level: per label set what the newest bucket says that has it. The window reaches back as far as a
-// level may stand without being repeated, so every read makes the whole anew and nothing is kept.
+// level may stand without being repeated, so every read makes the whole again and nothing is kept.
 func (st *stage) applyStock(r *Read) {
 	f := st.f
 	newest := map[string][]decimal.Fixed{}

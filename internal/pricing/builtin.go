@@ -36,7 +36,7 @@ var builtinNames = map[string][]string{
 // A builtin is both lists as one. They are embedded and tested, so that they can be parsed.
 type builtin struct{ list, more *List }
 
-// builtinLists reads the lists once, since prices are made anew with every day of the bill.
+// builtinLists reads the lists once, since prices are made again with every day of the bill.
 var builtinLists = sync.OnceValue(readBuiltin)
 
 func readBuiltin() builtin {

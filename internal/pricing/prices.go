@@ -27,7 +27,7 @@ type Options struct {
 	At time.Time
 }
 
-// Prices tell what usage costs. They change with time alone, and any number of goroutines may use them; who learns anew
+// Prices tell what usage costs. They change with time alone, and any number of goroutines may use them; who learns again
 // makes new ones.
 type Prices struct {
 	o       Options
@@ -45,7 +45,7 @@ type moment struct {
 }
 
 // maxResolved bounds what is remembered of a moment, and maxMoments how many moments are: usage comes from some days back, on
-// which lists may have prices by the time of day. Resolving anew is slower, and no more.
+// which lists may have prices by the time of day. Resolving again is slower, and no more.
 const (
 	maxResolved = 20_000
 	maxMoments  = 32

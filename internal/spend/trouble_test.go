@@ -28,7 +28,7 @@ func TestNoTroubleTakesAwayWhatWasSpent(t *testing.T) {
 		{"the bill is down for three days", func(m *month) { m.down[costs] = 72 }, false},
 		{"everything is folded", func(m *month) {
 			m.limit = 1
-			m.by = []string{"model"} // A new grouping begins its label sets anew.
+			m.by = []string{"model"} // A new grouping begins its label sets again.
 			m.configure()
 			m.by = []string{"project_id", "line_item", "model"}
 			m.configure()

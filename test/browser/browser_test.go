@@ -121,7 +121,7 @@ func TestTheStatusPageInABrowser(t *testing.T) {
 	_, api := simulate(t, binary)
 	doomed, doomedAPI := simulate(t, binary)
 	stopped, silentAPI := simulate(t, binary)
-	// Whoever connects to a stopped process waits for an answer.
+	// Anyone who connects to a stopped process waits for an answer.
 	if err := stopped.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

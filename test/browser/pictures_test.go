@@ -34,7 +34,7 @@ budgets:
 // absent is a key's file that nobody has written.
 const absent = "/run/secrets/openai_admin_key"
 
-// TestPictures makes the pictures of docs/status.md anew: the same simulated afternoon each time. `make docs-pictures` runs
+// TestPictures makes the pictures of docs/status.md again: the same simulated afternoon each time. `make docs-pictures` runs
 // it.
 func TestPictures(t *testing.T) {
 	binary := process.Build(t)

@@ -118,7 +118,7 @@ var events = slices.Concat([]event{
 	{"disk", func(w *world) {
 		if w.sound() {
 			w.breakDisk()
-			w.after(w.between(5*time.Minute, 6*time.Hour), w.mendDisk)
+			w.after(w.between(5*time.Minute, 6*time.Hour), w.repairDisk)
 		}
 	}},
 	{"removed", func(w *world) {

@@ -199,7 +199,7 @@ func (o *oracle) honest(got scraped) {
 			}
 			patience := max(10*interval, 15*time.Minute) + 2*interval + 90*time.Minute
 			well := len(x.troubles) == 0 && x.faults.Torn == 0 && !w.broken
-			for _, since := range []time.Time{x.well, o.mended, w.configured, w.stepped} {
+			for _, since := range []time.Time{x.well, o.recovered, w.configured, w.stepped} {
 				well = well && now.Sub(since) > patience
 			}
 			if well && now.Sub(b.polled) > patience {

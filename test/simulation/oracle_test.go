@@ -35,14 +35,14 @@ type oracle struct {
 	totals    int // sums that are exact in the end
 	lossy     int // sums that could be held to a bound only
 
-	highest map[string]float64 // of every counter of the API's data that was ever shown
-	own     map[string]float64 // of the process' own counters
-	through map[string]float64 // the newest read-through
-	limit   int                // the most label sets ever allowed
-	filled  bool               // something came back after others may have filled the room
-	mended  time.Time          // when commits worked again
-	next    time.Time          // of the bounds
-	money   map[string][]map[string]decimal.Fixed
+	highest   map[string]float64 // of every counter of the API's data that was ever shown
+	own       map[string]float64 // of the process' own counters
+	through   map[string]float64 // the newest read-through
+	limit     int                // the most label sets ever allowed
+	filled    bool               // something came back after others may have filled the room
+	recovered time.Time          // when commits worked again
+	next      time.Time          // of the bounds
+	money     map[string][]map[string]decimal.Fixed
 }
 
 func newOracle(w *world) *oracle {

@@ -72,16 +72,16 @@ func (w *world) reload() {
 	if w.running == nil {
 		return
 	}
-	w.mendDisk()
+	w.repairDisk()
 	w.must(w.running.Reload(w.t.Context()))
 	w.configured = time.Now()
 	w.oracle.reconfigured()
 }
 
 // sound says whether the process may end now without that being the loss of its state: somebody has removed the file,
-// and only the next commit makes it anew.
+// and only the next commit makes it again.
 func (w *world) sound() bool {
-	w.mendDisk()
+	w.repairDisk()
 	_, err := os.Stat(w.state())
 	return err == nil && w.running != nil
 }
@@ -181,10 +181,10 @@ func (w *world) breakDisk() {
 	w.broken = true
 }
 
-func (w *world) mendDisk() {
+func (w *world) repairDisk() {
 	if w.broken {
 		w.must(os.Rename(w.state()+".away", w.state()))
 		w.broken = false
-		w.oracle.mended = time.Now()
+		w.oracle.recovered = time.Now()
 	}
 }

@@ -35,7 +35,7 @@ func (s *settings) effective() time.Duration {
 	return s.lookback
 }
 
-// pace is the interval as it holds: who reads thousands of minutes does it rarely, which is dear else.
+// pace is the interval as it holds: who reads thousands of minutes does it rarely, which is expensive otherwise.
 func (s *settings) pace() time.Duration {
 	if s.width == "1m" {
 		return max(s.interval, (s.lookback / 8).Truncate(time.Minute))
@@ -82,7 +82,7 @@ func (w *world) yaml() string {
 	return b.String()
 }
 
-// firstSettings draws what the exporter starts with. The dear ones, which read many minutes often, are rare.
+// firstSettings draws what the exporter starts with. The expensive ones, which read many minutes often, are rare.
 func (w *world) firstSettings() settings {
 	s := settings{
 		interval: w.duration(20*time.Minute, 30*time.Minute, time.Hour, 2*time.Hour), lookback: w.duration(30*time.Minute, time.Hour, 2*time.Hour),

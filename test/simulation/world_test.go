@@ -271,7 +271,7 @@ func (w *world) settle() {
 		w.queue[0].at = time.Now()
 		w.catchUp()
 	}
-	w.mendDisk()
+	w.repairDisk()
 	for _, o := range w.organizations {
 		o.removed = false
 		o.api.heal()

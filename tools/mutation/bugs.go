@@ -77,7 +77,7 @@ func (b bug) apply() ([]byte, error) {
 		return nil, err
 	}
 	if n := bytes.Count(source, []byte(b.old)); n != 1 {
-		return nil, fmt.Errorf("%q: %s has %d places for it, so the bug has to be made anew", b.name, b.file, n)
+		return nil, fmt.Errorf("%q: %s has %d places for it, so the bug has to be made again", b.name, b.file, n)
 	}
 	return bytes.Replace(source, []byte(b.old), []byte(b.text), 1), nil
 }

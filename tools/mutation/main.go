@@ -24,7 +24,7 @@ var targets = []struct {
 	{"internal/ledger", []string{"./internal/ledger", "./fetcher", "./test/simulation"}},
 	{"internal/decimal", []string{"./internal/decimal", "./internal/ledger"}},
 	{"internal/pricing", []string{"./internal/pricing", "./internal/spend"}},
-	{"internal/spend", []string{"./internal/spend", "./collector"}},
+	{"internal/spend", []string{"./internal/spend", "./collector", "./internal/server"}},
 	{"internal/budget", []string{"./internal/budget", "./internal/spend"}},
 	{"fetcher", []string{"./fetcher"}},
 }
