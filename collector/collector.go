@@ -144,7 +144,8 @@ func (c *Collector) prepare() {
 	}
 	p := c.read()
 	for _, e := range forms {
-		_, _ = c.cache.encode(p, e.form, e, e.asked) // Who asks for it gets the error.
+		// The cache knows when it was asked for. Whoever asks for it gets the error.
+		_, _ = c.cache.encode(p, e.form, e, time.Time{})
 	}
 	c.resting = begin.Add(4 * time.Since(begin))
 }
