@@ -144,7 +144,7 @@ func (c *Collector) prepare() {
 	}
 	p := c.read()
 	for _, e := range forms {
-		// The cache knows when it was asked for. Whoever asks for it gets the error.
+		// The cache knows when it was asked for. Who asks for it gets the error.
 		_, _ = c.cache.encode(p, e.form, e, time.Time{})
 	}
 	c.resting = begin.Add(4 * time.Since(begin))
