@@ -134,7 +134,7 @@ fmt-check: $(GOLANGCI_LINT) ## Fail when a Go file is not formatted
 
 .PHONY: vet
 vet: ## Run go vet, the tests that need other programs and the benchmarks included
-	@$(GO) vet -tags browser,cluster,e2e,manifests,parsers,pictures ./...
+	@$(GO) vet -tags browser,cluster,e2e,manifests,parsers,pictures,soak ./...
 	cd test/bench && $(GO) vet ./...
 
 .PHONY: lint
@@ -247,6 +247,13 @@ answers: $(PROMETHEUS) $(VICTORIAMETRICS) ## Measure what queries say against th
 crash: ## Kill the real binary a hundred times, and cut the power and damage the state ten thousand times
 	@$(GO) test -tags e2e -count=1 -timeout 20m -v -run 'Kills' ./test/accuracy -kills 100
 	$(GO) test -count=1 -timeout 20m -v -run 'PowerCut|Damaged|Fails' ./internal/ledger -crashes 40 -damages 1000
+
+# How long `make soak` goes on, at 60 times the speed of time. Not a part of `make test`.
+SOAKTIME ?= 1h
+
+.PHONY: soak
+soak: ## Run the real binary for SOAKTIME with faults, reloads, scrapes and kills: exact in the end, and nothing grows
+	@$(GO) test -tags soak -count=1 -timeout 0 -v -run 'Soak|TheFit' ./test/accuracy -soaktime '$(SOAKTIME)'
 
 # What `make simulation` and `make mutation` try.
 SEEDS ?= 4

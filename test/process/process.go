@@ -95,6 +95,9 @@ func (p *Program) Stdout() string {
 // Done is closed once the program has ended.
 func (p *Program) Done() <-chan struct{} { return p.done }
 
+// PID is the id of the process.
+func (p *Program) PID() int { return p.cmd.Process.Pid }
+
 // Signal sends a signal to the program.
 func (p *Program) Signal(signal os.Signal) error {
 	if err := p.cmd.Process.Signal(signal); err != nil {
