@@ -162,3 +162,37 @@ func TestTheBillIsNotReadFurtherBackThanTheBooksGo(t *testing.T) {
 		t.Error("nobody wants older days, and they are asked for")
 	}
 }
+
+// TestADimensionOfTheBillThatIsRefusedLaterTakesNothingBack: a start such as "today" means another day by then.
+func TestADimensionOfTheBillThatIsRefusedLaterTakesNothingBack(t *testing.T) {
+	g := costsRig(t)
+	g.options.Start = func(now time.Time) (time.Time, bool) { return now.Truncate(aDay), true }
+	g.open()
+	days := map[time.Time][]sale{}
+	poll := func(usd string) {
+		days[g.now.Truncate(aDay)] = []sale{{"a", "in", "tokens", usd, "100"}}
+		g.bookSales(days)
+	}
+	poll("10")
+	for range 3 {
+		g.pass(aDay)
+		poll("10")
+	}
+	if err := g.feed.Drop("project_id"); err != nil {
+		t.Fatal(err)
+	}
+	poll("12") // The day has grown by 2 meanwhile, which is in the baseline of the new shape.
+	g.pass(aDay)
+	poll("10")
+	v := g.ledger.View().Feeds[0]
+	for i, m := range v.ByMeasure {
+		if !m.Withheld.IsZero() || !m.RestatedDown.IsZero() {
+			t.Errorf("measure %d: %s are withheld, %s restated downwards, though nothing fell", i, m.Withheld, m.RestatedDown)
+		}
+	}
+	// The label set of the quantity is the same with and without projects, that of the cost is another.
+	usd, quantity := g.costs()
+	if want := map[string]string{"in": "10"}; fmt.Sprint(usd) != fmt.Sprint(want) || quantity["in|tokens"] != "500" {
+		t.Errorf("%v and quantities %v, want a day of 10, and 500 of in", usd, quantity)
+	}
+}

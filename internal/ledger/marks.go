@@ -70,12 +70,24 @@ func (r reach) spanOf(t int64) int64 { return t - mod(t, r.span) }
 
 // startAfresh begins a new shape. Its first read is a baseline, but for a shape that never got to one.
 func (m marks) startAfresh() marks {
-	return marks{Afresh: m.Afresh || m.Started, StartedAt: m.StartedAt, ReadAt: m.ReadAt, ReadThrough: m.ReadThrough}
+	next := marks{Afresh: m.Afresh || m.Started, StartedAt: m.StartedAt, ReadAt: m.ReadAt, ReadThrough: m.ReadThrough}
+	if !m.Started {
+		next.CountsFrom = m.CountsFrom // It was to begin again, and has not yet.
+	}
+	return next
 }
 
 // owed says whether counting begins at a given time of which not all has been read, so that a new shape has to begin there
-// again.
-func (m marks) owed() bool { return m.Fixed && m.Audited == 0 }
+// again. The first poll of the bill reads all of it; of usage, audits read what lies before the lookback.
+func (m marks) owed(to reach) bool { return m.Started && m.Fixed && !to.bill && m.Audited == 0 }
+
+// beginAgain begins a new shape where the former one began: a start such as "today" means another time by now.
+func (m marks) beginAgain() marks {
+	from := m.CountsFrom
+	m = m.startAfresh()
+	m.Afresh, m.CountsFrom = false, from
+	return m
+}
 
 // begin fixes where counting begins, with the first read of a shape: at the origin where that is fixed, else with what
 // is read. It is refused to marks that have begun.

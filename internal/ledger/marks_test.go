@@ -169,8 +169,12 @@ func TestMarksSayWhatToReadAndToKeep(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, time.Unix(tc.got, 0).UTC().Format(time.DateTime), time.Unix(tc.want, 0).UTC().Format(time.DateTime))
 		}
 	}
-	if (marks{Fixed: true}).owed() != true || (marks{}).owed() || (marks{Fixed: true, Audited: 1}).owed() {
-		t.Error("a start is owed until an audit has come through, if one was given")
+	begun := marks{Started: true, Fixed: true, CountsFrom: 7 * tHour}
+	if !begun.owed(ofUsage) || begun.owed(ofBill) || (marks{Started: true}).owed(ofUsage) || (marks{Fixed: true}).owed(ofUsage) || (marks{Started: true, Fixed: true, Audited: 1}).owed(ofUsage) {
+		t.Error("a start is owed until an audit has come through, if one was given, and never of the bill")
+	}
+	if again := begun.beginAgain(); again.Started || again.Afresh || again.CountsFrom != 7*tHour || again.startAfresh().CountsFrom != 7*tHour {
+		t.Errorf("what is to begin again begins where it began: %+v", again)
 	}
 }
 

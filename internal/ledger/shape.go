@@ -94,10 +94,10 @@ func (st *stage) drop() {
 	f := st.f
 	// Who asked for a start gets it, if the API refuses the dimension before all of it was read. What was counted so
 	// far is counted again.
-	again := st.meta.owed()
+	before := st.meta.marks
 	st.startAfresh(newShape(f.options.Endpoint, without(f.groupBy, st.meta.Dropped), f.filters))
-	if again {
-		st.meta.Afresh = false
+	if before.owed(f.reach()) {
+		st.meta.marks = before.beginAgain()
 		for id, s := range st.series {
 			c := *s
 			c.total = make([]decimal.Fixed, len(s.total)) // It shows what it has shown, until it has been counted again.

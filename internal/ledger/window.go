@@ -77,6 +77,9 @@ func (f *Feed) start(now time.Time) (origin int64, fixed bool) {
 	if f.options.Start == nil || f.meta.Afresh {
 		return 0, false
 	}
+	if !f.meta.Started && f.meta.CountsFrom != 0 {
+		return f.meta.CountsFrom, true
+	}
 	t, fixed := f.options.Start(now)
 	return t.Unix(), fixed
 }

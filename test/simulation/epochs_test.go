@@ -301,14 +301,18 @@ func (o *oracle) begin(b *book, f *ledger.FeedView, asOf int64) {
 		}
 	}
 	ep.unsure = b.held
-	fixed := b.epochs == 0
-	if b.epochs == 1 && b.epoch.dropped && !b.epoch.audited && b.epoch.limit < b.epoch.asOf {
-		fixed = true // A dimension was refused before all was read, so the count began again.
+	origin := int64(0)
+	switch {
+	case b.epochs == 0:
+		origin = o.w.origin(b.endpoint, asOf)
+	case b.epochs == 1 && b.epoch.dropped && !b.epoch.audited && !b.endpoint.IsCosts() && b.epoch.limit < b.epoch.asOf:
+		// A dimension was refused before all was read, so the count begins again where it began.
+		origin = b.epoch.limit
 		for i := range n {
 			clear(ep.start[i])
 		}
 	}
-	if origin := o.w.origin(b.endpoint, asOf); fixed && origin > 0 {
+	if origin > 0 {
 		ep.limit, ep.lo = origin, origin
 	}
 	b.epoch = ep
