@@ -1,0 +1,113 @@
+//go:build !race
+
+package simulation_test
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+	"github.com/openai-exporter/openai_exporter/internal/simulator"
+)
+
+func (o *oracle) baseline(b *book, from, to, asOf int64) {
+	for m, sums := range o.truth(b, b.epoch.groupBy, from, to, asOf) {
+		for k, v := range sums {
+			b.epoch.base[m][k] = b.epoch.base[m][k].Add(v)
+		}
+	}
+}
+
+// truth is what the API says, by measure and label set. Money is told as fine as it is asked for: the sum of amounts that
+// are cut to eighteen decimals is another one where they are cut in other parts.
+func (o *oracle) truth(b *book, groupBy []string, from, to, asOf int64) []map[string]decimal.Fixed {
+	out := make([]map[string]decimal.Fixed, len(b.endpoint.Measures))
+	var rows []simulator.Row
+	asked := b.asked()
+	switch {
+	case from >= to:
+	case asOf == forever:
+		rows = b.organization.sim.Final(b.endpoint.Name, asked, time.Unix(from, 0), time.Unix(to, 0))
+	default:
+		rows = b.organization.sim.Truth(b.endpoint.Name, asked, time.Unix(from, 0), time.Unix(to, 0), time.Unix(asOf, 0))
+	}
+	var labels []ledger.Label
+	for i := range b.endpoint.Measures {
+		m := &b.endpoint.Measures[i]
+		out[i] = make(map[string]decimal.Fixed, len(rows))
+		if !b.tells(m, groupBy) {
+			continue
+		}
+		for _, r := range rows {
+			labels = labels[:0]
+			for name, value := range r.Labels {
+				if m.By != nil && !slices.Contains(m.By, name) || m.By == nil && !slices.Contains(groupBy, name) {
+					continue
+				}
+				d, _ := b.endpoint.Dimension(name)
+				labels = append(labels, ledger.Label{Name: d.Label, Value: value})
+			}
+			k := labelsKey(labels)
+			out[i][k] = out[i][k].Add(r.Values[m.Name])
+		}
+	}
+	return out
+}
+
+// tells says whether a measure is shown: not where the API tells it by a dimension that is not.
+func (b *book) tells(m *api.Measure, groupBy []string) bool {
+	for _, name := range m.By {
+		grouped := slices.ContainsFunc(b.endpoint.Dimensions, func(d api.Dimension) bool { return d.Name == name })
+		if grouped && !slices.Contains(groupBy, name) {
+			return false
+		}
+	}
+	return true
+}
+
+func total(sums map[string]decimal.Fixed) (n decimal.Fixed) {
+	for _, v := range sums {
+		n = n.Add(v)
+	}
+	return n
+}
+
+// keep returns what is known of every book now.
+func (o *oracle) keep() map[[2]string]book {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	known := map[[2]string]book{}
+	for k, b := range o.books {
+		c := *b
+		c.totals, c.born, c.withheld = cloned(b.totals), cloned(b.born), slices.Clone(b.withheld)
+		if b.epoch != nil {
+			ep := *b.epoch
+			ep.start, ep.base, ep.covered, ep.vague = cloned(ep.start), cloned(ep.base), maps.Clone(ep.covered), slices.Clone(ep.vague)
+			c.epoch = &ep
+		}
+		known[k] = c
+	}
+	return known
+}
+
+// forget goes back to what was known before a commit that was lost.
+func (o *oracle) forget(known map[[2]string]book) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for k, b := range o.books {
+		if before, ok := known[k]; ok {
+			*b = before
+		}
+	}
+}
+
+func cloned[V any](all []map[string]V) []map[string]V {
+	out := make([]map[string]V, len(all))
+	for i, m := range all {
+		out[i] = maps.Clone(m)
+	}
+	return out
+}
