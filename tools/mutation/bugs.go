@@ -33,14 +33,14 @@ var bugs = []bug{
 	{name: "a month begins elsewhere than at UTC", file: "collector/spend.go", old: "first := start.AddDate(0, 0, 1-start.Day())", text: "first := start.AddDate(0, 0, 2-start.Day())"},
 	{name: "the first read of a new grouping counts", file: ledger + "marks.go", old: "case first && !m.Fixed, start < m.met():", text: "case start < m.met():"},
 	{name: "what is gone from a bucket stays counted", file: ledger + "book.go", old: "id, was = before[i].id, &before[i]\n\t\t\ti++", text: "i++\n\t\t\tcontinue", args: "-falls"},
-	{name: "an endpoint that fails is up", file: "collector/exposition.go", old: "fs.gauge(fs.family(up), labels, 0)", text: "fs.gauge(fs.family(up), labels, 1)"},
+	{name: "an endpoint that fails is up", file: "collector/exposition.go", old: "fs.gauge(fs.family(metrics.Up), labels, 0)", text: "fs.gauge(fs.family(metrics.Up), labels, 1)"},
 	{name: "what is booked is shown before it is on disk", file: ledger + "book.go", old: "if err := l.commit([]*stage{st}); err != nil {\n\t\treturn err\n\t}\n\tst.install()\n\tif !r.", text: "st.install()\n\tl.publish(f)\n\tif err := l.commit([]*stage{st}); err != nil {\n\t\treturn err\n\t}\n\tif !r.", args: "-only disk,kill,restart"},
 	{name: "what is withheld is forgotten over a restart", file: ledger + "series.go", old: "totals[m], withheld[m] = s.total[i], s.withheld(i)", text: "totals[m] = s.total[i]", args: "-falls"},
 	{name: "what is held at zero is let go over a restart", file: ledger + "series.go", old: "if s.held {\n\t\tflags |= flagHeld\n\t}", text: ""},
 	{name: "an estimate is booked again with every change", file: ledger + "estimate.go", old: "delta = delta.Sub(was.derived[m])", text: "_ = was"},
 	{name: "a longer lookback reads a part of an hour that is not on record", file: ledger + "window.go", old: "if held(edge) != to.width {", text: "if h := held(edge); h != 0 && h != to.width {", args: "-only grow,window,lookback"},
 	{name: "polls forget what they have not read", file: ledger + "window.go", old: "from = min(from, m.Settled)", text: "_ = from"},
-	{name: "half an hour that is read changes hands", file: ledger + "book.go", old: "if toItsEnd := whole || gapless && r.last; !toItsEnd {\n\t\t\treturn nil\n\t\t}\n", text: "", args: "-only hole,width,lookback"},
+	{name: "half an hour that is read changes hands", file: ledger + "book.go", old: "\t\tif !toItsEnd {\n\t\t\treturn nil\n\t\t}\n", text: "", args: "-only hole,width,lookback"},
 	{name: "a day of the bill that was missed over the turn of a month stays missed", file: ledger + "window.go", old: "case to.bill:\n\t\tt := time.Unix(now, 0).UTC()\n\t\tfrom = min(from,", text: "case to.bill:\n\t\tt := time.Unix(now, 0).UTC()\n\t\tfrom = min(now,", args: "-only downtime,costs"},
 }
 
