@@ -206,9 +206,9 @@ func (c *Collector) Commit(took time.Duration, err error) {
 	}
 }
 
-// Reload notes how a load of the configuration ended. A collector starts with one that succeeded, since without it
+// reloaded notes how a load of the configuration ended. A collector starts with one that succeeded, since without it
 // there would be no exporter.
-func (c *Collector) Reload(success bool, at time.Time) {
+func (c *Collector) reloaded(success bool, at time.Time) {
 	o := c.observed
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -91,7 +91,7 @@ func New(o Options) *Collector {
 		c.table[m.Name] = &m
 	}
 	c.reader = newReader(c)
-	c.Reload(true, c.started)
+	c.reloaded(true, c.started)
 	return c
 }
 
@@ -142,12 +142,26 @@ func (c *Collector) prepare() {
 	if begin.Before(c.resting) {
 		return
 	}
+	c.renew(forms)
+	c.resting = begin.Add(4 * time.Since(begin))
+}
+
+// renew makes the page of now in the forms. The caller holds making.
+func (c *Collector) renew(forms []*encoded) {
 	p := c.read()
 	for _, e := range forms {
 		// The cache knows when it was asked for. Who asks for it gets the error.
 		_, _ = c.cache.encode(p, e.form, e, time.Time{})
 	}
-	c.resting = begin.Add(4 * time.Since(begin))
+}
+
+// Reload notes how a load of the configuration ended. When it returns no scrape gets a page of before any more, which
+// matters where the new configuration shows less: an e-mail address, a project.
+func (c *Collector) Reload(success bool, at time.Time) {
+	c.reloaded(success, at)
+	c.making.Lock()
+	defer c.making.Unlock()
+	c.renew(c.cache.recent(time.Now()))
 }
 
 // Gather returns all metric families, sorted by name, as the client library has them. It takes far longer than a scrape.

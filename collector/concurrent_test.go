@@ -3,13 +3,17 @@ package collector_test
 import (
 	"errors"
 	"net/http/httptest"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
@@ -69,4 +73,63 @@ func TestAScrapeNeverSeesHalfAPoll(t *testing.T) {
 	scraping.Wait()
 	close(done)
 	polling.Wait()
+}
+
+// A door lets readers of the look-ups in one by one, once it is shut.
+type door struct {
+	*source
+	shut    atomic.Bool
+	waiting chan struct{}
+	open    chan struct{}
+}
+
+func (d *door) Snapshot() *directory.Snapshot {
+	if d.shut.Load() {
+		d.waiting <- struct{}{}
+		<-d.open
+	}
+	return d.source.Snapshot()
+}
+
+// A scrape that finds another one at work gets the page of a moment ago. After a reload that page is one which may show
+// what the new configuration hides.
+func TestAfterAReloadNoScrapeGetsThePageOfBefore(t *testing.T) {
+	d := &door{source: &source{now: noon}, waiting: make(chan struct{}), open: make(chan struct{})}
+	users := func(email string) {
+		d.names.Store(&directory.Snapshot{Organizations: []*directory.Organization{{Name: "acme", Users: []directory.User{{ID: "user_1", Name: "Aiko", Email: email}}}}})
+	}
+	d.view.Store(&ledger.View{Generation: 1})
+	users("aiko@example.com")
+	c := collector.New(collector.Options{Views: d, Statuses: d, Names: d, Now: func() time.Time { return noon }})
+	srv := httptest.NewServer(c.Handler())
+	t.Cleanup(srv.Close)
+	for _, target := range []string{srv.URL, srv.URL + "?name[]=openai_user_info"} {
+		if !strings.Contains(get(t, target, string(expfmt.FmtText)), "aiko@example.com") {
+			t.Fatalf("%s does not show the address", target)
+		}
+	}
+
+	d.shut.Store(true)
+	var busy sync.WaitGroup
+	busy.Go(func() { get(t, srv.URL, string(expfmt.FmtText)) })
+	<-d.waiting // Somebody reads,
+	users("")
+	reloaded := make(chan struct{})
+	go func() {
+		defer close(reloaded)
+		c.Reload(true, noon)
+	}()
+	d.open <- struct{}{} // is done,
+	<-d.waiting          // and the reload has the page made.
+	d.open <- struct{}{}
+	<-reloaded
+	busy.Go(func() { get(t, srv.URL, string(expfmt.FmtText)) })
+	<-d.waiting // While the next one reads, others get the page of the reload.
+	for _, target := range []string{srv.URL, srv.URL + "?name[]=openai_user_info"} {
+		if body := get(t, target, string(expfmt.FmtText)); strings.Contains(body, "aiko@example.com") || !strings.Contains(body, "user_1") {
+			t.Errorf("%s after the reload:\n%s", target, body)
+		}
+	}
+	d.open <- struct{}{}
+	busy.Wait()
 }
