@@ -140,6 +140,7 @@ vet: ## Run go vet, the tests that need other programs and the benchmarks includ
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters of .golangci.yml
 	@$(GOLANGCI_LINT) run --allow-serial-runners
+	cd test/simulation && $(GOLANGCI_LINT) run --allow-serial-runners
 
 .PHONY: unit
 unit: ## Run the tests of the main module; PKG and RUN narrow them
@@ -269,7 +270,7 @@ N     ?= 50
 
 .PHONY: simulation
 simulation: ## Live through weeks of the whole program, seed by seed; SEEDS=200, SEED=7, DAYS=20 (0 draws 8 to 30), ARGS='-skip kill'
-	@$(SIMULATED) $(GO) test -count=1 -timeout 300m -v -run Seed ./test/simulation -args -seed $(SEED) -seeds $(SEEDS) -days $(DAYS) $(ARGS)
+	@cd test/simulation && $(GO) vet ./... && $(SIMULATED) $(GO) test -count=1 -timeout 300m -v -run Seed . -args -seed $(SEED) -seeds $(SEEDS) -days $(DAYS) $(ARGS)
 
 .PHONY: mutation
 mutation: ## Change what decides numbers in N places, one at a time, and print what the tests did not notice

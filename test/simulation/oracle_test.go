@@ -5,17 +5,11 @@ package simulation_test
 import (
 	"cmp"
 	"math"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
@@ -98,30 +92,27 @@ func (w *world) shown(b *book) bool {
 	return !w.settings.off[b.endpoint.Name]
 }
 
-// A scraped exposition is what it shows by the spelling of each series.
-type scraped map[string]float64
-
-// scrape reads the exposition with the parser of Prometheus' own libraries and holds it against the contract.
+// scrape reads the exposition as Prometheus does and holds it against the contract.
 func (w *world) scrape() {
 	if w.running == nil {
 		return
 	}
-	answer := httptest.NewRecorder()
-	w.running.Metrics().ServeHTTP(answer, httptest.NewRequestWithContext(w.t.Context(), http.MethodGet, "/metrics", nil))
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(answer.Body)
-	if err != nil || answer.Code != http.StatusOK {
-		w.fault("the exposition is answered with %d and can't be read: %v", answer.Code, err)
+	samples, err := w.ask(forms[0], false)
+	if err != nil {
+		w.fault("the exposition can't be read: %v", err)
 		return
 	}
 	w.lived.scrapes++
 	o := w.oracle
 	o.mu.Lock()
-	got := o.read(families)
+	got := o.read(samples)
 	o.counters(got)
 	o.gauges(got)
 	o.honest(got)
 	o.mu.Unlock()
+	if n := w.lived.scrapes; n%5 == 0 {
+		w.sameIn(forms[n/5%len(forms)], n%2 == 0, got)
+	}
 	if !time.Now().Before(o.next) {
 		o.bounds()
 		o.next = time.Now().Add(20 * time.Hour)
@@ -129,39 +120,24 @@ func (w *world) scrape() {
 }
 
 // read spells what was scraped, and holds what may never be seen, whatever has happened.
-func (o *oracle) read(families map[string]*dto.MetricFamily) scraped {
+func (o *oracle) read(samples []sample) scraped {
 	w := o.w
-	out := scraped{}
+	out := make(scraped, len(samples))
 	sums := map[string]decimal.Fixed{}
-	for _, name := range sorted(families) {
-		if !strings.HasPrefix(name, "openai_") {
-			continue
+	for _, s := range samples {
+		if _, twice := out[s.key]; twice {
+			w.fault("%s is shown twice", s.key)
 		}
-		f := families[name]
-		for _, x := range f.GetMetric() {
-			n := x.GetGauge().GetValue()
-			switch f.GetType() {
-			case dto.MetricType_COUNTER:
-				n = x.GetCounter().GetValue()
-			case dto.MetricType_GAUGE:
-			default:
-				continue // Histograms are of what took how long.
-			}
-			key := spell(name, x.GetLabel())
-			if _, twice := out[key]; twice {
-				w.fault("%s is shown twice", key)
-			}
-			if math.IsNaN(n) || math.IsInf(n, 0) {
-				w.fault("%s is %v", key, n)
-			}
-			out[key] = n
-			o.never(name, key, n, f.GetType() == dto.MetricType_COUNTER)
-			if counted(name) {
-				i := strings.Index(key, "organization=")
-				v, _ := decimal.Parse(strconv.FormatFloat(n, 'f', -1, 64)) // A float that is none was a fault above.
-				k := name + " " + key[i:i+20]
-				sums[k] = sums[k].Add(v)
-			}
+		if math.IsNaN(s.value) || math.IsInf(s.value, 0) {
+			w.fault("%s is %v", s.key, s.value)
+		}
+		out[s.key] = s.value
+		o.never(s)
+		if counted(s.name) {
+			i := strings.Index(s.key, "organization=")
+			v, _ := decimal.Parse(strconv.FormatFloat(s.value, 'f', -1, 64)) // A float that is none was a fault above.
+			k := s.name + " " + s.key[i:i+20]
+			sums[k] = sums[k].Add(v)
 		}
 	}
 	var b strings.Builder
@@ -172,8 +148,8 @@ func (o *oracle) read(families map[string]*dto.MetricFamily) scraped {
 	return out
 }
 
-func (o *oracle) never(name, key string, n float64, counter bool) {
-	w := o.w
+func (o *oracle) never(s sample) {
+	w, name, key, n := o.w, s.name, s.key, s.value
 	derived := strings.Contains(key, `measure="estimated_cost_usd"`) || strings.Contains(key, `measure="unpriced_tokens"`)
 	switch {
 	case counted(name) || name == "openai_estimated_cost_usd_total":
@@ -181,7 +157,7 @@ func (o *oracle) never(name, key string, n float64, counter bool) {
 			w.fault("%s fell from %v to %v", key, before, n)
 		}
 		o.highest[key] = max(o.highest[key], n)
-	case counter:
+	case s.counter:
 		if before := o.own[key]; n < before {
 			w.fault("%s fell from %v to %v", key, before, n)
 		}
@@ -294,14 +270,6 @@ func (w *world) labels(b *book, own []ledger.Label) []ledger.Label {
 		labels = append(labels, ledger.Label{Name: "endpoint", Value: b.endpoint.Name})
 	}
 	return labels
-}
-
-func spell(name string, pairs []*dto.LabelPair) string {
-	labels := make([]ledger.Label, len(pairs))
-	for i, p := range pairs {
-		labels[i] = ledger.Label{Name: p.GetName(), Value: p.GetValue()}
-	}
-	return spellLabels(name, labels)
 }
 
 func spellLabels(name string, labels []ledger.Label) string {

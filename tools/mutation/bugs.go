@@ -93,7 +93,7 @@ func (b bug) try(dir string, first uint64, lives int) (verdict string, err error
 	}
 	binary := filepath.Join(dir, "simulation.test")
 	ctx := context.Background()
-	if out, err := exec.CommandContext(ctx, "go", "test", "-c", "-overlay", list, "-o", binary, "./test/simulation").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "go", "-C", "test/simulation", "test", "-c", "-overlay", list, "-o", binary, ".").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%q does not build: %w\n%s", b.name, err, out)
 	}
 	for i := range lives {
