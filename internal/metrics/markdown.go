@@ -135,7 +135,7 @@ var sections = []struct {
 		"What exceeds `counters.max_label_sets` is folded into one series per endpoint whose dimensions read `other`.", "Up to one interval old (default 1m, hourly endpoints 15m). OpenAI completes a minute for 5 to 15 minutes, and restates it for hours."},
 	{SectionCosts, "What OpenAI bills, in whole UTC days, credits included. The bill comes late, and it is what you pay.", "Up to one interval old (default 15m). OpenAI restates a day for up to three days."},
 	{SectionEstimate, "What usage is estimated to cost before the bill says so. A row of usage is priced when it is read: with what the bill charged for " +
-		"the same on the last closed days, discounts and free usage included; else with `pricing.file`; else with the list in this program. Reading it " +
+		"the same on the last closed days, discounts included, and less what is free in the same share day after day; else with `pricing.file`; else with the list in this program. Reading it " +
 		"again changes nothing, a restatement prices it again, and new prices do not rewrite what was estimated before. Each tier has its own price, whatever `group_by` shows. Estimate and bill " +
 		"are never mixed in one of these metrics. Storage of vector stores and files is billed but not estimated. `openai_exporter_unpriced_*_total` " +
 		"go on over restarts, as the estimate does.", "Up to one interval old (default 1m, hourly endpoints 15m). OpenAI completes a minute for 5 to 15 minutes, and restates it for hours."},

@@ -20,10 +20,12 @@ const (
 // tiny is the amount below which the rounding of the bill may be a large part of a price: a millionth of a US dollar.
 var tiny = decimal.FromInt(1).Quo(decimal.FromInt(1_000_000))
 
-// A sum is what something cost on a day.
-type sum struct{ usd, quantity decimal.Fixed }
+// A sum is what something cost on a day, and for which quantity. What was free of it is in neither.
+type sum struct{ usd, quantity, free decimal.Fixed }
 
-func (s sum) add(t sum) sum { return sum{s.usd.Add(t.usd), s.quantity.Add(t.quantity)} }
+func (s sum) add(t sum) sum {
+	return sum{s.usd.Add(t.usd), s.quantity.Add(t.quantity), s.free.Add(t.free)}
+}
 
 // days are sums by the start of their day in Unix seconds.
 type days map[int64]sum
@@ -84,6 +86,28 @@ func (h *history) price() decimal.Fixed {
 	return s.usd.Quo(s.quantity)
 }
 
+// freeShare is which share of the usage was free on all of the newest days, so that it will be so again. Where these days
+// differ by more than a twentieth in what they charge for, there is none: most of what is free is so up to a quantity, and
+// anyone who uses more than usual pays for all of the rest.
+func (h *history) freeShare() decimal.Fixed {
+	newest := h.days.newest()
+	if len(newest) < learnDays {
+		return decimal.Fixed{}
+	}
+	var most, least decimal.Fixed // of what was charged for
+	for i, day := range newest {
+		s := h.days[day]
+		charged := s.quantity.Quo(s.quantity.Add(s.free))
+		if most = most.Max(charged); i == 0 || charged.Cmp(least) < 0 {
+			least = charged
+		}
+	}
+	if most.Sub(least).Mul(decimal.FromInt(jumpShare)).Cmp(least) > 0 {
+		return decimal.Fixed{}
+	}
+	return decimal.FromInt(1).Sub(most)
+}
+
 // A dayOf is what a day's bill says of one line item.
 type dayOf struct {
 	// units are the quantities that came together with an amount, and these amounts.
@@ -104,7 +128,7 @@ func (d *dayOf) add(c Charge) {
 	case c.USD.IsZero():
 		d.free[c.Unit] = d.free[c.Unit].Add(c.Quantity)
 	default:
-		d.units[c.Unit] = d.units[c.Unit].add(sum{c.USD, c.Quantity})
+		d.units[c.Unit] = d.units[c.Unit].add(sum{usd: c.USD, quantity: c.Quantity})
 	}
 }
 

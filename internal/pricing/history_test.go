@@ -90,6 +90,42 @@ func TestWhatIsFreeOrTinyTeachesNoPrice(t *testing.T) {
 	learnedMillion(t, []pricing.Charge{charge(t, ago(1), "gpt-9, input", "tokens", "0.0000009", "1")}, "0", million)
 }
 
+// TestWhatIsFreeInTheSameShareEachDayIsNoPartOfThePrice: the price is what is charged, and the share that is free is learned
+// apart from it, once it has been the same for three days. Up to a quota, or once, nothing can be said of the next day.
+func TestWhatIsFreeInTheSameShareEachDayIsNoPartOfThePrice(t *testing.T) {
+	const item = "gpt-9, input"
+	for _, c := range []struct {
+		name    string
+		charged []string // millions of tokens at 2 USD on each day, the newest last
+		free    []string
+		want    string // for a million tokens
+	}{
+		{"one day", []string{"1"}, []string{"9"}, "2"},
+		{"two days", []string{"6", "3"}, []string{"2", "1"}, "2"},
+		{"the same share for three days", []string{"9", "6", "3"}, []string{"3", "2", "1"}, "1.5"},
+		{"it is over", []string{"9", "6", "3", "3"}, []string{"3", "2", "1", "0"}, "2"},
+		{"nearly the same", []string{"7.5", "7.4", "7.6"}, []string{"2.5", "2.6", "2.4"}, "1.52"},
+		{"a quota", []string{"1", "4", "2"}, []string{"9", "9", "9"}, "2"},
+		{"the day after a gift", []string{"9", "9", "1"}, []string{"0", "0", "9"}, "2"},
+		{"a day that is wholly free says nothing", []string{"9", "6", "3", "0"}, []string{"3", "2", "1", "5"}, "1.5"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var charges []pricing.Charge
+			for i, charged := range c.charged {
+				n := fixed(t, charged)
+				one := pricing.Charge{Day: now.AddDate(0, 0, i-len(c.charged)).Truncate(24 * time.Hour), LineItem: item, Unit: "tokens", USD: n.Mul(fixed(t, "2")), Quantity: n.Mul(fixed(t, "1000000")), Free: fixed(t, c.free[i]).Mul(fixed(t, "1000000"))}
+				charges = append(charges, one)
+			}
+			learnedMillion(t, charges, c.want, 0)
+			if got := pricing.Learn(charges).Effective(); len(got) != 1 || got[0].USD != fixed(t, "0.000002") {
+				t.Errorf("effective prices %v, want one of 2 USD a million", got)
+			}
+			// What is free in one tier may cost something in another.
+			sale{"completions", pricing.Labels{Model: "gpt-9", ServiceTier: "flex", TierKnown: true}, used{"input_tokens": million}, "1", 0, ""}.check(t, pricing.New(pricing.Options{Learned: pricing.Learn(charges), At: now}))
+		})
+	}
+}
+
 // TestAnyHistoryOfPricesIsLearnedWithinOneClosedDay tries price lists that change from day to day, discounts, free quotas,
 // credits, corrections, prepaid usage and rounded crumbs, in three tiers that change apart.
 func TestAnyHistoryOfPricesIsLearnedWithinOneClosedDay(t *testing.T) {
@@ -111,11 +147,12 @@ func TestAnyHistoryOfPricesIsLearnedWithinOneClosedDay(t *testing.T) {
 					usd := strconv.FormatFloat(price[tier]*float64(millions), 'f', 9, 64)
 					charges = append(charges, charge(t, day, item, "tokens", usd, strconv.Itoa(millions*million)))
 				}
-				switch r.IntN(4) { // a free quota, as books and as rows have it
+				quota := strconv.Itoa(r.IntN(9 * million))
+				switch r.IntN(4) { // what is free, as books and as rows have it
 				case 0:
-					charges = append(charges, pricing.Charge{Day: day, LineItem: item, Unit: "tokens", Free: fixed(t, "5000000")})
+					charges = append(charges, pricing.Charge{Day: day, LineItem: item, Unit: "tokens", Free: fixed(t, quota)})
 				case 1:
-					charges = append(charges, charge(t, day, item, "tokens", "0", "5000000"))
+					charges = append(charges, charge(t, day, item, "tokens", "0", quota))
 				}
 				if r.IntN(3) == 0 { // a credit, a correction, and one of the organization
 					charges = append(charges, charge(t, day, item, "tokens", "-0.5", "0"), charge(t, day, item, "tokens", "-9", "1000000"), charge(t, day, "", "", "-100", "0"))

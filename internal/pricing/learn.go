@@ -105,8 +105,9 @@ type learnKey struct {
 }
 
 // Learn makes prices of the bill of closed days. A price is the charged amount over the charged quantity of the newest
-// days on which there is one. What is free or negative teaches nothing, since it is a gift or a credit and no price. Long
-// context is not told apart by usage, so it is a part of the price of its kind.
+// days on which there is one. What is free or negative teaches no price, since it is a gift or a credit. What is free in
+// the same share day after day is kept as that share, apart from the price. Long context is not told apart by usage, so it
+// is a part of the price of its kind.
 func Learn(charges []Charge) *Learned {
 	l := &Learned{models: map[string]*learnedModel{}, snapshots: map[string][]string{}}
 	items := map[string]map[int64]*dayOf{}
@@ -138,7 +139,7 @@ func Learn(charges []Charge) *Learned {
 		}
 	}
 	for k, h := range slots {
-		l.set(k, h.price())
+		l.set(k, h.price(), h.freeShare())
 	}
 	slices.Sort(l.unparsed)
 	slices.SortFunc(l.effective, func(a, b EffectivePrice) int {
@@ -179,7 +180,7 @@ func (l *Learned) learnItem(name string, byDay map[int64]*dayOf, slots map[learn
 			if whole[unit] == nil {
 				whole[unit] = days{}
 			}
-			whole[unit][day] = sum{usd, total}
+			whole[unit][day] = sum{usd, total, item.freeOf(unit, d)}
 		}
 	}
 	for u, d := range byUnit {
@@ -225,6 +226,19 @@ func (l LineItem) count(quantities map[string]sum) (unit string, total decimal.F
 		unit, total = in, total.Add(s.quantity.Mul(of(u)))
 	}
 	return unit, total, unit != ""
+}
+
+// freeOf is how much of a unit was free beside what was charged on a day. Where amounts came apart from quantities nobody
+// can tell.
+func (l LineItem) freeOf(unit string, d *dayOf) decimal.Fixed {
+	free := map[string]sum{}
+	for u, q := range d.free {
+		free[u] = sum{quantity: q}
+	}
+	if in, total, fits := l.count(free); fits && in == unit && d.apart.IsZero() {
+		return total
+	}
+	return decimal.Fixed{}
 }
 
 // of is how much of what it counts a unit of the bill is.
@@ -290,7 +304,7 @@ func (l LineItem) teaches(unit string) []learnKey {
 	return []learnKey{k}
 }
 
-func (l *Learned) set(k learnKey, usd decimal.Fixed) {
+func (l *Learned) set(k learnKey, usd, free decimal.Fixed) {
 	m := l.models[k.model]
 	if m == nil {
 		m = &learnedModel{tiers: map[Tier]*table{}}
@@ -300,6 +314,7 @@ func (l *Learned) set(k learnKey, usd decimal.Fixed) {
 		m.tiers[k.tier] = &table{}
 	}
 	m.tiers[k.tier].set(k.slot, usd)
+	m.tiers[k.tier].setFree(k.slot, free)
 }
 
 // Effective is what line items really cost, in the order of their names.

@@ -108,6 +108,8 @@ type slot struct {
 // A table holds the prices of one model, from one source, in US dollars a unit.
 type table struct {
 	prices map[slot]decimal.Fixed
+	// free is which share of a slot is free, day after day.
+	free map[slot]decimal.Fixed
 	// factors are what tiers make of the standard price, where the source says so.
 	factors map[Tier]decimal.Fixed
 	// split says that the source tells modalities apart, so that the price of one is not that of another.
@@ -122,6 +124,16 @@ func (t *table) set(s slot, usd decimal.Fixed) {
 	t.split = t.split || s.modality == Audio || s.modality == Image
 }
 
+func (t *table) setFree(s slot, share decimal.Fixed) {
+	if share.IsZero() {
+		return
+	}
+	if t.free == nil {
+		t.free = map[slot]decimal.Fixed{}
+	}
+	t.free[s] = share
+}
+
 func (t *table) setFactor(tier Tier, factor decimal.Fixed) {
 	if t.factors == nil {
 		t.factors = map[Tier]decimal.Fixed{}
@@ -129,15 +141,34 @@ func (t *table) setFactor(tier Tier, factor decimal.Fixed) {
 	t.factors[tier] = factor
 }
 
-// price returns the price of a slot, or of what the source does not tell apart from it: tokens without a modality are
-// text, modalities and retentions of a cache have one price where the source has only one.
+// price returns the price of a slot.
 func (t *table) price(s slot) (decimal.Fixed, bool) {
-	if t == nil || len(t.prices) == 0 {
+	at, ok := t.find(s)
+	if !ok {
 		return decimal.Fixed{}, false
 	}
+	return t.prices[at], true
+}
+
+// paid returns what a unit of a slot costs on average where a share of it is free.
+func (t *table) paid(s slot) (decimal.Fixed, bool) {
+	at, ok := t.find(s)
+	if !ok {
+		return decimal.Fixed{}, false
+	}
+	usd := t.prices[at]
+	return usd.Sub(usd.Mul(t.free[at])), true
+}
+
+// find returns the slot that has the price of another one, because the source does not tell them apart: tokens without a
+// modality are text, modalities and retentions of a cache have one price where the source has only one.
+func (t *table) find(s slot) (slot, bool) {
+	if t == nil || len(t.prices) == 0 {
+		return slot{}, false
+	}
 	if s.unit != tokens {
-		usd, ok := t.prices[s]
-		return usd, ok
+		_, ok := t.prices[s]
+		return s, ok
 	}
 	kinds := []Kind{s.kind}
 	switch s.kind {
@@ -156,12 +187,13 @@ func (t *table) price(s slot) (decimal.Fixed, bool) {
 	}
 	for _, k := range kinds {
 		for _, m := range modalities {
-			if usd, ok := t.prices[slot{tokens, m, k}]; ok {
-				return usd, true
+			at := slot{tokens, m, k}
+			if _, ok := t.prices[at]; ok {
+				return at, true
 			}
 		}
 	}
-	return decimal.Fixed{}, false
+	return slot{}, false
 }
 
 // hasTokens says whether the model is billed by tokens.

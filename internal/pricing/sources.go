@@ -62,14 +62,14 @@ func (t *table) ofImages() *table {
 }
 
 // tokens prices a kind of token: as the bill did in this tier, else as it did in the standard tier times what the tier
-// makes of it, else as lists do. The bill's prices have what regional processing costs in them, in the share of the newest
+// makes of it, else as lists do. A share that is free is that of the tier alone in which it was. The bill's prices have what regional processing costs in them, in the share of the newest
 // days; those of lists do not.
 func (s sources) tokens(k slot, t Tier, inRegion bool) quote {
 	if !t.priced() {
 		return quote{source: SourceNone}
 	}
 	for _, m := range s.learned {
-		if usd, ok := m.tiers[t].price(k); ok {
+		if usd, ok := m.tiers[t].paid(k); ok {
 			return quote{usd, SourceBill}
 		}
 	}
@@ -115,7 +115,7 @@ func (s sources) unit(unit string, byProduct bool) quote {
 		learned, lists = slices.Concat(learned, s.products), slices.Concat(lists, s.more)
 	}
 	for _, m := range learned {
-		if usd, ok := m.tiers[Standard].price(k); ok {
+		if usd, ok := m.tiers[Standard].paid(k); ok {
 			return quote{usd, SourceBill}
 		}
 	}

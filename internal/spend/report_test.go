@@ -1,6 +1,7 @@
 package spend_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -242,6 +243,39 @@ func TestPricesAreLearnedFromClosedDaysAndUnambiguousItems(t *testing.T) {
 	}
 	if got := price(spend.Settings{File: list}); got != "7" {
 		t.Errorf("a million tokens cost %s, want the 7 of the file", got)
+	}
+}
+
+// TestADayThatWasPartlyFreeDoesNotLowerThePriceOfTheNext: beyond a free quota every token costs what it always does.
+func TestADayThatWasPartlyFreeDoesNotLowerThePriceOfTheNext(t *testing.T) {
+	const output = "gpt-5.6-luna, output"
+	day := func(n int, usd, charged, free string) *ledger.DayBook {
+		return ledger.NewDayBook(daysAgo(n), now, 0, map[string]ledger.Amounts{"a": {Charged: amount(t, usd)}},
+			map[ledger.Item]ledger.Sale{{LineItem: output, Unit: "tokens"}: {USD: amount(t, usd), Quantity: amount(t, charged), Free: amount(t, free)}})
+	}
+	completions := find(t, "completions")
+	row := make([]decimal.Fixed, len(completions.Measures))
+	row[slices.IndexFunc(completions.Measures, func(m api.Measure) bool { return m.Name == "output_tokens" })] = decimal.FromInt(1_000_000_000)
+	for _, c := range []struct {
+		name string
+		days []*ledger.DayBook
+		want string // for a billion tokens
+	}{
+		{"a quota was used up yesterday", []*ledger.DayBook{day(1, "1.2", "1000000", "2500000")}, "1200"},
+		{"a quota is used up each day", []*ledger.DayBook{day(3, "1.2", "1000000", "2500000"), day(2, "2.4", "2000000", "2500000"), day(1, "1.2", "1000000", "2500000")}, "1200"},
+		{"yesterday nothing was charged", []*ledger.DayBook{day(2, "1.2", "1000000", "0"), day(1, "0", "0", "17")}, "1200"},
+		{"a quarter is free each day", []*ledger.DayBook{day(3, "3.6", "3000000", "1000000"), day(2, "7.2", "6000000", "2000000"), day(1, "3.6", "3000000", "1000000")}, "900"},
+	} {
+		p := organization(t, c.days)
+		books := spend.New(p)
+		books.Configure(spend.Settings{Learn: true})
+		usd, unpriced := books.Pricer("acme", completions)(now, []string{"model", "batch", "service_tier"}, labels("model", "gpt-5.6-luna"), row)
+		if usd.String() != c.want || !unpriced.IsZero() {
+			t.Errorf("%s: a billion tokens cost %s, %s of them without a price; want %s", c.name, usd, unpriced, c.want)
+		}
+		if e := report(p, spend.Settings{}).Effective; len(e) != 1 || e[0].USD.String() != "0.0000012" {
+			t.Errorf("%s: effective prices %v, want what was charged", c.name, e)
+		}
 	}
 }
 

@@ -169,12 +169,7 @@ func charges(bill *ledger.FeedView) []pricing.Charge {
 			continue
 		}
 		d.Sales(func(item ledger.Item, sale ledger.Sale) {
-			c := pricing.Charge{Day: d.Start, LineItem: item.LineItem, Unit: item.Unit, USD: sale.USD, Quantity: sale.Quantity, Free: sale.Free}
-			if sale.USD.Sign() > 0 {
-				// What is free beside what is charged makes it cheaper: so much of it will be free again.
-				c.Quantity, c.Free = sale.Quantity.Add(sale.Free), decimal.Fixed{}
-			}
-			out = append(out, c)
+			out = append(out, pricing.Charge{Day: d.Start, LineItem: item.LineItem, Unit: item.Unit, USD: sale.USD, Quantity: sale.Quantity, Free: sale.Free})
 		})
 	}
 	return out
