@@ -37,6 +37,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	verify := newVerifyCommand(app)
 	simulate := newSimulateCommand(app)
 	healthcheck := newHealthcheckCommand(app)
+	exportState, importState := newExportCommand(app), newImportCommand(app)
 
 	nameFlags(app)
 	if names, ok := completeCommand(app, args); ok {
@@ -73,6 +74,10 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = simulate.run(ctx, logger)
 	case healthcheck.name:
 		err = healthcheck.run(ctx)
+	case exportState.name:
+		err = exportState.export(logger)
+	case importState.name:
+		err = importState.imports(logger)
 	default:
 		err = serve.run(ctx, logger, slogger, stdout)
 	}

@@ -40,7 +40,7 @@ func TestHelpShowsTheFlagsOfTheDefaultCommand(t *testing.T) {
 				t.Errorf("%s does not show %s", args, name)
 			}
 		}
-		for _, name := range []string{"backfill", "verify", "simulate", "healthcheck"} {
+		for _, name := range []string{"backfill", "verify", "simulate", "healthcheck", "export-state", "import-state"} {
 			if !strings.Contains(stdout, "\n"+name+" ") {
 				t.Errorf("%s does not show the command %s", args, name)
 			}
@@ -81,11 +81,11 @@ func TestFlagsMayStandBeforeTheirCommand(t *testing.T) {
 
 func TestAFlagOfAnotherCommandIsRefusedWithTheNameOfItsCommand(t *testing.T) {
 	for args, want := range map[string]string{
-		"--storage.path=x backfill":             "backfill has no flag --storage.path, which is a flag of serve; try backfill --help",
-		"backfill --storage.path=x":             "backfill has no flag --storage.path, which is a flag of serve; try backfill --help",
-		"--log.level=warn verify --output=-":    "verify has no flag --output, which is a flag of backfill; try verify --help",
+		"--storage.path=x backfill":             "backfill has no flag --storage.path, which is a flag of export-state, import-state, serve; try backfill --help",
+		"backfill --storage.path=x":             "backfill has no flag --storage.path, which is a flag of export-state, import-state, serve; try backfill --help",
+		"--log.level=warn verify --output=-":    "verify has no flag --output, which is a flag of backfill, export-state; try verify --help",
 		"--demo --storage.path x healthcheck":   "healthcheck has no flag --demo, which is a flag of serve; try healthcheck --help",
-		"--output=-":                            "serve, the default command, has no flag --output, which is a flag of backfill: name the command first; try --help",
+		"--output=-":                            "serve, the default command, has no flag --output, which is a flag of backfill, export-state: name the command first; try --help",
 		"--config.file=x --start=2026-02-01":    "serve, the default command, has no flag --start, which is a flag of backfill, simulate, verify: name the command first; try --help",
 		"serve --seed=1":                        "serve has no flag --seed, which is a flag of simulate; try serve --help",
 		"backfill --no-such-flag":               "unknown long flag '--no-such-flag'; try --help",

@@ -37,20 +37,22 @@ func create(path string) error {
 	if err != nil {
 		return err
 	}
-	err = db.Update(func(tx *bolt.Tx) error {
-		b, err := tx.CreateBucket(bucketMeta)
-		if err == nil {
-			err = b.Put(keySchema, []byte(strconv.Itoa(schema)))
-		}
-		if err == nil {
-			_, err = tx.CreateBucket(bucketFeeds)
-		}
-		return err
-	})
-	if err := errors.Join(err, db.Close()); err != nil {
+	if err := errors.Join(db.Update(begin), db.Close()); err != nil {
 		return err
 	}
 	return publish(temporary, path)
+}
+
+// begin makes an empty database a state without feeds.
+func begin(tx *bolt.Tx) error {
+	b, err := tx.CreateBucket(bucketMeta)
+	if err == nil {
+		err = b.Put(keySchema, []byte(strconv.Itoa(schema)))
+	}
+	if err == nil {
+		_, err = tx.CreateBucket(bucketFeeds)
+	}
+	return err
 }
 
 // publish gives a file that is whole its name, unless there is another one.
