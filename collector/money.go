@@ -36,7 +36,7 @@ func (fs *families) money(o *spend.Organization) {
 	}
 	for _, b := range o.Budgets {
 		of := func(name string, value float64) {
-			gauge(name, value, metrics.LabelBudget, b.Name, metrics.LabelPeriod, b.Period)
+			gauge(name, value, metrics.LabelBudget, b.Name, metrics.LabelPeriod, b.Period, metrics.LabelTeam, b.Team)
 		}
 		of(metrics.BudgetLimit, b.USD)
 		if !b.Known {

@@ -293,6 +293,23 @@ func TestAlertsSayWhatIsWrongAndHowBadItIs(t *testing.T) {
 	}
 }
 
+// A message that names a project, a budget or a key is somebody's, and Alertmanager routes by whose.
+func TestEveryAlertOnWhatATeamOwnsComesWithItsTeam(t *testing.T) {
+	owned := 0
+	for name, r := range alerts(t) {
+		if !regexp.MustCompile(`\$labels\.(project_id|budget|api_key_id)\b`).MatchString(r.Annotations["summary"]) {
+			continue
+		}
+		owned++
+		if !strings.Contains(r.Labels["team"], `label "team"`) {
+			t.Errorf("%s has no team: %q", name, r.Labels["team"])
+		}
+	}
+	if owned < 15 {
+		t.Errorf("only %d alerts are on what a team owns", owned)
+	}
+}
+
 func TestEveryAlertIsTestedFiringAndNotFiring(t *testing.T) {
 	fires, rests := map[string]bool{}, map[string]bool{}
 	for _, f := range glob(t, "deploy/prometheus/tests/*.yml") {

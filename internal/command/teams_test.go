@@ -101,6 +101,18 @@ budgets:
 		}
 	}
 	eventually(t, "the team has spent what its projects have", same("projects"))
+	// So that alerts come with the team, each metric of its budget has it, and of the others none.
+	for _, name := range []string{"openai_budget_usd", "openai_budget_spent_usd", "openai_budget_billed_usd", "openai_budget_unbilled_estimate_usd", "openai_budget_forecast_usd"} {
+		for _, m := range p.families()[name].GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if want := map[string]string{"team": "search"}[labels["budget"]]; labels["team"] != want {
+				t.Errorf("%s of budget %s has team %q, want %q", name, labels["budget"], labels["team"], want)
+			}
+		}
+	}
 	if same("one")() {
 		t.Error("the second project has spent nothing, so the test shows nothing")
 	}

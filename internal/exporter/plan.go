@@ -101,7 +101,7 @@ func moneySettings(valid *config.Valid) (spend.Settings, error) {
 	for _, b := range valid.Budgets() {
 		usd, period := b.Amount()
 		s.Budgets = append(s.Budgets, spend.Budget{
-			Name: b.Name, Organization: b.Organization, ProjectIDs: projectsOf(valid, b),
+			Name: b.Name, Organization: b.Organization, Team: b.Team, ProjectIDs: projectsOf(valid, b),
 			USD: usd, Period: period, Term: budget.Period{Start: b.Start, End: b.End},
 		})
 	}

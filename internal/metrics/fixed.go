@@ -54,29 +54,30 @@ var budgetMetrics = []Metric{
 		Note: "What is spent, billed or not, and for the days to come the recent days by their weekday.",
 	},
 	{
-		Name: BudgetLimit, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod},
+		Name: BudgetLimit, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
 		Help: "Budget for the period in US dollars, as configured.",
+		Note: "`team` stands on the budget of a team, here and below, so that alerts come with it.",
 	},
 	{
-		Name: BudgetSpent, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod},
+		Name: BudgetSpent, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
 		Help: "Spent of the budget in the current period in US dollars, billed and estimated." + polled,
 		Note: "The bill, and the estimate for usage that the bill does not have yet.",
 	},
 	{
-		Name: BudgetBilled, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod},
+		Name: BudgetBilled, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
 		Help: "Spent of the budget in the current period in US dollars, as billed." + polled,
 	},
 	{
-		Name: BudgetUnbilled, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod},
+		Name: BudgetUnbilled, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
 		Help: "Spent of the budget in the current period in US dollars, estimated because it is not billed yet." + polled,
 		Note: "By project and day: the part of the estimate that is above the bill. Only the current day counts, and days whose bill was not read a day after their end.",
 	},
 	{
-		Name: BudgetForecast, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod},
+		Name: BudgetForecast, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
 		Help: "Forecast spend of the budget at the end of the current period in US dollars." + recomputed,
 	},
 	{
-		Name: BudgetExhausted, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod},
+		Name: BudgetExhausted, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
 		Help: "When the budget is spent, in Unix time, in the past or by the forecast." + recomputed,
 		Note: "Absent where that is not within the current period.",
 	},

@@ -37,6 +37,8 @@ type Settings struct {
 // A Budget is what may be spent in a period.
 type Budget struct {
 	Name, Organization string
+	// Team is the team whose budget it is, if it is a team's.
+	Team string
 	// ProjectIDs are the projects whose cost counts; none means all.
 	ProjectIDs []string
 	USD        float64
