@@ -23,8 +23,8 @@ type demo struct {
 }
 
 // The demo's usage is late and restated as the real API's is, and its counters start a day back so that there is
-// something to see at once. Completions are grouped by all that their price depends on, and projects belong to teams. One
-// budget will do, the other will not.
+// something to see at once. Audits go back to a day whose bill is not corrected any more, so that the estimate can be compared
+// with it at once, too. Projects belong to teams. One budget will do, the other will not.
 const demoConfig = `
 organizations:
   - name: demo
@@ -33,7 +33,7 @@ organizations:
     requests_per_minute: 6000
 usage:
   interval: 5s
-  endpoints: {completions: {group_by: [project_id, model, batch, service_tier]}}
+  audit: {window: 120h}
 costs: {interval: 15s}
 teams:
   - {name: products, project_ids: [%s, %s]}

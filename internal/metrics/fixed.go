@@ -6,12 +6,12 @@ import "github.com/openai-exporter/openai_exporter/internal/api"
 var priceMetrics = []Metric{
 	{
 		Name: EstimateRatio, Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelProjectID},
-		Help: "Estimated cost of a project over its charges, on the newest closed day that has both." + polled,
-		Note: "The day is the newest one whose bill was read a day after its end or later and whose usage is known whole. Absent where less than one cent was charged. Credits are not part of it. What is billed but is not usage, such as storage, makes it smaller than 1.",
+		Help: "Estimated cost of a project over its charges, on the newest day whose bill and usage are complete." + polled,
+		Note: "The day is the newest one that charges at least a cent, whose bill was read three days after its end or later, so that it is not corrected any more, and whose usage is known whole. Until there is one, a bill of one day after its end will do. Absent where less than one cent was charged. Credits are not part of it. What is billed but is not usage, such as storage, makes it smaller than 1.",
 	},
 	{
 		Name: WholeRatio, Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization},
-		Help: "Estimated cost of the organization over its charges, on the newest closed day that has both." + polled,
+		Help: "Estimated cost of the organization over its charges, on the newest day whose bill and usage are complete." + polled,
 		Note: "What belongs to no project is included; otherwise as `openai_estimated_to_billed_ratio`.",
 	},
 	{

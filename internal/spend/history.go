@@ -176,36 +176,44 @@ func (h *history) of(ids []string, from time.Time) (days []budget.Day, known boo
 // cent is the least bill that an estimate is compared with: below it the ratio of two roundings says nothing.
 const cent = 0.01
 
+// corrected is how long after its end the bill of a day is corrected.
+const corrected = 3 * day
+
 // comparedFor is for how many days back a day is looked for on which estimate and bill can be compared.
 const comparedFor = 7 * day
 
-// ratios compares estimate and charges of the newest day whose bill is settled and whose usage is known whole, for all of
-// the organization and by project.
-func (h *history) ratios(now time.Time) (whole float64, found bool, projects []Ratio) {
-	for i := len(h.days) - 1; i >= 0; i-- {
-		d := h.days[i]
-		if now.Sub(d.start) > comparedFor+2*day {
-			return 0, false, nil
-		}
-		if !d.settled || !d.estimated {
+// comparable is the day on which estimate and bill are compared: the newest that charges something, whose bill is not
+// corrected any more and whose usage is known whole. Until there is one, a day whose bill is settled will do.
+func (h *history) comparable(now time.Time) (best *dated) {
+	final := func(d *dated) bool { return !h.readAt.Before(d.start.Add(day + corrected)) }
+	for _, d := range h.days {
+		if now.Sub(d.start) > corrected+comparedFor || !d.settled || !d.estimated || d.bill.Total().Charged.Float64() < cent {
 			continue
 		}
-		var sum budget.Day
-		by := d.projects(h.readAt, true)
-		for _, id := range sortedKeys(by) {
-			of := by[id]
-			sum = charge(sum, ledger.Amounts{Charged: of.Charged, Estimated: of.Estimated})
-			// A project in every series: what has none is in the organization's ratio.
-			if id != "" && of.Charged.Float64() >= cent && d.splitWhole() {
-				projects = append(projects, Ratio{id, ratio(of.Estimated, of.Charged)})
-			}
+		if best == nil || final(d) || !final(best) {
+			best = d
 		}
-		if sum.Charged.Float64() < cent {
-			return 0, false, nil
-		}
-		return ratio(sum.Estimated, sum.Charged), true, projects
 	}
-	return 0, false, nil
+	return best
+}
+
+// ratios compares estimate and charges of a day, for all of the organization and by project.
+func (h *history) ratios(now time.Time) (whole float64, found bool, projects []Ratio) {
+	d := h.comparable(now)
+	if d == nil {
+		return 0, false, nil
+	}
+	var sum budget.Day
+	by := d.projects(h.readAt, true)
+	for _, id := range sortedKeys(by) {
+		of := by[id]
+		sum = charge(sum, ledger.Amounts{Charged: of.Charged, Estimated: of.Estimated})
+		// A project in every series: what has none is in the organization's ratio.
+		if id != "" && of.Charged.Float64() >= cent && d.splitWhole() {
+			projects = append(projects, Ratio{id, ratio(of.Estimated, of.Charged)})
+		}
+	}
+	return ratio(sum.Estimated, sum.Charged), true, projects
 }
 
 // splitWhole says whether both the bill and all usage of the day are known by project.

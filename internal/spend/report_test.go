@@ -181,6 +181,26 @@ func TestADayThatUsageIsMissingOfIsNotCompared(t *testing.T) {
 	}
 }
 
+// TestTheNewestDayWhoseBillIsNotCorrectedAnyMoreIsCompared: for three days after its end line items of a day come and go.
+// Until such a day is known whole, a settled one will do.
+func TestTheNewestDayWhoseBillIsNotCorrectedAnyMoreIsCompared(t *testing.T) {
+	var days, usage []*ledger.DayBook
+	for n, usd := range map[int]string{1: "1", 2: "2", 3: "3", 4: "4", 5: "5"} {
+		days = append(days, billed(t, daysAgo(n), map[string]string{"a|x": "10"}, nil))
+		usage = append(usage, estimated(t, daysAgo(n), 24, map[string]string{"a": usd}))
+	}
+	at := func(n int) func(*ledger.DayBook) bool {
+		return func(d *ledger.DayBook) bool { return d.Start.Before(daysAgo(n)) }
+	}
+	for since, want := range map[int]float64{5: 0.4, 4: 0.4, 3: 0.2, 2: 0.2} {
+		p := organization(t, days, slices.DeleteFunc(slices.Clone(usage), at(since))...)
+		o := report(p, spend.Settings{})
+		if d := cmp.Diff([]spend.Ratio{{"a", want}}, o.Ratios); d != "" || o.Ratio != want {
+			t.Errorf("with usage of %d days the ratio is %g, by project (-want +got):\n%s", since, o.Ratio, d)
+		}
+	}
+}
+
 func TestWithoutABillThereIsNoMonth(t *testing.T) {
 	p := organization(t, nil, estimated(t, daysAgo(0), 12, map[string]string{"a": "3"}))
 	p.view.Feeds[0].ReadAt = time.Time{}

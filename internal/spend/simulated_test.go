@@ -35,6 +35,8 @@ type account struct {
 	ends   []*api.Endpoint
 	groups map[string][]string
 	coarse bool // nothing is read but what is shown
+	// audits is how far back audits go, 72 hours at least.
+	audits time.Duration
 	// settings are those of the books. Prices are learned in any case.
 	settings spend.Settings
 }
@@ -75,7 +77,7 @@ func (a *account) open() {
 	costs, _ := api.Find(api.Costs)
 	// The bill first, as the scheduler does it.
 	for _, e := range append([]*api.Endpoint{costs}, usage()...) {
-		o := ledger.FeedOptions{Organization: "acme", Endpoint: e, GroupBy: []string{"project_id", "model", "line_item"}, Width: api.Hour, Lookback: time.Hour, AuditInterval: time.Hour, AuditWindow: 72 * time.Hour}
+		o := ledger.FeedOptions{Organization: "acme", Endpoint: e, GroupBy: []string{"project_id", "model", "line_item"}, Width: api.Hour, Lookback: time.Hour, AuditInterval: time.Hour, AuditWindow: max(a.audits, 72*time.Hour)}
 		if by := a.groups[e.Name]; by != nil {
 			o.GroupBy = by
 		}
