@@ -45,11 +45,13 @@ func (c *Client) attempt(ctx context.Context, q Query, p plan, pr priority) (r *
 	if err != nil {
 		return nil, nil, err
 	}
+	d := newDecoder(q.Endpoint, read.Columns())
+	d.next, d.width = read.Begin, q.Window.Width.Duration
 	a := &attempt{
 		client:  c,
 		query:   q,
 		plan:    p,
-		decoder: newDecoder(q.Endpoint, read.Columns()),
+		decoder: d,
 		read:    read,
 		request: request{
 			name:     q.Endpoint.Name,
@@ -151,7 +153,7 @@ func (d *decoder) empty(asked []string) []string {
 	}
 	var out []string
 	for i, name := range asked { // The columns begin with what was asked for.
-		if !d.filled[i] {
+		if !d.filled.Has(i) {
 			out = append(out, name)
 		}
 	}

@@ -20,13 +20,13 @@ type bucketReader struct {
 	opened     bool     // in the sink
 }
 
-// bucket reads the bucket that comes next.
-func (d *decoder) bucket(into sink, keep func(start, end time.Time) (bool, error)) error {
+// read reads the bucket that comes next.
+func (b *bucketReader) read() error {
+	d := b.d
 	if d.dec.PeekKind() != '{' {
 		return d.wrongType("a bucket")
 	}
 	d.bucketRows = rowSum{}
-	b := bucketReader{d: d, into: into, keep: keep}
 	err := d.members(b.member)
 	switch {
 	case err != nil:
@@ -37,7 +37,7 @@ func (d *decoder) bucket(into sink, keep func(start, end time.Time) (bool, error
 		return errNoResults
 	case len(b.early) == 0:
 		// The end may have come only now.
-		_, err = keep(b.start, b.end)
+		_, err = b.keep(b.start, b.end)
 		return err
 	}
 	return b.late()
@@ -66,9 +66,9 @@ func (b *bucketReader) list() error {
 	}
 	b.found = true
 	if b.start.IsZero() {
-		b.d.guard.limit = maxEarly
+		b.d.tape.limit = maxEarly
 		v, err := b.d.dec.ReadValue()
-		b.d.guard.limit = maxValue
+		b.d.tape.limit = maxValue
 		b.early = append(b.early, bytes.Clone(v))
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
 // maxValue bounds one string or number of a page, far above any that the API sends, so that a broken body can't fill
@@ -31,6 +32,12 @@ type sink interface {
 	Bucket(start time.Time)
 	// Row adds a row; both slices are reused for the next one.
 	Row(labels []string, values []decimal.Fixed)
+	// Known is the fingerprint of the bucket that starts at start, if its rows are on record as they were read then.
+	Known(start time.Time) (ledger.Fingerprint, bool)
+	// Same adds a bucket that has the bytes of its fingerprint, and so the rows that are on record.
+	Same(start time.Time, p ledger.Fingerprint)
+	// Printed says what the fingerprint of the open bucket is, after its last row.
+	Fingerprint(p ledger.Fingerprint)
 }
 
 // A page is what stands around the buckets of a page.
@@ -72,18 +79,15 @@ type decoder struct {
 	values []decimal.Fixed
 	ranks  []int
 
-	// rows and filled are over all pages: a column that no row fills is one that the API did not group by.
-	rows   int
-	filled []bool
-
-	owner     string // the organization that rows say they are of
-	ambiguous bool   // they say several
+	gist            // of all pages
+	next  time.Time // where the next bucket is expected to start
+	width time.Duration
 
 	bucketRows rowSum // of the bucket that is being read
 	places     []placed
 
 	dec      *jsontext.Decoder
-	guard    guard
+	tape     tape
 	unquoted []byte
 	strings  stringCache
 }
@@ -93,7 +97,6 @@ func newDecoder(e *api.Endpoint, columns []string) *decoder {
 	d := &decoder{
 		fields: make(map[string]field),
 		labels: make([]string, len(columns)),
-		filled: make([]bool, len(columns)),
 		values: make([]decimal.Fixed, len(e.Measures)),
 		ranks:  make([]int, len(e.Measures)),
 	}
@@ -109,23 +112,6 @@ func newDecoder(e *api.Endpoint, columns []string) *decoder {
 	return d
 }
 
-// A guard stops reading when the decoder would have to hold more than a value can be long.
-type guard struct {
-	r     io.Reader
-	dec   *jsontext.Decoder
-	read  int64
-	limit int64
-}
-
-func (g *guard) Read(p []byte) (int, error) {
-	if g.read-g.dec.InputOffset() > g.limit {
-		return 0, errTooLong
-	}
-	n, err := g.r.Read(p)
-	g.read += int64(n)
-	return n, err
-}
-
 // options are lenient where the API or a gateway before it may be sloppy without a doubt about what is meant.
 func options() []jsontext.Options {
 	return []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
@@ -137,8 +123,7 @@ func (d *decoder) page(r io.Reader, into sink, keep func(start, end time.Time) (
 	if d.dec == nil {
 		d.dec = new(jsontext.Decoder)
 	}
-	d.guard = guard{r: r, dec: d.dec, limit: maxValue}
-	d.dec.Reset(&d.guard, options()...)
+	d.tape.start(r, d.dec)
 
 	if d.dec.PeekKind() != '{' {
 		// What can't be read says so; what can be read is something else than a page.
@@ -161,9 +146,10 @@ type pageReader struct {
 	into sink
 	keep func(start, end time.Time) (bool, error)
 
-	object string
-	data   bool // there was a list of buckets
-	last   bool // it says that no page follows
+	object  string
+	data    bool // there was a list of buckets
+	buckets int  // of it so far
+	last    bool // it says that no page follows
 }
 
 func (p *pageReader) member(name []byte) error {
@@ -192,7 +178,7 @@ func (p *pageReader) member(name []byte) error {
 			return errors.New("there are two lists of data")
 		}
 		p.data = true
-		return d.elements(func() error { return d.bucket(p.into, p.keep) })
+		return d.elements(p.bucket)
 	}
 	return d.dec.SkipValue()
 }

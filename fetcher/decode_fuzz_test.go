@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
 // generated streams a page of so many buckets with so many rows each, without holding it.
@@ -48,11 +51,14 @@ func generated(buckets, rows int) io.Reader {
 }
 
 // count is a sink that holds nothing.
-type count int
+type count struct {
+	forgetful
+	rows int
+}
 
 func (*count) Bucket(time.Time) {}
 
-func (c *count) Row([]string, []decimal.Fixed) { *c++ }
+func (c *count) Row([]string, []decimal.Fixed) { c.rows++ }
 
 func TestMemoryDoesNotGrowWithThePage(t *testing.T) {
 	e := endpoint(t, "completions")
@@ -72,8 +78,8 @@ func TestMemoryDoesNotGrowWithThePage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if int(c) != buckets*25 {
-			t.Fatalf("%d rows, want %d", c, buckets*25)
+		if c.rows != buckets*25 {
+			t.Fatalf("%d rows, want %d", c.rows, buckets*25)
 		}
 		return most
 	}
@@ -119,6 +125,11 @@ func FuzzDecode(f *testing.F) {
 			if err != nil || p != q || !cmp.Equal(whole.text(), slow.text()) || whole.rows != slow.rows {
 				t.Fatalf("the same body decodes otherwise when it comes slowly: %v", err)
 			}
+			first := remember(t, name, body, nil)
+			again := remember(t, name, body, first)
+			if !cmp.Equal(whole.text(), again.text()) || whole.rows != again.rows || !slices.Equal(whole.buckets, again.buckets) {
+				t.Fatalf("what is known by its fingerprint decodes otherwise: %v rows, want %v", again.rows, whole.rows)
+			}
 		}
 	})
 }
@@ -140,8 +151,59 @@ func BenchmarkDecode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var c count
-		if _, err := d.page(bytes.NewReader(body), &c, everything); err != nil || c != 1440*5 {
-			b.Fatal(c, err)
+		if _, err := d.page(bytes.NewReader(body), &c, everything); err != nil || c.rows != 1440*5 {
+			b.Fatal(c.rows, err)
 		}
 	}
+}
+
+// BenchmarkPage reads an hour of a busy organization: 60 buckets of 600 rows, of which none or all but the newest fifteen
+// are as they were in the read before.
+func BenchmarkPage(b *testing.B) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var buckets []string
+	for i := range 60 {
+		buckets = append(buckets, bucketWith(random, 60+60*i, 600))
+	}
+	before := remember(b, "completions", minutes(random, buckets), nil)
+	for i := 45; i < 60; i++ {
+		buckets[i] = bucketWith(random, 60+60*i, 600)
+	}
+	body := minutes(random, buckets)
+	e := endpoint(b, "completions")
+	for _, bc := range []struct {
+		name  string
+		sink  sink
+		known int
+	}{
+		{"Unknown", new(count), 0},
+		{"Known", &knowing{before: before}, 45},
+	} {
+		b.Run(bc.name, func(b *testing.B) {
+			d := newDecoder(e, columnsOf(e))
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				d.next, d.width = time.Unix(60, 0).UTC(), time.Minute
+				d.gist = gist{}
+				if _, err := d.page(bytes.NewReader(body), bc.sink, everything); err != nil || d.rows != 36000 {
+					b.Fatal(d.rows, err)
+				}
+			}
+		})
+	}
+}
+
+// knowing is a sink that knows the buckets of a read before, and holds nothing of this one.
+type knowing struct {
+	count
+	before *record
+}
+
+func (s *knowing) Known(start time.Time) (ledger.Fingerprint, bool) {
+	kept := s.before.kept[start.Unix()]
+	if kept == nil {
+		return ledger.Fingerprint{}, false
+	}
+	return kept.fingerprint, true
 }

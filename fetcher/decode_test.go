@@ -20,6 +20,7 @@ import (
 
 // totals is a sink that adds everything up.
 type totals struct {
+	forgetful
 	columns  []string
 	measures []api.Measure
 	buckets  []int64

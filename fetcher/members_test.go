@@ -85,6 +85,7 @@ func TestRowsMeanTheSameInAnyOrderAndSpelling(t *testing.T) {
 
 // labelCounts is a sink that counts rows by each of their labels.
 type labelCounts struct {
+	forgetful
 	columns []string
 	counts  map[string]int
 }

@@ -44,7 +44,9 @@ func (d *decoder) row(row jsontext.Value) error {
 	}
 	d.rows++
 	for i, l := range d.labels {
-		d.filled[i] = d.filled[i] || l != ""
+		if l != "" {
+			d.filled = d.filled.With(i)
+		}
 	}
 	return nil
 }
@@ -108,15 +110,6 @@ func (d *decoder) place(n int, b []byte) *placed {
 		return &d.places[n]
 	}
 	return &p
-}
-
-// owned notes the organization that a row says it is of. Rows of several leave open whose the answer is.
-func (d *decoder) owned(id string) {
-	if id == "" {
-		return
-	}
-	d.ambiguous = d.ambiguous || d.owner != "" && d.owner != id
-	d.owner = id
 }
 
 // member takes the value of a member of a row.

@@ -156,7 +156,7 @@ func (e *exporter) open(dir string) (err error) {
 	})
 	e.watch = newWatch(e.collector, e, e.logger)
 	e.watch.listed = e.unknownProjects
-	if e.ledger, err = ledger.Open(ledger.Options{Dir: dir, Logger: e.logger, Committed: e.collector.Commit}); err != nil {
+	if e.ledger, err = ledger.Open(ledger.Options{Dir: dir, Logger: e.logger, Committed: e.collector.Commit, Pace: commitPace}); err != nil {
 		return err
 	}
 	e.directory = directory.Open(dir, e.logger)
@@ -207,6 +207,9 @@ func (e *exporter) start(p *plan) {
 		level.Debug(e.logger).Log("msg", "Polling", "organization", o.Name, "endpoints", len(o.Endpoints))
 	}
 }
+
+// commitPace lets the polls of many organizations share commits, of which each has to wait for the disk, at twenty a second.
+const commitPace = 50 * time.Millisecond
 
 // visitable is the address as a person on this machine can open it.
 func visitable(a net.Addr) string {

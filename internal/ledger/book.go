@@ -1,58 +1,10 @@
 package ledger
 
 import (
-	"context"
-	"fmt"
 	"slices"
 
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 )
-
-// Book takes over what was read, durably, or changes nothing.
-func (f *Feed) Book(ctx context.Context, r *Read) error {
-	l := f.ledger
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if r.Window.shape != f.shape || !slices.Equal(r.columns, f.reads) {
-		return ErrReshaped
-	}
-	at, err := r.reading()
-	if err == nil {
-		r.show(f.columns, f.groups)
-		err = f.examine(r)
-	}
-	if err == nil {
-		at.gap, err = f.admit(r)
-	}
-	if err != nil {
-		return fmt.Errorf("book %s: %w", f.options.Endpoint.Name, err)
-	}
-	if len(r.buckets) == 0 {
-		// It says nothing: it begins nothing, ends nothing and takes nothing away.
-		if f.audited(r.Window, r.AsOf); r.Window.Audit && f.options.Endpoint.IsCosts() {
-			f.giveUpBill(r.Window)
-		}
-		return nil
-	}
-	st := f.newStage()
-	if err := st.apply(r, at); err != nil {
-		return fmt.Errorf("book %s: %w", f.options.Endpoint.Name, err)
-	}
-	if err := l.commit([]*stage{st}); err != nil {
-		return err
-	}
-	st.install()
-	if !r.Window.Audit {
-		f.doubt = nil
-	}
-	f.audited(r.Window, r.AsOf)
-	l.publish(f)
-	l.wakeUp()
-	return nil
-}
 
 // A spanRead is what a read has of one span.
 type spanRead struct {
@@ -88,6 +40,7 @@ func (st *stage) bookSpan(r spanRead, to reach) error {
 		if !toItsEnd {
 			return nil
 		}
+		st.fingerprint(r.buckets, r.width)
 		return st.replace(replacement{
 			at: r.start, end: end, read: r.buckets, width: r.width, old: held.all(), oldWidth: held.width,
 			how: st.meta.meet(r.start, false, true), whole: true,
@@ -95,8 +48,15 @@ func (st *stage) bookSpan(r spanRead, to reach) error {
 			audit: r.audit && int64(len(held.buckets))*held.width == to.span,
 		})
 	}
+	if !to.bill {
+		st.fingerprint(r.buckets, r.width)
+	}
 	for i := range r.buckets {
 		start := r.buckets[i].start.Unix()
+		if r.buckets[i].same {
+			st.close(start, r.width)
+			continue
+		}
 		if st.f.options.Endpoint.IsCosts() {
 			st.bill(&r.buckets[i])
 		}

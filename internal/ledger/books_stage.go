@@ -83,12 +83,24 @@ func (st *stage) same(start, width int64, rows []readRow) bool {
 	if _, err := was.header(old); err != nil || finer && was.mix != 0 && was.mix != mixOf(rows) {
 		return false
 	}
-	if !was.closed && st.asOf >= start+width {
-		closed := bytes.Clone(old)
-		closed[0] |= flagClosed
-		st.pieces[k] = closed
-	}
+	st.close(start, width)
 	return true
+}
+
+// close notes in the books that a bucket which says what it said has come to its end.
+func (st *stage) close(start, width int64) {
+	k := bucketKey{start, width}
+	old := st.piece(k)
+	var was account
+	if old == nil || st.asOf < start+width {
+		return
+	}
+	if _, err := was.header(old); err != nil || was.closed {
+		return // It was made by this process or checked when it was loaded.
+	}
+	closed := bytes.Clone(old)
+	closed[0] |= flagClosed
+	st.pieces[k] = closed
 }
 
 // spend takes what was read of usage into the books, with what its rows are estimated to cost. same says that the sums of

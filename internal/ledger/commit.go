@@ -14,6 +14,7 @@ import (
 // changes is what one commit writes of one feed. A nil value deletes.
 type changes struct {
 	feed    string
+	gone    bool // forget everything, and the feed
 	whole   bool // first forget everything
 	clear   bool // first forget all buckets and folded label sets
 	meta    *record
@@ -65,10 +66,13 @@ func (s *store) commit(whole func() []*changes, all ...*changes) (size int64, er
 func (c *changes) commit(tx *bolt.Tx) error {
 	feeds := tx.Bucket(bucketFeeds)
 	name := []byte(c.feed)
-	if c.whole && feeds.Bucket(name) != nil {
+	if (c.whole || c.gone) && feeds.Bucket(name) != nil {
 		if err := feeds.DeleteBucket(name); err != nil {
 			return err
 		}
+	}
+	if c.gone {
+		return delist(tx, c.feed)
 	}
 	feed, err := feeds.CreateBucketIfNotExists(name)
 	if err == nil && feed.Get(keyTally) == nil {

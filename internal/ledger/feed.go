@@ -22,14 +22,15 @@ type Feed struct {
 	layouts layouts
 	meta    meta
 
-	spans  map[int64]*span
-	list   []*series          // by id
-	at     map[uint32]int     // id → index in list
-	index  map[string]*series // by indexKey
-	folded map[uint64]int64   // hash of a folded label set → start of the newest bucket that has it
-	held   map[hold]time.Time // until when
-	own    int                // label sets with series of their own
-	books  books
+	spans        map[int64]*span
+	fingerprints map[bucketKey]Fingerprint // of buckets in spans
+	list         []*series                 // by id
+	at           map[uint32]int            // id → index in list
+	index        map[string]*series        // by indexKey
+	folded       map[uint64]int64          // hash of a folded label set → start of the newest bucket that has it
+	held         map[hold]time.Time        // until when
+	own          int                       // label sets with series of their own
+	books        books
 
 	stock      []Row
 	stockOther int // stock label sets folded
@@ -40,7 +41,10 @@ type Feed struct {
 	round     *round // the audit under way
 	lastAudit time.Time
 	stats     []MeasureView
-	shown     *FeedView
+
+	place  int       // in the view
+	shown  *FeedView // there
+	staged *stage    // made of it and not installed yet, or nil
 }
 
 func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed, error) {
@@ -57,7 +61,7 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 		layouts: newLayouts(c.meta.Layouts, measures),
 		meta:    c.meta.meta,
 		shape:   newShape(o.Endpoint, c.meta.GroupBy, c.meta.Filters),
-		spans:   map[int64]*span{}, at: map[uint32]int{}, index: map[string]*series{},
+		spans:   map[int64]*span{}, fingerprints: map[bucketKey]Fingerprint{}, at: map[uint32]int{}, index: map[string]*series{},
 		folded: c.folded, held: map[hold]time.Time{}, books: newBooks(),
 		stats: make([]MeasureView, len(measures)),
 	}

@@ -5,16 +5,13 @@
 package ledger
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-kit/log"
-	"github.com/go-kit/log/level"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
@@ -27,6 +24,8 @@ type Options struct {
 	Logger log.Logger
 	// Committed is told how long each commit took and whether it failed. It may be nil.
 	Committed func(took time.Duration, err error)
+	// Pace is the least time between the beginnings of two commits that book. What comes sooner shares the next one.
+	Pace time.Duration
 }
 
 // Settings concern all feeds. A reload may change them.
@@ -79,13 +78,28 @@ type Ledger struct {
 	view  atomic.Pointer[View]
 	bytes atomic.Int64
 	wake  chan struct{} // tells Run that the earliest release may have changed
+	queue queue
 
+	// writing is taken by anyone who makes stages, commits and installs them, from the first to the last. It is a channel
+	// because a commit may wait for the disk, or for others to share it.
+	writing chan struct{}
+	// mu guards what follows, and the feeds, for those who only read. Who has taken writing may read without it. It is not
+	// held while a commit goes to the disk.
 	mu       sync.Mutex
 	settings Settings
-	loaded   map[string]*Feed   // by feedName, whether configured or not
-	feeds    []*Feed            // configured, in order
-	own      map[string][]*Feed // the same by organization, of which there may be thousands
-	accused  map[string]bool    // organizations of which the log says that another one answers
+	feeds    []*Feed                  // configured, in order
+	own      map[string]*organization // of which there may be thousands
+	holding  map[*Feed]bool           // those that hold a series at zero
+	accused  map[string]bool          // organizations of which the log says that another one answers
+
+	staged    []*Feed  // those that have a stage
+	acquitted []string // organizations that a stage acquits
+}
+
+// An organization has its feeds and its place in the view.
+type organization struct {
+	feeds []*Feed
+	place int
 }
 
 // Open opens the state in a directory, or starts one. An error is a *StateError that says what to do.
@@ -99,7 +113,10 @@ func Open(o Options) (*Ledger, error) {
 		store:     s,
 		committed: o.Committed,
 		wake:      make(chan struct{}, 1),
-		loaded:    map[string]*Feed{},
+		queue:     queue{pace: o.Pace},
+		writing:   make(chan struct{}, 1),
+		own:       map[string]*organization{},
+		holding:   map[*Feed]bool{},
 		accused:   map[string]bool{},
 	}
 	if l.logger == nil {
@@ -114,8 +131,7 @@ func Open(o Options) (*Ledger, error) {
 
 // Close releases the state. Nothing is left to write: every booking was committed before it was shown.
 func (l *Ledger) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.write()()
 	if err := l.store.close(); err != nil {
 		return fmt.Errorf("close state: %w", err)
 	}
@@ -127,169 +143,6 @@ func (l *Ledger) View() *View { return l.view.Load() }
 
 // Bytes is the size of the state on disk.
 func (l *Ledger) Bytes() int64 { return l.bytes.Load() }
-
-// Configure says which feeds there are from now on, and returns them in the order of the options. Feeds that are no
-// longer named are not shown any more; their state stays, so that they can return. Either all of it takes effect or,
-// on an error, nothing.
-func (l *Ledger) Configure(settings Settings, options []FeedOptions) ([]*Feed, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	feeds := make([]*Feed, len(options))
-	stages := make([]*stage, 0, len(options))
-	for i, o := range options {
-		o.GroupBy = o.Endpoint.GroupBy(o.GroupBy)
-		name := feedName(o.Organization, o.Endpoint.Name)
-		f := l.loaded[name]
-		if f == nil {
-			var err error
-			if f, err = l.loadFeed(name, o, settings); err != nil {
-				return nil, err
-			}
-		}
-		feeds[i] = f
-		if st := f.reshape(o); st != nil {
-			stages = append(stages, st)
-		}
-	}
-	if err := l.commit(stages); err != nil {
-		return nil, err
-	}
-	l.settings = settings
-	l.feeds, l.own = feeds, map[string][]*Feed{}
-	for i, f := range feeds {
-		l.own[options[i].Organization] = append(l.own[options[i].Organization], f)
-	}
-	for i, f := range feeds {
-		o := options[i]
-		o.GroupBy = o.Endpoint.GroupBy(o.GroupBy)
-		f.configure(o)
-		l.loaded[f.name] = f
-	}
-	for _, st := range stages {
-		st.install()
-	}
-	l.publish(feeds...)
-	return slices.Clone(feeds), nil
-}
-
-// commit writes the changes of stages durably. Nothing of a stage may be shown before.
-func (l *Ledger) commit(stages []*stage) error {
-	if len(stages) == 0 {
-		return nil
-	}
-	all := make([]*changes, len(stages))
-	for i, st := range stages {
-		all[i] = st.changes()
-	}
-	begin := time.Now()
-	size, err := l.store.commit(l.whole, all...)
-	l.committed(time.Since(begin), err)
-	if err != nil {
-		return err
-	}
-	l.bytes.Store(size)
-	return nil
-}
-
-// publish makes the present state visible. Only feeds that changed are shown again.
-func (l *Ledger) publish(changed ...*Feed) {
-	for _, f := range changed {
-		f.show()
-	}
-	v := &View{
-		Generation: l.view.Load().Generation + 1,
-		Feeds:      make([]*FeedView, 0, len(l.feeds)), Organizations: make([]OrganizationView, 0, len(l.own)),
-	}
-	at := make(map[string]int, len(l.own))
-	for _, f := range l.feeds {
-		v.Feeds = append(v.Feeds, f.shown)
-		name := f.options.Organization
-		if _, known := at[name]; !known {
-			at[name] = len(v.Organizations)
-			v.Organizations = append(v.Organizations, OrganizationView{Name: name, Limit: l.settings.MaxLabelSets})
-		}
-		o := &v.Organizations[at[name]]
-		o.LabelSets += f.own
-		o.Overflow += f.overflow()
-	}
-	l.view.Store(v)
-}
-
-// ownLabelSets is how many label sets of an organization have series of their own.
-func (l *Ledger) ownLabelSets(organization string) int {
-	n := 0
-	for _, f := range l.own[organization] {
-		n += f.own
-	}
-	return n
-}
-
-// Run releases new series from their hold at zero when it is over, until the context ends.
-func (l *Ledger) Run(ctx context.Context) {
-	// A release that could not be written is tried again after this long.
-	const retry = time.Second
-	for {
-		wait, held := l.release(time.Now())
-		timer := time.NewTimer(wait)
-		if !held {
-			timer.Stop()
-		} else if wait <= 0 {
-			timer.Reset(retry)
-		}
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-l.wake:
-			timer.Stop()
-		case <-timer.C:
-		}
-	}
-}
-
-// release releases what is due and returns how long it is until the next release, if there is any.
-func (l *Ledger) release(now time.Time) (wait time.Duration, held bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var stages []*stage
-	var feeds []*Feed
-	for _, f := range l.feeds {
-		if st := f.releases(now); st != nil {
-			stages = append(stages, st)
-			feeds = append(feeds, f)
-		}
-	}
-	if len(stages) > 0 {
-		if err := l.commit(stages); err != nil {
-			level.Error(l.logger).Log("msg", "New series stay at zero", "err", err)
-			return 0, true
-		}
-		for _, st := range stages {
-			st.install()
-		}
-		l.publish(feeds...)
-	}
-	var next time.Time
-	for _, f := range l.feeds {
-		for _, until := range f.held {
-			if next.IsZero() || until.Before(next) {
-				next = until
-			}
-		}
-	}
-	if next.IsZero() {
-		return 0, false
-	}
-	return next.Sub(now), true
-}
-
-func (l *Ledger) wakeUp() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
 
 // ErrReshaped refuses a read that was begun before the grouping or the filters changed, even if they have changed back
 // since.

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -202,13 +201,4 @@ func remove(tx *bolt.Tx, feeds []FeedName) error {
 		gone[string(f.key())] = true
 	}
 	return list(tx, slices.DeleteFunc(names, func(name string) bool { return gone[name] }))
-}
-
-// list writes the names of the feeds that there are.
-func list(tx *bolt.Tx, names []string) error {
-	v, err := json.Marshal(names)
-	if err != nil {
-		return err
-	}
-	return tx.Bucket(bucketMeta).Put(keyFeeds, seal(keyFeeds, v))
 }

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -60,13 +59,9 @@ func (f *Feed) examine(r *Read) error {
 	}
 	switch {
 	case ours:
-		if err := f.ledger.acquit(f.options.Organization); err != nil {
-			return err
-		}
+		f.ledger.acquit(f.options.Organization)
 	case foreign:
-		if err := f.convict(); err != nil {
-			return err
-		}
+		f.convict()
 		return ErrForeign
 	case f.ledger.foreign(f.options.Organization):
 		return ErrForeign
@@ -116,6 +111,9 @@ func (f *Feed) names(r *Read) (known, named bool) {
 	strangers := map[string]bool{}
 	var ik []byte
 	for i := range slices.Backward(r.buckets) {
+		if b := &r.buckets[i]; b.same && f.hasProject(b.start.Unix()) {
+			return true, true
+		}
 		for gi, cells := range r.buckets[i].cells {
 			for key := range cells {
 				ik = append(append(ik[:0], byte(gi)), key...)
@@ -139,7 +137,7 @@ func (f *Feed) names(r *Read) (known, named bool) {
 	if len(strangers) == 0 {
 		return false, false
 	}
-	for _, other := range f.ledger.own[f.options.Organization] {
+	for _, other := range f.ledger.own[f.options.Organization].feeds {
 		for _, s := range other.list {
 			if strangers[projectOf(s.labels)] {
 				return true, true
@@ -147,6 +145,16 @@ func (f *Feed) names(r *Read) (known, named bool) {
 		}
 	}
 	return false, true
+}
+
+// hasProject says whether a bucket on record is of any project.
+func (f *Feed) hasProject(start int64) bool {
+	for _, row := range f.rows(f.spans[f.spanOf(start)].buckets[start]) {
+		if projectOf(row.Labels) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 func projectIn(key string) string {
@@ -258,11 +266,19 @@ func (f *Feed) probe(now time.Time) (Window, bool) {
 	return Window{Width: api.Hour, From: at, To: at.Add(api.Hour.Duration), shape: f.shape, probe: true}, true
 }
 
+// latest is what a feed knows, with what is staged of it.
+func (f *Feed) latest() *meta {
+	if f.staged != nil {
+		return &f.staged.meta
+	}
+	return &f.meta
+}
+
 // owner is the API's id of an organization, or "".
 func (l *Ledger) owner(organization string) string {
-	for _, f := range l.own[organization] {
-		if f.meta.Owner != "" {
-			return f.meta.Owner
+	for _, f := range l.own[organization].feeds {
+		if id := f.latest().Owner; id != "" {
+			return id
 		}
 	}
 	return ""
@@ -270,11 +286,19 @@ func (l *Ledger) owner(organization string) string {
 
 // foreign says whether another organization was the last to answer under a name.
 func (l *Ledger) foreign(organization string) bool {
-	return slices.ContainsFunc(l.own[organization], func(f *Feed) bool { return f.meta.Foreign })
+	return slices.ContainsFunc(l.own[organization].feeds, func(f *Feed) bool { return f.latest().Foreign })
 }
 
-// convict remembers that another organization answers.
-func (f *Feed) convict() error {
+// accuse notes in what is staged whether the newest answers are another organization's.
+func (f *Feed) accuse(foreign bool) {
+	if f.staged == nil {
+		f.ledger.put(f.newStage())
+	}
+	f.staged.meta.Foreign = foreign
+}
+
+// convict notes that another organization answers.
+func (f *Feed) convict() {
 	if f.convicted = math.MaxInt64; f.doubt != nil {
 		f.convicted = f.doubt.span
 	}
@@ -284,38 +308,22 @@ func (f *Feed) convict() error {
 		l.accused[name] = true
 		level.Error(l.logger).Log("msg", "Another organization answers", "organization", name, "endpoint", f.options.Endpoint.Name, "err", ErrForeign)
 	}
-	if f.meta.Foreign {
-		return nil
+	if !f.latest().Foreign {
+		f.accuse(true)
 	}
-	st := f.newStage()
-	st.meta.Foreign = true
-	if err := l.commit([]*stage{st}); err != nil {
-		return err
-	}
-	st.install()
-	return nil
 }
 
-// acquit remembers that the organization answers itself.
-func (l *Ledger) acquit(organization string) error {
+// acquit notes that the organization answers itself.
+func (l *Ledger) acquit(organization string) {
 	delete(l.accused, organization)
-	var stages []*stage
-	for _, f := range l.own[organization] {
-		if f.meta.Foreign {
-			st := f.newStage()
-			st.meta.Foreign = false
-			stages = append(stages, st)
+	acquitted := false
+	for _, f := range l.own[organization].feeds {
+		if f.latest().Foreign {
+			f.accuse(false)
+			acquitted = true
 		}
 	}
-	if len(stages) == 0 {
-		return nil
+	if acquitted {
+		l.acquitted = append(l.acquitted, organization)
 	}
-	if err := l.commit(stages); err != nil {
-		return fmt.Errorf("note whose answers these are: %w", err)
-	}
-	for _, st := range stages {
-		st.install()
-	}
-	level.Info(l.logger).Log("msg", "The organization answers itself again", "organization", organization)
-	return nil
 }

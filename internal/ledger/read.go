@@ -19,8 +19,9 @@ type Window struct {
 	// Audit marks the slow path: closed hours read again.
 	Audit bool
 
-	shape *shape // the one of the feed that planned it
-	probe bool   // it is to tell whose answers these are, and is not booked
+	shape        *shape                // the one of the feed that planned it
+	probe        bool                  // it is to tell whose answers these are, and is not booked
+	fingerprints map[int64]Fingerprint // of buckets that are on record, by their start
 }
 
 // A Read is what the API said about a window: whole buckets of summed rows, as fine as they were asked for. It is filled
@@ -73,10 +74,12 @@ const (
 
 // readBucket has the rows of a bucket, each label set once.
 type readBucket struct {
-	start    time.Time
-	repeated bool
-	rows     []readRow
-	cells    []map[string][]decimal.Fixed // the rows added up to what is shown, by group
+	start       time.Time
+	repeated    bool
+	same        bool // its rows are those on record that have the fingerprint
+	fingerprint Fingerprint
+	rows        []readRow
+	cells       []map[string][]decimal.Fixed // the rows added up to what is shown, by group
 }
 
 // A readRow has the sums of a label set, which follow the endpoint's measures.
@@ -164,7 +167,7 @@ func (r *Read) Bucket(start time.Time) {
 func (r *Read) add(start time.Time) {
 	b := readBucket{start: start}
 	if n := len(r.buckets); n > 0 {
-		b.rows = make([]readRow, 0, len(r.buckets[n-1].rows)) // Buckets are much of a size.
+		b.rows = make([]readRow, 0, max(len(r.buckets[n-1].rows), r.buckets[n-1].fingerprint.Rows)) // Buckets are much of a size.
 	}
 	r.buckets = append(r.buckets, b)
 	r.open = len(r.buckets) - 1
@@ -238,6 +241,9 @@ func (r *Read) show(columns []string, groups []group) {
 	}
 	for i := range r.buckets {
 		b := &r.buckets[i]
+		if b.same {
+			continue
+		}
 		b.cells = make([]map[string][]decimal.Fixed, len(groups))
 		for gi := range groups {
 			if !groups[gi].absent {
@@ -288,7 +294,11 @@ func (r *Read) sums(n int) []decimal.Fixed {
 func (r *Read) Rows() int {
 	n := 0
 	for i := range r.buckets {
-		n += len(r.buckets[i].rows)
+		if b := &r.buckets[i]; b.same {
+			n += b.fingerprint.Rows
+		} else {
+			n += len(b.rows)
+		}
 	}
 	return n
 }

@@ -39,7 +39,8 @@ func (f *Feed) admit(r *Read) (gap int64, err error) {
 	*row = 0
 	level.Warn(f.logger()).Log("msg", "The API goes on leaving out a bucket: the others are counted, and it is asked for again with the next audits", "bucket", at.UTC().Format(time.RFC3339))
 	if r.Window.Audit && len(r.buckets) == 0 {
-		return 0, f.giveUp(r.Window)
+		f.giveUp(r.Window)
+		return 0, nil
 	}
 	if r.Window.Audit && f.options.Endpoint.IsCosts() {
 		return 0, nil // The books have the day or they don't.
@@ -55,32 +56,39 @@ func (f *Feed) admit(r *Read) (gap int64, err error) {
 // passed over, so that newer hours go on being audited and what is older is let go of.
 func (f *Feed) Refused(w Window) (gaveUp bool, err error) {
 	l := f.ledger
+	defer l.write()()
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	gaveUp = f.refuse(w)
+	l.mu.Unlock()
+	return gaveUp, l.settle()
+}
+
+// refuse counts a refusal and gives up the window in the end.
+func (f *Feed) refuse(w Window) (gaveUp bool) {
 	next := f.round != nil && f.round.cursor == w.From.Unix()
 	if f.options.Endpoint.IsCosts() {
 		next = w.To.Unix() == f.meta.BillFrom
 	}
 	if w.shape != f.shape || !next {
-		return false, nil // The window is of a former shape or round.
+		return false // The window is of a former shape or round.
 	}
 	if f.refused.pages == nil {
 		f.refused.pages = map[int64]int{}
 	}
 	at := w.From.Unix()
 	if f.refused.pages[at]++; f.refused.pages[at] < tries {
-		return false, nil
+		return false
 	}
-	return true, f.giveUp(w)
+	f.giveUp(w)
+	return true
 }
 
 // giveUp passes over a page of old hours, or of old days of the bill.
-func (f *Feed) giveUp(w Window) error {
+func (f *Feed) giveUp(w Window) {
 	if f.options.Endpoint.IsCosts() {
 		f.giveUpBill(w)
-		return nil
+		return
 	}
-	l := f.ledger
 	if f.note(w.From, w.To) {
 		level.Warn(f.logger()).Log("msg", "The API refuses old hours or no longer has them: they are given up, and what they had and was not read is not counted", "from", w.From.Format(time.RFC3339), "to", w.To.Format(time.RFC3339))
 	}
@@ -89,12 +97,7 @@ func (f *Feed) giveUp(w Window) error {
 	st.asOf = f.meta.ReadAt
 	st.meta.marks = st.meta.leave(w.From.Unix(), w.To.Unix(), st.asOf, f.reach())
 	st.fold()
-	if err := l.commit([]*stage{st}); err != nil {
-		return err
-	}
-	st.install()
-	l.publish(f)
-	return nil
+	f.ledger.put(st)
 }
 
 // note remembers the hours that were given up, and says whether any of them is new.

@@ -89,7 +89,21 @@ func enlist(tx *bolt.Tx, name string) error {
 	if err != nil || slices.Contains(names, name) {
 		return err
 	}
-	v, err := json.Marshal(append(names, name))
+	return list(tx, append(names, name))
+}
+
+// delist takes a feed off those names.
+func delist(tx *bolt.Tx, name string) error {
+	names, err := listed(tx)
+	if err != nil {
+		return err
+	}
+	return list(tx, slices.DeleteFunc(names, func(n string) bool { return n == name }))
+}
+
+// list writes the names of the feeds that there are.
+func list(tx *bolt.Tx, names []string) error {
+	v, err := json.Marshal(names)
 	if err != nil {
 		return err
 	}

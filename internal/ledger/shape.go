@@ -66,13 +66,17 @@ func (f *Feed) asked() []string {
 }
 
 // arrange notes which columns a read has.
-func (f *Feed) arrange() { f.reads, _ = layout(f.options.Endpoint, f.asked()) }
+func (f *Feed) arrange() {
+	before := f.reads
+	if f.reads, _ = layout(f.options.Endpoint, f.asked()); !slices.Equal(f.reads, before) {
+		clear(f.fingerprints) // The same bytes have other rows now.
+	}
+}
 
 // Drop remembers that the API refuses a dimension. Where it is shown the endpoint starts afresh without it.
 func (f *Feed) Drop(dimension string) error {
 	l := f.ledger
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.write()()
 	if !slices.Contains(f.asked(), dimension) {
 		return fmt.Errorf("drop dimension %s: %s is not grouped by it", dimension, f.options.Endpoint.Name)
 	}
@@ -81,12 +85,8 @@ func (f *Feed) Drop(dimension string) error {
 	if slices.Contains(f.groupBy, dimension) {
 		st.drop()
 	}
-	if err := l.commit([]*stage{st}); err != nil {
-		return err
-	}
-	st.install()
-	l.publish(f)
-	return nil
+	l.put(st)
+	return l.settle()
 }
 
 // drop starts the endpoint afresh without what the API has refused.

@@ -17,17 +17,18 @@ type stage struct {
 	shape *shape // another one than the feed's where the stage begins it afresh
 	meta  meta
 
-	spans   map[int64]*span // new versions; nil for a span that goes
-	buckets map[bucketKey][]byte
-	series  map[uint32]*series // new versions; nil for a series that goes
-	places  map[string]place   // index keys resolved so far in this stage, but for those that had a series
-	key     []byte             // scratch
-	folded  map[uint64]int64
-	deltas  map[uint32][]decimal.Fixed
-	seen    map[uint32]int64
-	pieces  map[bucketKey][]byte // of the books; nil for one that goes
-	stats   []MeasureView
-	own     int // label sets that this stage gives series of their own
+	spans        map[int64]*span // new versions; nil for a span that goes
+	buckets      map[bucketKey][]byte
+	fingerprints map[bucketKey]Fingerprint
+	series       map[uint32]*series // new versions; nil for a series that goes
+	places       map[string]place   // index keys resolved so far in this stage, but for those that had a series
+	key          []byte             // scratch
+	folded       map[uint64]int64
+	deltas       map[uint32][]decimal.Fixed
+	seen         map[uint32]int64
+	pieces       map[bucketKey][]byte // of the books; nil for one that goes
+	stats        []MeasureView
+	own          int // label sets that this stage gives series of their own
 
 	stock      []Row
 	stockOther int
@@ -40,10 +41,14 @@ func (f *Feed) newStage() *stage {
 	if f.options.Endpoint.Stock {
 		own = f.own // A level's label sets are not series: they are counted whole with every read.
 	}
+	m := f.meta
+	if f.staged != nil {
+		m = f.staged.meta // Whose answers these are, which is all that can be staged by another feed.
+	}
 	return &stage{
 		own: own,
-		f:   f, shape: f.shape, meta: f.meta,
-		spans: map[int64]*span{}, buckets: map[bucketKey][]byte{}, series: map[uint32]*series{}, places: map[string]place{},
+		f:   f, shape: f.shape, meta: m,
+		spans: map[int64]*span{}, buckets: map[bucketKey][]byte{}, fingerprints: map[bucketKey]Fingerprint{}, series: map[uint32]*series{}, places: map[string]place{},
 		folded: map[uint64]int64{}, deltas: map[uint32][]decimal.Fixed{}, seen: map[uint32]int64{},
 		pieces: map[bucketKey][]byte{},
 		stats:  slices.Clone(f.stats),
@@ -161,6 +166,7 @@ func (st *stage) install() {
 	f := st.f
 	if st.afresh() {
 		f.spans, f.folded = map[int64]*span{}, map[uint64]int64{}
+		clear(f.fingerprints)
 		f.round, f.lastAudit = nil, time.Time{}
 		f.refused, f.doubt = refused{hours: f.refused.hours}, nil
 		f.shape = st.shape
@@ -181,6 +187,7 @@ func (st *stage) install() {
 			f.folded[hash] = seen
 		}
 	}
+	st.installFingerprints()
 	st.installBooks()
 	f.stats = st.stats
 	f.stock, f.stockOther = st.stock, st.stockOther

@@ -1,15 +1,10 @@
 package ledger
 
-import (
-	"maps"
-	"slices"
-)
-
-// whole is everything that was committed of the feeds that are open, as if none of it had been written.
+// whole is everything that was committed of the feeds, as if none of it had been written.
 func (l *Ledger) whole() []*changes {
-	var all []*changes
-	for _, name := range slices.Sorted(maps.Keys(l.loaded)) {
-		all = append(all, l.loaded[name].whole())
+	all := make([]*changes, len(l.feeds))
+	for i, f := range l.feeds {
+		all[i] = f.whole()
 	}
 	return all
 }

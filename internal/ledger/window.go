@@ -69,7 +69,7 @@ func (f *Feed) PollWindow(now time.Time) Window {
 		}
 		return 0
 	})
-	return Window{Width: f.options.Width, From: time.Unix(from, 0).UTC(), shape: f.shape}
+	return Window{Width: f.options.Width, From: time.Unix(from, 0).UTC(), shape: f.shape, fingerprints: f.fingerprintsOf(seconds(f.options.Width.Duration))}
 }
 
 // start is where counting starts when there is no state; fixed is false for "now".
@@ -134,7 +134,7 @@ func (f *Feed) AuditWindow(now time.Time) (Window, bool) {
 		From:  time.Unix(f.round.cursor, 0).UTC(),
 		To:    time.Unix(min(f.round.cursor+page, f.round.end), 0).UTC(),
 		Audit: true,
-		shape: f.shape,
+		shape: f.shape, fingerprints: f.fingerprintsOf(seconds(time.Hour)),
 	}, true
 }
 

@@ -1,0 +1,223 @@
+package fetcher
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// forgetful is a sink that has no record.
+type forgetful struct{}
+
+func (forgetful) Known(time.Time) (ledger.Fingerprint, bool) { return ledger.Fingerprint{}, false }
+func (forgetful) Same(time.Time, ledger.Fingerprint)         {}
+func (forgetful) Fingerprint(ledger.Fingerprint)             {}
+
+// A record is a sink that adds up like totals, and takes the rows of buckets that are known by their fingerprint from the record
+// before it.
+type record struct {
+	*totals
+	before *record
+	kept   map[int64]*keptBucket
+	open   *keptBucket
+	passed int
+}
+
+type keptBucket struct {
+	fingerprint ledger.Fingerprint
+	rows        []keptRow
+}
+
+type keptRow struct {
+	labels []string
+	values []decimal.Fixed
+}
+
+func (s *record) Bucket(start time.Time) {
+	s.totals.Bucket(start)
+	s.open = &keptBucket{}
+	s.kept[start.Unix()] = s.open
+}
+
+func (s *record) Row(labels []string, values []decimal.Fixed) {
+	s.totals.Row(labels, values)
+	s.open.rows = append(s.open.rows, keptRow{slices.Clone(labels), slices.Clone(values)})
+}
+
+func (s *record) Known(start time.Time) (ledger.Fingerprint, bool) {
+	if s.before == nil || s.before.kept[start.Unix()] == nil {
+		return ledger.Fingerprint{}, false
+	}
+	fingerprint := s.before.kept[start.Unix()].fingerprint
+	return fingerprint, fingerprint.Size > 0
+}
+
+func (s *record) Same(start time.Time, p ledger.Fingerprint) {
+	s.passed++
+	s.Bucket(start)
+	for _, row := range s.before.kept[start.Unix()].rows {
+		s.Row(row.labels, row.values)
+	}
+	s.Fingerprint(p)
+}
+
+func (s *record) Fingerprint(p ledger.Fingerprint) { s.open.fingerprint = p }
+
+// remember decodes a page of minutes from 60 on.
+func remember(t testing.TB, name string, body []byte, before *record) *record {
+	t.Helper()
+	s, err := tryRemember(t, name, body, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func tryRemember(t testing.TB, name string, body []byte, before *record) (*record, error) {
+	t.Helper()
+	e := endpoint(t, name)
+	s := &record{totals: newTotals(e), before: before, kept: map[int64]*keptBucket{}}
+	d := newDecoder(e, s.columns)
+	d.next, d.width = time.Unix(60, 0).UTC(), time.Minute
+	_, err := d.page(iotest.HalfReader(bytes.NewReader(body)), s, everything)
+	if d.rows != s.rows {
+		t.Errorf("%d rows are counted, want %d", d.rows, s.rows)
+	}
+	return s, err
+}
+
+// minutes writes a page of buckets, with blanks that differ from page to page.
+func minutes(random *rand.Rand, buckets []string) []byte {
+	blanks := func() string { return strings.Repeat(" ", random.IntN(3)) + strings.Repeat("\n", random.IntN(2)) }
+	var b strings.Builder
+	b.WriteString(`{"object":"page","data":[`)
+	for i, bucket := range buckets {
+		if i > 0 {
+			b.WriteString(blanks() + ",")
+		}
+		b.WriteString(blanks() + bucket)
+	}
+	b.WriteString(blanks() + `],"has_more":false,"next_page":null}`)
+	return []byte(b.String())
+}
+
+// bucketWith writes a bucket with a few rows.
+func bucketWith(random *rand.Rand, start, rows int) string {
+	list := make([]string, rows)
+	for i := range list {
+		list[i] = fmt.Sprintf(`{"object":"organization.usage.completions.result","input_tokens":%d,"model":"gpt-%d","project_id":"proj_%d"}`, random.IntN(1000), random.IntN(4), random.IntN(3))
+	}
+	return fmt.Sprintf(`{"object":"bucket","start_time":%d,"end_time":%d,"results":[%s]}`, start, start+60, strings.Join(list, ","))
+}
+
+func TestABucketThatHasNotChangedIsPassedOver(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var buckets []string
+	for i := range 60 {
+		buckets = append(buckets, bucketWith(random, 60+60*i, random.IntN(30)))
+	}
+	first := remember(t, "completions", minutes(random, buckets), nil)
+	again := remember(t, "completions", minutes(random, buckets), first)
+	if again.passed != 60 {
+		t.Errorf("%d buckets were passed over, want all 60", again.passed)
+	}
+	for range 200 {
+		next := slices.Clone(buckets)
+		changed := 0
+		for i := range next {
+			if random.IntN(3) == 0 {
+				next[i] = bucketWith(random, 60+60*i, 1+random.IntN(30))
+				changed++
+			}
+		}
+		body := minutes(random, next)
+		want := remember(t, "completions", body, nil)
+		got := remember(t, "completions", body, again)
+		if got.passed != 60-changed {
+			t.Fatalf("%d buckets were passed over, want %d", got.passed, 60-changed)
+		}
+		if d := cmp.Diff(want.text(), got.text()); d != "" || want.rows != got.rows || !slices.Equal(want.buckets, got.buckets) {
+			t.Fatalf("what is passed over counts otherwise: %s", d)
+		}
+		buckets, again = next, got
+	}
+}
+
+// Whatever happens to a page on its way, it is read as it would be by someone who knows no bucket of it.
+func TestATornOrChangedBucketIsNotPassedOver(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	var buckets []string
+	for i := range 8 {
+		buckets = append(buckets, bucketWith(random, 60+60*i, 3))
+	}
+	body := minutes(random, buckets)
+	before := remember(t, "completions", body, nil)
+	check := func(what string, body []byte) {
+		t.Helper()
+		want, wantErr := tryRemember(t, "completions", body, nil)
+		got, err := tryRemember(t, "completions", body, before)
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("%s: error %v, want %v", what, err, wantErr)
+		}
+		if err == nil && !cmp.Equal(want.text(), got.text()) {
+			t.Fatalf("%s: %v, want %v", what, got.text(), want.text())
+		}
+	}
+	for n := range body {
+		check(fmt.Sprintf("cut off after %d bytes", n), body[:n])
+	}
+	for n := range body {
+		for _, c := range []byte{'7', ',', '}', ']', ' ', '"'} {
+			changed := bytes.Clone(body)
+			changed[n] = c
+			check(fmt.Sprintf("byte %d is %q", n, c), changed)
+		}
+		check(fmt.Sprintf("byte %d is gone", n), slices.Delete(bytes.Clone(body), n, n+1))
+		check(fmt.Sprintf("byte %d stands twice", n), slices.Insert(bytes.Clone(body), n, body[n]))
+	}
+	for i := range buckets {
+		moved := slices.Clone(buckets)
+		j := random.IntN(len(moved))
+		moved[i], moved[j] = moved[j], moved[i]
+		check("two buckets have changed places", minutes(random, moved))
+		check("a bucket is missing", minutes(random, slices.Delete(slices.Clone(buckets), i, i+1)))
+		check("a bucket stands twice", minutes(random, slices.Insert(slices.Clone(buckets), i, buckets[i])))
+	}
+}
+
+// A fingerprint has the length and two sums with keys of their own: a bucket that agrees in one of them alone is another one.
+func TestAPrintIsOfOneBucketAlone(t *testing.T) {
+	bucket := []byte(bucketWith(rand.New(rand.NewPCG(5, 6)), 60, 5))
+	var p printer
+	p.begin(0)
+	for _, b := range bucket {
+		p.write([]byte{b})
+	}
+	fingerprint, ok := p.sum()
+	if !ok || !matches(bucket, fingerprint) {
+		t.Fatal("a bucket does not have its own fingerprint")
+	}
+	for i := range fingerprint.Sums {
+		other := fingerprint
+		other.Sums[i]++
+		if matches(bucket, other) {
+			t.Errorf("sum %d is not looked at", i)
+		}
+	}
+	if other := fingerprint; matches(bucket[1:], other) || matches(append(bytes.Clone(bucket), ' '), other) {
+		t.Error("the length is not looked at")
+	}
+	if fingerprint.Sums[0] == fingerprint.Sums[1] {
+		t.Error("both sums are made with one key")
+	}
+}

@@ -1,0 +1,77 @@
+package ledger
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Fingerprint tells the bytes of a bucket, as the API has sent them, from all others. A bucket that comes with the bytes of its
+// last read has the rows that are on record, and need not be decoded to be compared with them. Prints are of one process.
+type Fingerprint struct {
+	Size int
+	Sums [2]uint64
+	// What is noted of the rows: how many there are, which columns have a value, and the organization they are of.
+	Rows         int
+	Filled       Set
+	Organization string
+}
+
+// Known is the fingerprint of the bucket that starts at start, if what is on record is what was read then.
+func (r *Read) Known(start time.Time) (Fingerprint, bool) {
+	p, ok := r.Window.fingerprints[start.Unix()]
+	return p, ok
+}
+
+// Same adds a bucket that has the bytes of its fingerprint.
+func (r *Read) Same(start time.Time, p Fingerprint) {
+	r.Bucket(start)
+	b := &r.buckets[r.open]
+	b.same, b.fingerprint, b.rows = true, p, nil
+}
+
+// Fingerprint notes that of the open bucket, after its last row.
+func (r *Read) Fingerprint(p Fingerprint) { r.buckets[r.open].fingerprint = p }
+
+// fingerprintsOf are the fingerprints of the buckets of a width.
+func (f *Feed) fingerprintsOf(width int64) map[int64]Fingerprint {
+	fingerprints := make(map[int64]Fingerprint, len(f.fingerprints))
+	for k, p := range f.fingerprints {
+		if k.width == width {
+			fingerprints[k.start] = p
+		}
+	}
+	return fingerprints
+}
+
+// stands says whether what a read takes for being on record is there.
+func (f *Feed) stands(r *Read) error {
+	for i := range r.buckets {
+		b := &r.buckets[i]
+		if b.same && f.fingerprints[bucketKey{b.start.Unix(), seconds(r.Window.Width.Duration)}] != b.fingerprint {
+			return fmt.Errorf("the bucket %s is no longer on record as it was read before", b.start.UTC().Format(time.RFC3339))
+		}
+	}
+	return nil
+}
+
+// fingerprint notes the fingerprints of buckets that were taken over.
+func (st *stage) fingerprint(read []readBucket, width int64) {
+	for i := range read {
+		if b := &read[i]; b.fingerprint.Size > 0 {
+			st.fingerprints[bucketKey{b.start.Unix(), width}] = b.fingerprint
+		}
+	}
+}
+
+// installFingerprints follows what is on record.
+func (st *stage) installFingerprints() {
+	f := st.f
+	for k := range st.buckets {
+		delete(f.fingerprints, k)
+	}
+	for k, p := range st.fingerprints {
+		if cells, staged := st.buckets[k]; !staged || cells != nil {
+			f.fingerprints[k] = p
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package ledger
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-kit/log/level"
+	bolt "go.etcd.io/bbolt"
+)
+
+// forgetEvery is how often the ledger looks for state that it no longer needs.
+const forgetEvery = time.Hour
+
+// forget removes the state of feeds that are not configured and were last read so long ago that their series would be
+// retired. Time is what the API said last about those that are configured, so that neither a downtime nor a wrong clock
+// makes any difference.
+func (l *Ledger) forget() {
+	defer l.write()()
+	configured := make(map[string]bool, len(l.feeds))
+	newest := int64(0)
+	for _, f := range l.feeds {
+		configured[f.name] = true
+		newest = max(newest, f.meta.ReadAt)
+	}
+	if newest == 0 {
+		return
+	}
+	names, err := l.store.idle(configured, newest-seconds(l.settings.IdleRetention))
+	if err == nil && len(names) > 0 {
+		err = l.commitChanges(goneWith(names))
+	}
+	if err != nil {
+		level.Warn(l.logger).Log("msg", "State that is no longer needed can't be removed", "err", err)
+		return
+	}
+	for _, name := range names {
+		organization, endpoint, _ := strings.Cut(name, "\x00")
+		level.Info(l.logger).Log("msg", "Removed state that has not been configured for longer than counters.idle_retention", "organization", organization, "endpoint", endpoint)
+	}
+}
+
+func goneWith(names []string) []*changes {
+	all := make([]*changes, len(names))
+	for i, name := range names {
+		all[i] = &changes{feed: name, gone: true}
+	}
+	return all
+}
+
+// idle names the feeds other than those that were last read before a time.
+func (s *store) idle(other map[string]bool, before int64) (names []string, err error) {
+	if s.broken != nil {
+		return nil, s.broken
+	}
+	err = s.guarded(func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			all, err := listed(tx)
+			if err != nil {
+				return err
+			}
+			for _, name := range all {
+				if other[name] {
+					continue
+				}
+				feed := tx.Bucket(bucketFeeds).Bucket([]byte(name))
+				if feed == nil {
+					return errMissing
+				}
+				var m record
+				v, err := unseal(keyMeta, feed.Get(keyMeta))
+				if err == nil {
+					err = json.Unmarshal(v, &m)
+				}
+				if err != nil {
+					return fmt.Errorf("meta of a feed: %w", err)
+				}
+				if m.ReadAt < before {
+					names = append(names, name)
+				}
+			}
+			return nil
+		})
+	})
+	return names, err
+}
