@@ -74,3 +74,116 @@ func TestAStateThatWasReadAsShownGoesOnWhenItIsReadFine(t *testing.T) {
 		})
 	}
 }
+
+// TestAStateOfTheFirstVersionGoesOnWhenItIsReadFine takes a state over that version 0.1 wrote, which was read as it was
+// shown, and reads it by all that pricing needs. What was counted and estimated stays, and what comes since, also in hours
+// that are on the state, counts once.
+func TestAStateOfTheFirstVersionGoesOnWhenItIsReadFine(t *testing.T) {
+	for organization, by := range map[string][]string{"whole": {"project_id", "model"}, "coarse": {"model"}, "folded": {"project_id", "model"}} {
+		t.Run(organization, func(t *testing.T) {
+			g := newRig(t)
+			unpackState(t, g.dir)
+			g.settings.MaxLabelSets = 12
+			g.options.Organization, g.options.GroupBy = organization, by
+			g.options.Endpoint, _ = api.Find("completions")
+			g.options.ReadBy = []string{"project_id", "model", "batch", "service_tier"}
+			g.options.Price = func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+				return values[0], decimal.Fixed{}
+			}
+			users := []labels{{"a", "m1"}, {"b", "m1"}}
+			if organization == "folded" {
+				for n := 2; n <= 8; n++ {
+					users = append(users, labels{"c", fmt.Sprint("m", n)})
+				}
+			}
+			// What the API has since the oldest hour of the state: a request a minute.
+			onState := int64(0)
+			for at := g.now.Add(-72 * time.Hour).Truncate(time.Hour); !at.After(g.now); at = at.Add(time.Minute) {
+				for _, l := range users {
+					g.use(g.now.Sub(at), l, 1)
+					onState++
+				}
+			}
+			g.open()
+			counted := int64(0)
+			check := func(when string) {
+				t.Helper()
+				var shown, estimated, booked int64
+				v := g.ledger.View().Feeds[0]
+				for _, s := range v.Series {
+					shown += number(t, s.Values[0])
+				}
+				for _, n := range g.derived(api.DerivedCost) {
+					estimated += n
+				}
+				for _, d := range v.Books {
+					booked += number(t, d.Total().Estimated)
+				}
+				if shown != counted || estimated != counted || booked != onState+counted {
+					t.Fatalf("%s: %d counted, %d estimated, want %d; %d in the books, want %d", when, shown, estimated, counted, booked, onState+counted)
+				}
+			}
+			pass := func() {
+				g.pass(5 * time.Minute)
+				g.tiers(g.feed.PollWindow(g.now))
+				for w, due := g.feed.AuditWindow(g.now); due; w, due = g.feed.AuditWindow(g.now) {
+					g.tiers(w)
+				}
+			}
+			check("as it was left")
+			g.tiers(g.feed.PollWindow(g.now))
+			check("polled")
+			pass()
+			check("audited")
+			for hour := range 2 {
+				for range 12 {
+					for _, l := range users {
+						g.use(time.Minute, l, 3)
+						counted += 3
+					}
+					pass()
+				}
+				// An hour that the state has, and the one at the edge of what polls read, grow in one tier.
+				g.use(time.Duration(20+hour)*time.Hour, users[0], 2)
+				g.use(70*time.Minute, users[1], 1)
+				counted += 3
+				if hour == 0 {
+					g.open()
+				}
+			}
+			for range 12 * 2 { // until the newest growth has been audited
+				pass()
+			}
+			check("four hours on")
+			d := g.ledger.View().Feeds[0].Books
+			if newest := d[len(d)-1]; newest.Split != (organization != "coarse") {
+				t.Errorf("today is known by project: %t", newest.Split)
+			}
+		})
+	}
+}
+
+// tiers books a window of the world, whose rows the API tells apart by batch and tier: odd minutes are batches.
+func (g *rig) tiers(w ledger.Window) {
+	g.t.Helper()
+	r := ledger.NewRead(g.options.Endpoint, g.feed.GroupBy(), w)
+	r.AsOf = g.now
+	for at := w.From; at.Before(g.now) && (w.To.IsZero() || at.Before(w.To)); at = at.Add(w.Width.Duration) {
+		r.Bucket(at)
+		for m := at; m.Before(at.Add(w.Width.Duration)); m = m.Add(time.Minute) {
+			for l, n := range g.minutes[m.Unix()] {
+				values := map[string]string{"project_id": l.project, "model": l.model, "batch": fmt.Sprint(m.Minute()%2 == 1), "service_tier": "default"}
+				row := make([]string, len(r.Columns()))
+				for i, c := range r.Columns() {
+					row[i] = values[c]
+				}
+				measures := make([]decimal.Fixed, len(g.options.Endpoint.Measures))
+				measures[0], measures[1] = decimal.FromInt(n), decimal.FromInt(n)
+				r.Row(row, measures)
+			}
+		}
+	}
+	if err := g.feed.Book(g.t.Context(), r); err != nil {
+		g.t.Fatal(err)
+	}
+}
