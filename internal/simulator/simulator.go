@@ -142,6 +142,9 @@ func (s *Simulator) SetLateness(l Lateness) { s.change(func(o *Options) { o.Late
 // SetRestatement changes what is restated, for past minutes too.
 func (s *Simulator) SetRestatement(r Restatement) { s.change(func(o *Options) { o.Restate = r }) }
 
+// AdminKey is the key that is accepted now.
+func (s *Simulator) AdminKey() string { return s.view().o.AdminKey }
+
 // SetAdminKey changes the key that is accepted.
 func (s *Simulator) SetAdminKey(key string) { s.change(func(o *Options) { o.AdminKey = key }) }
 

@@ -39,7 +39,15 @@ type spoiler struct {
 	// drift is by how much the Date of every answer is wrong until it is over.
 	drift      time.Duration
 	driftsTill time.Time
-	wires      map[string]*wire
+	// mangled is what becomes of an endpoint's answers, and until when.
+	mangled map[string]mangling
+	// lists is how the list of rows that a bucket does not use is there beside the one that it does.
+	lists int
+	// another is the organization whose key this one's file holds by mistake, until it is nil again. What tells an
+	// organization for certain is the bill, so it is asked first: condemned says that it was.
+	another   *spoiler
+	condemned time.Time
+	wires     map[string]*wire
 }
 
 // A wire is what was seen of an endpoint's polls, or of its audits.
@@ -59,7 +67,7 @@ type page struct {
 }
 
 func newSpoiler(sim *simulator.Simulator, seed uint64) *spoiler {
-	return &spoiler{sim: sim, seed: seed, holes: map[string]int{}, empty: map[string]time.Time{}, refused: map[string]time.Time{}, forgotten: map[string]time.Duration{}, wires: map[string]*wire{}}
+	return &spoiler{sim: sim, seed: seed, holes: map[string]int{}, empty: map[string]time.Time{}, refused: map[string]time.Time{}, forgotten: map[string]time.Duration{}, mangled: map[string]mangling{}, wires: map[string]*wire{}}
 }
 
 func (s *spoiler) change(f func()) {
@@ -75,7 +83,8 @@ func (s *spoiler) heal() {
 		clear(s.empty)
 		clear(s.refused)
 		clear(s.forgotten)
-		s.wrongDate, s.drift = 0, 0
+		clear(s.mangled)
+		s.wrongDate, s.drift, s.another = 0, 0, nil
 	})
 }
 
@@ -101,6 +110,10 @@ func endpointOf(path string) string {
 type lot struct {
 	hole, empty, missing, forgotten, gateway bool
 	wrongDate                                time.Duration
+	mangle                                   func(endpoint string, body []byte) []byte
+	misled                                   bool
+	lists                                    int
+	another                                  *spoiler
 }
 
 func (s *spoiler) draw(endpoint string, start int64) lot {
@@ -114,6 +127,16 @@ func (s *spoiler) draw(endpoint string, start int64) lot {
 	}
 	l.empty, l.missing = now.Before(s.empty[endpoint]), now.Before(s.refused[endpoint])
 	l.forgotten = s.forgotten[endpoint] > 0 && start < now.Add(-s.forgotten[endpoint]).Unix()
+	l.lists = s.lists
+	if m, ok := s.mangled[endpoint]; ok && now.Before(m.until) {
+		l.mangle, l.misled = m.do, m.do == nil
+	}
+	if s.another != nil && (endpoint == api.Costs || !s.condemned.IsZero() && time.Since(s.condemned) > time.Minute) {
+		l.another = s.another
+		if endpoint == api.Costs && s.condemned.IsZero() && !l.missing && !l.empty && !l.gateway {
+			s.condemned = time.Now()
+		}
+	}
 	if s.holes[endpoint] > 0 && !l.missing && !l.empty && !l.gateway && !l.forgotten {
 		s.holes[endpoint]--
 		l.hole = true
@@ -185,18 +208,32 @@ func (s *spoiler) answer(w http.ResponseWriter, r *http.Request, endpoint string
 		return refuse(http.StatusBadGateway, "<html><body>502 Bad Gateway</body></html>")
 	case l.missing:
 		return refuse(http.StatusNotFound, `{"error":{"message":"Invalid URL","type":"invalid_request_error","param":null,"code":null}}`)
+	case l.misled:
+		return refuse(http.StatusBadRequest, misleading)
 	case l.forgotten:
 		return refuse(http.StatusBadRequest, `{"error":{"message":"Invalid 'start_time': data is no longer available.","type":"invalid_request_error","param":"start_time","code":null}}`)
 	}
 	p := page{start: start, at: s.sim.Now().Unix(), empty: l.empty}
 	answer := httptest.NewRecorder()
-	s.sim.Handler().ServeHTTP(answer, r) // A fault's abort passes through as the panic that it is.
+	sim := s.sim
+	if l.another != nil {
+		sim, r = l.another.sim, r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer "+sim.AdminKey())
+	}
+	sim.Handler().ServeHTTP(answer, r) // A fault's abort passes through as the panic that it is.
 	for name, values := range answer.Header() {
 		w.Header()[name] = values
 	}
 	body := answer.Body.Bytes()
 	if answer.Code == http.StatusOK && (l.hole || l.empty) {
 		body, p.hole = without(body, l.empty)
+		w.Header().Del("Content-Length")
+	}
+	if answer.Code == http.StatusOK {
+		body = both(body, l.lists)
+		if l.mangle != nil {
+			body = l.mangle(endpoint, body)
+		}
 		w.Header().Del("Content-Length")
 	}
 	if l.wrongDate != 0 {

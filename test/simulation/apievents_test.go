@@ -4,6 +4,7 @@ package simulation_test
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
@@ -106,12 +107,51 @@ var apiEvents = []event{
 		}
 		w.note("%s refuses to group %s by %s", o.name, e, d)
 		o.sim.SetRejectGroupBy(e, d)
-		w.ail(o, "reject", w.between(time.Minute, 30*time.Hour), func() { o.sim.SetRejectGroupBy(e) })
+		w.ail(o, "reject", w.between(time.Minute, 30*time.Hour), func() {
+			o.sim.SetRejectGroupBy(e)
+			o.rejected = time.Now()
+		})
 	}},
 	{"spelling", func(w *world) {
 		o := w.organization()
 		o.sim.SetResultKey(w.pick("result", "results"))
 		o.sim.SetStringAmounts(w.chance(0.5))
+		lists := w.rng.IntN(5)
+		o.api.change(func() { o.api.lists = lists })
+	}},
+	{"mangled", func(w *world) {
+		o, e, d := w.organization(), w.endpoint(), w.between(10*time.Minute, 6*time.Hour)
+		if w.chance(0.3) {
+			e = api.Costs
+		}
+		m := manglings[w.rng.IntN(len(manglings))]
+		w.note("%s %s: %s for %s", o.name, e, m.name, d)
+		o.api.change(func() { o.api.mangled[e] = mangling{w.now().Add(d), m.do} })
+		w.ail(o, "mangled", d, func() {})
+	}},
+	// The Date of every answer is wrong for hours, as that of servers whose clock nobody sets.
+	{"drift", func(w *world) {
+		o := w.organization()
+		drift, d := w.duration(w.between(31*time.Second, 10*time.Minute), w.between(10*time.Minute, 90*time.Minute)), w.between(10*time.Minute, 5*time.Hour)
+		if w.chance(0.5) {
+			drift = -drift
+		}
+		w.note("%s is %s off for %s", o.name, drift, d)
+		o.api.change(func() { o.api.drift, o.api.driftsTill = drift, w.now().Add(d) })
+		w.ail(o, "date", d+3*time.Hour, func() {})
+	}},
+	// The key of another organization comes into the file. Only what names projects can be told from it.
+	{"foreign", func(w *world) {
+		o, other := w.organizations[0], w.organizations[1]
+		if w.chance(0.5) {
+			o, other = other, o
+		}
+		if !slices.Contains(w.settings.groupBy, "project_id") || w.reshapes || !w.oracle.known(o, other) {
+			return
+		}
+		w.note("the key of %s comes into the file of %s", other.name, o.name)
+		o.api.change(func() { o.api.another, o.api.condemned = other.api, time.Time{} })
+		w.ail(o, "foreign", w.between(10*time.Minute, 20*time.Hour), func() { o.api.change(func() { o.api.another = nil }) })
 	}},
 }
 

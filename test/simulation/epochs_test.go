@@ -4,6 +4,7 @@ package simulation_test
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -22,9 +23,12 @@ type book struct {
 	epoch        *epoch
 	epochs       int
 	polled       time.Time // when the newest poll was booked, by the machine's clock
+	refused      time.Time // when the newest one was read and not booked
 	asOf         int64     // of that poll, by the API's
-	folded       bool      // "other" has been in use
-	coarser      bool      // the API refuses to tell apart what has prices of its own
+	pages        []page    // of that poll
+	window       ledger.Window
+	folded       bool // "other" has been in use
+	coarser      bool // the API refuses to tell apart what has prices of its own
 	// totals is the newest total of every label set ever shown, by measure, those of former shapes too.
 	totals []map[string]decimal.Fixed
 	born   []map[string]newborn
@@ -124,6 +128,9 @@ func (t *tap) Drop(dimension string) error {
 	err := t.Feed.Drop(dimension)
 	t.o.mu.Lock()
 	defer t.o.mu.Unlock()
+	if x := t.b.organization; x.troubles["reject"] == 0 && time.Since(x.rejected) > 10*time.Minute {
+		t.o.w.fault("%s %s: %s is given up, which nobody refuses", x.name, t.b.endpoint.Name, dimension)
+	}
 	if err == nil && t.b.epoch != nil {
 		// What is read and not shown is no part of a shape.
 		if slices.Contains(t.b.epoch.groupBy, dimension) {
@@ -140,6 +147,15 @@ func (t *tap) Book(ctx context.Context, r *ledger.Read) error {
 	t.o.remember(t.b)
 	t.o.mu.Unlock()
 	if err := t.Feed.Book(ctx, r); err != nil {
+		if !r.Window.Audit {
+			t.b.refused = time.Now()
+		}
+		if errors.Is(err, ledger.ErrForeign) {
+			t.o.w.note("%s %s: the answer is another organization's", t.b.organization.name, t.b.endpoint.Name)
+			if t.b.organization.troubles["foreign"] == 0 && time.Since(t.b.organization.well) > 30*time.Minute {
+				t.o.w.fault("%s %s: an answer of its own is taken for another organization's", t.b.organization.name, t.b.endpoint.Name)
+			}
+		}
 		return err
 	}
 	t.o.mu.Lock()
@@ -239,7 +255,7 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 	}
 	last := pages[len(pages)-1].at
 	if !r.Window.Audit {
-		b.asOf = last
+		b.asOf, b.pages, b.window = last, pages, r.Window
 	}
 	if b.endpoint.Stock {
 		return

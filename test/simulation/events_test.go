@@ -3,6 +3,7 @@
 package simulation_test
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"time"
@@ -183,8 +184,15 @@ func (w *world) happen() {
 	former := w.rng
 	w.rng = source(w.seed, 1000+uint64(w.events))
 	defer func() { w.rng = former }()
-	e := events[w.rng.IntN(len(events))]
-	if w.omit[w.events] || w.skip[e.name] || len(w.only) > 0 && !w.only[e.name] {
+	kinds := events
+	if len(w.only) > 0 {
+		kinds = slices.DeleteFunc(slices.Clone(events), func(e event) bool { return !w.only[e.name] })
+	}
+	if len(kinds) == 0 {
+		w.must(errors.New("there are no such events"))
+	}
+	e := kinds[w.rng.IntN(len(kinds))]
+	if w.omit[w.events] || w.skip[e.name] {
 		return
 	}
 	w.lived.occurred = append(w.lived.occurred, occurrence{w.events, e.name})

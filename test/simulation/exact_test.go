@@ -3,12 +3,9 @@
 package simulation_test
 
 import (
-	"maps"
 	"math"
-	"slices"
 	"time"
 
-	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
@@ -36,7 +33,11 @@ func (o *oracle) bounds() {
 	}
 	for _, b := range o.ordered() {
 		f := o.feed(b)
-		if f == nil || b.endpoint.Stock || !b.goesOn(f) || b.epoch.unsure {
+		if f == nil || b.endpoint.Stock || !b.goesOn(f) {
+			continue
+		}
+		o.heldUsage(b, f, false)
+		if b.epoch.unsure {
 			continue
 		}
 		if anyHeld(b.endpoint, f) {
@@ -89,6 +90,7 @@ func (o *oracle) final() {
 			o.exact(b, f, m)
 		}
 		o.estimate(b, f)
+		o.heldUsage(b, f, true)
 	}
 }
 
@@ -132,44 +134,3 @@ func (o *oracle) exact(b *book, f *ledger.FeedView, m int) {
 // nothing says whether a difference is none. Amounts are cut to eighteen decimals, as the API asks for them: a string that
 // turns into a number, or rows that are told in other parts, may differ by 1e-17 each.
 func nothing(off decimal.Fixed) bool { return math.Abs(off.Float64()) < 1e-12 }
-
-// estimate holds what was estimated against the price of the truth. It can be told where prices are constant and nothing
-// has a baseline.
-func (o *oracle) estimate(b *book, f *ledger.FeedView) {
-	ep := b.epoch
-	if !o.w.constant || len(b.endpoint.Derived) == 0 || b.epochs > 1 || b.coarser || ep.limit >= ep.asOf || f.HoursGivenUp > 0 || b.organization.gaveUp {
-		return
-	}
-	price := o.w.running.Pricer(b.organization.name, b.endpoint)
-	groupBy := b.asked()
-	want := make([]decimal.Fixed, len(b.endpoint.Derived))
-	for day := ep.lo; day < o.w.end.Unix(); day += 86400 {
-		start := time.Unix(day, 0).UTC()
-		for _, r := range b.organization.sim.Final(b.endpoint.Name, groupBy, start, start.Add(24*time.Hour)) {
-			var labels []ledger.Label
-			for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
-				d, _ := b.endpoint.Dimension(name)
-				labels = append(labels, ledger.Label{Name: d.Label, Value: r.Labels[name]})
-			}
-			values := make([]decimal.Fixed, len(b.endpoint.Measures))
-			for i, m := range b.endpoint.Measures {
-				values[i] = r.Values[m.Name]
-			}
-			usd, unpriced := price(start, groupBy, labels, values)
-			want[api.DerivedCost] = want[api.DerivedCost].Add(usd)
-			want[api.DerivedUnpriced] = want[api.DerivedUnpriced].Add(unpriced)
-		}
-	}
-	for i := range want {
-		var got decimal.Fixed
-		for _, s := range f.Derived {
-			if at := slices.Index(s.Measures, i); at >= 0 {
-				got = got.Add(s.Values[at])
-			}
-		}
-		if off := got.Sub(f.DerivedWithheld[i]).Sub(want[i]); math.Abs(off.Float64()) > near {
-			o.w.fault("%s %s %s: %s are estimated, of the truth it is %s: %s off", b.organization.name, b.endpoint.Name, b.endpoint.Derived[i].Name, got, want[i], off)
-		}
-		o.estimates++
-	}
-}

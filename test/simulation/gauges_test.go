@@ -28,13 +28,23 @@ func (o *oracle) gauges(got scraped) {
 	month := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	for _, b := range o.ordered() {
 		f := o.feed(b)
-		if f == nil || !b.goesOn(f) || b.asOf == 0 || b.endpoint.Stock {
+		if f == nil || b.asOf == 0 {
+			continue
+		}
+		if b.endpoint.Stock {
+			o.stock(got, b, f)
+			continue
+		}
+		if !b.goesOn(f) {
 			continue
 		}
 		if !b.endpoint.IsCosts() {
 			key := spellLabels("openai_usage_read_through_timestamp_seconds", w.labels(b, nil))
 			if n, shown := got[key]; shown && int64(n) != f.ReadThrough.Unix() || !shown && !f.ReadThrough.IsZero() {
 				w.fault("%s is %v (%t), the books say %d", key, n, shown, f.ReadThrough.Unix())
+			}
+			if settled {
+				o.lastBucket(got, b, f)
 			}
 			continue
 		}
@@ -43,9 +53,7 @@ func (o *oracle) gauges(got scraped) {
 		}
 		o.cost(got, b, f, "openai_cost_today_usd", day)
 		o.cost(got, b, f, "openai_cost_month_to_date_usd", month)
-		if !b.folded && w.settings.labelSets > 1000 {
-			o.budgets(got, b, month)
-		}
+		o.whole(got, b, f, day, month)
 	}
 }
 
@@ -117,9 +125,9 @@ func (o *oracle) cost(got scraped, b *book, f *ledger.FeedView, name string, fro
 	}
 }
 
-// sortLabels puts a label among others that are spelled in order.
-func sortLabels(labels, more string) string {
-	all := []string{more}
+// sortLabels puts labels among others that are spelled in order.
+func sortLabels(labels string, more ...string) string {
+	all := slices.Clone(more)
 	if labels != "" {
 		// Values of line items have commas in them, so labels are cut at their quotes.
 		rest := labels
@@ -132,35 +140,6 @@ func sortLabels(labels, more string) string {
 	}
 	slices.Sort(all)
 	return strings.Join(all, ",")
-}
-
-// budgets holds what is billed of a budget against the bill, and its parts against their sum.
-func (o *oracle) budgets(got scraped, b *book, month time.Time) {
-	w := o.w
-	project := b.organization.sim.Projects()[b.organization.budgeted].ID
-	bill := o.said(b, []string{"project_id"}, month)
-	for name, want := range map[string]decimal.Fixed{"all of ": total(bill), "a part of ": bill[fmt.Sprintf("project_id=%q", project)]} {
-		budget := func(metric string) (float64, bool) {
-			for key, n := range got {
-				if strings.HasPrefix(key, metric+"{") && strings.Contains(key, fmt.Sprintf("budget=%q", name+b.organization.name)) {
-					return n, true
-				}
-			}
-			return 0, false
-		}
-		billed, ok := budget("openai_budget_billed_usd")
-		if !ok {
-			continue // What can't be told is absent.
-		}
-		if math.Abs(billed-want.Float64()) > near {
-			w.fault("the budget %q has %v billed, the bill said %s", name+b.organization.name, billed, want)
-		}
-		spent, _ := budget("openai_budget_spent_usd")
-		unbilled, _ := budget("openai_budget_unbilled_estimate_usd")
-		if math.Abs(spent-billed-unbilled) > near || unbilled < 0 {
-			w.fault("the budget %q has spent %v, which is not %v billed and %v unbilled", name+b.organization.name, spent, billed, unbilled)
-		}
-	}
 }
 
 // honest holds openai_up against what was seen on the wire, and that what is well is polled.
@@ -185,7 +164,7 @@ func (o *oracle) honest(got scraped) {
 			x.api.mu.Lock()
 			seen := *x.api.wire(name, false)
 			x.api.mu.Unlock()
-			booked := !b.polled.Before(seen.begun)
+			booked := !b.polled.Before(seen.begun) && !b.refused.After(b.polled)
 			// A poll that failed is over when it has not been retried for a while.
 			calm := !seen.begun.IsZero() && seen.flying == 0 && now.Sub(seen.ended) > 90*time.Second && now.Sub(w.configured) > 10*time.Minute && w.settings.requests > 100
 			switch {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
@@ -28,6 +29,9 @@ type oracle struct {
 	estimates int // sums of estimates that were held against the truth
 	totals    int // sums that are exact in the end
 	lossy     int // sums that could be held to a bound only
+	levels    int // gauges of a level or of the newest bucket that were held
+	worths    int // days of usage in the books of money that were held
+	months    int // what a month has cost was held
 
 	highest   map[string]float64 // of every counter of the API's data that was ever shown
 	own       map[string]float64 // of the process' own counters
@@ -37,12 +41,13 @@ type oracle struct {
 	recovered time.Time          // when commits worked again
 	next      time.Time          // of the bounds
 	money     map[string][]map[string]decimal.Fixed
+	bills     map[string]bill
 }
 
 func newOracle(w *world) *oracle {
 	return &oracle{
 		w: w, taps: map[fetcher.Feed]*tap{}, books: map[[2]string]*book{}, highest: map[string]float64{},
-		own: map[string]float64{}, through: map[string]float64{}, money: map[string][]map[string]decimal.Fixed{},
+		own: map[string]float64{}, through: map[string]float64{}, money: map[string][]map[string]decimal.Fixed{}, bills: map[string]bill{},
 	}
 }
 
@@ -67,6 +72,13 @@ func (o *oracle) reconfigured() {
 	}
 	o.limit = max(o.limit, o.w.settings.labelSets)
 	o.filled = o.filled || len(o.w.settings.off) > 0 || !o.w.settings.costs || o.w.organizations[1].removed
+}
+
+// known says whether the bill of organizations was read, which says whose it is.
+func (o *oracle) known(all ...*organization) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !slices.ContainsFunc(all, func(x *organization) bool { return x.removed || o.book(x.name, api.Costs).epoch == nil })
 }
 
 // ordered are the books in one order.

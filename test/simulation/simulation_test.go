@@ -88,7 +88,7 @@ type lived struct {
 	days     float64
 	took     time.Duration
 	scrapes  int
-	exact    [3]int // totals that were exact, those that a bound was held to, estimates
+	exact    [6]int // totals that were exact, those that a bound was held to, estimates, days of usage, months of money, levels
 	occurred []occurrence
 	faults   []string
 	trace    []string
@@ -110,7 +110,7 @@ func (l lived) String() string {
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
 		all = append(all, name+"="+strconv.Itoa(kinds[name]))
 	}
-	return fmt.Sprintf("%.1f days in %s, %d scrapes, %v exact totals, bounds and estimates, %d events (%s), %d faults, trace %s",
+	return fmt.Sprintf("%.1f days in %s, %d scrapes, %v exact totals, bounds, estimates, days of usage, months and levels, %d events (%s), %d faults, trace %s",
 		l.days, l.took.Round(time.Millisecond), l.scrapes, l.exact, len(l.occurred), strings.Join(all, " "), len(l.faults), l.hash)
 }
 
@@ -166,9 +166,22 @@ func shrink(t *testing.T, seed uint64, l lived) {
 			happened = append(happened, line)
 		}
 	}
-	t.Errorf("%d faults with %d events, %d after %d more lives:\n%s\n\nagain: make simulation SEED=%d SEEDS=1 DAYS=%d ARGS='-shrink 0 -omit %s'\n\n%s",
+	t.Errorf("%d faults with %d events, %d after %d more lives:\n%s\n\nagain: make simulation SEED=%d SEEDS=1 DAYS=%d ARGS='-shrink 0 -omit %s%s'\n\n%s",
 		len(l.faults), len(l.occurred), len(fewest), tries, strings.Join(last.faults[:min(len(last.faults), 20)], "\n"),
-		seed, *lifetime, strings.Join(list, ","), strings.Join(happened, "\n"))
+		seed, *lifetime, strings.Join(list, ","), narrowed(), strings.Join(happened, "\n"))
+}
+
+// narrowed are the flags that decide what may happen, as they were given.
+func narrowed() (args string) {
+	for name, value := range map[string]string{"only": *only, "skip": *skip} {
+		if value != "" {
+			args += fmt.Sprintf(" -%s=%q", name, value)
+		}
+	}
+	if *falling {
+		args += " -falls"
+	}
+	return args
 }
 
 func processorTime() time.Duration {

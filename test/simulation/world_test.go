@@ -38,8 +38,9 @@ type organization struct {
 	faults   simulator.Faults // what the seed has it suffer all the time
 	removed  bool
 	key      string
-	gaveUp   bool // old hours of it were given up
-	budgeted int  // the project that has a budget of its own
+	rejected time.Time // when it last ceased to refuse dimensions
+	gaveUp   bool      // old hours of it were given up
+	budgeted int       // the project that has a budget of its own
 	// troubles are what is wrong with it now, by kind; well is since when nothing is.
 	troubles map[string]int
 	well     time.Time
@@ -213,7 +214,7 @@ func (w *world) newOrganization(i int, name string) *organization {
 	}
 	if w.falls {
 		o.Restate = simulator.Restatement{Up: 0.05, Down: 0.05, By: 0.3, After: 30 * time.Minute, Until: 20 * time.Hour, Costs: 0.1}
-		o.Credits = w.chance(0.3)
+		o.Credits = w.chance(0.5)
 	}
 	for e := range api.Endpoints {
 		o.Streams[api.Endpoints[e].Name] = w.rng.IntN(2)
@@ -299,7 +300,7 @@ func (w *world) settle() {
 		w.scrape()
 	}
 	w.oracle.final()
-	w.lived.exact = [3]int{w.oracle.totals, w.oracle.lossy, w.oracle.estimates}
+	w.lived.exact = [6]int{w.oracle.totals, w.oracle.lossy, w.oracle.estimates, w.oracle.worths, w.oracle.months, w.oracle.levels}
 }
 
 // pass lets time pass until everybody waits again.

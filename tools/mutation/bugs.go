@@ -42,6 +42,12 @@ var bugs = []bug{
 	{name: "polls forget what they have not read", file: ledger + "window.go", old: "from = min(from, m.Settled)", text: "_ = from"},
 	{name: "half an hour that is read changes hands", file: ledger + "book.go", old: "\t\tif !toItsEnd {\n\t\t\treturn nil\n\t\t}\n", text: "", args: "-only hole,width,lookback"},
 	{name: "a day of the bill that was missed over the turn of a month stays missed", file: ledger + "window.go", old: "case to.bill:\n\t\tt := time.Unix(now, 0).UTC()\n\t\tfrom = min(from,", text: "case to.bill:\n\t\tt := time.Unix(now, 0).UTC()\n\t\tfrom = min(now,", args: "-only downtime,costs"},
+	{name: "the newest bucket shown is the one before it", file: ledger + "show.go", old: "mod(f.meta.ReadThrough, width) - width", text: "mod(f.meta.ReadThrough, width) - 2*width"},
+	{name: "a level is that of the oldest bucket", file: ledger + "stock.go", old: "for i := range slices.Backward(r.buckets) {", text: "for i := range r.buckets {"},
+	{name: "one project's charges hide what another has spent since", file: "internal/spend/history.go", old: "if !d.split() {\n\t\t\tsum :=", text: "if d.start.IsZero() || d.bill != nil {\n\t\t\tsum :="},
+	{name: "a credit lowers what is charged", file: ledger + "books_stage.go", old: "Amounts{Credited: amount.Neg()}", text: "Amounts{Charged: amount}", args: "-falls"},
+	{name: "the forecast leaves out what is not billed", file: "internal/budget/outlook.go", old: "s.Forecast = s.Spent().Add(", text: "s.Forecast = s.Billed.Add("},
+	{name: "a day of the books is closed before every window has left it", file: ledger + "books_stage.go", old: "limit := st.meta.left(st.asOf, f.reach())", text: "limit := st.asOf"},
 }
 
 // tryBugs makes each bug and lives through some seeds with it.
