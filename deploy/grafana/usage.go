@@ -154,8 +154,8 @@ func cacheSavings(whose string) string {
 	price := func(tokenType string) string {
 		return `openai_effective_price_usd{unit="tokens",token_type="` + tokenType + `"}`
 	}
-	return fmt.Sprintf(`sum by (model) (%s * on (organization, line_item, unit) group_left (model)`+
-		` (max by (%[2]s) (%s) - on (%[2]s) group_right () max by (line_item, unit, %[2]s) (%s)))`,
+	return fmt.Sprintf(`sum by (model) (%[1]s * on (organization, line_item, unit) group_left (model)`+
+		` (max by (%[2]s) (%[3]s) - on (%[2]s) group_right () max by (line_item, unit, %[2]s) (%[4]s)))`,
 		queries.Increase("openai_cost_quantity_total"+whose, "$__range"), kind, price("input"), price("cached_input"))
 }
 

@@ -51,17 +51,18 @@ func IncreaseAt(selector, window, offset string) string {
 	return fmt.Sprintf("%s(increase(%s[%s] anchored%s))", once("max", selector), selector, window, offset)
 }
 
-// increase finds what IncreaseAt has written.
-var increase = regexp.MustCompile(`max by \(([^)]*)\) \(increase\((\w+)((?:\{[^}]*\})?)\[([^]]+)\] anchored(?: offset ([^)]+))?\)\)`)
+// anchored finds what IncreaseAt has written, and what documents write in its place: they name the labels to leave out.
+var anchored = regexp.MustCompile(`max (by|without) \(([^)]*)\) \((increase|rate)\((\w+)((?:\{[^}]*\})?)\[([^]]+)\] anchored(?: offset ([^)]+))?\)\)`)
 
 // Portable spells the increases of an expression for servers that do not know anchored: Prometheus before 3.16, Mimir, Thanos,
 // VictoriaMetrics. The provider's counters never fall, so an increase is the difference between the value at the end of the
 // window and the one at its beginning, which is at most an hour old there; where a series is younger than the window, it is
-// the first one in it. The exporter's own counters begin again with the process: plain increase() is what there is for them.
+// the first one in it. The exporter's own counters begin again with the process: plain increase() is what there is for them,
+// and plain rate() for rates.
 func Portable(expr string) string {
-	return increase.ReplaceAllStringFunc(expr, func(s string) string {
-		m := increase.FindStringSubmatch(s)
-		by, selector, window, offset := m[1], m[2]+m[3], m[4], m[5]
+	return anchored.ReplaceAllStringFunc(expr, func(s string) string {
+		m := anchored.FindStringSubmatch(s)
+		by, function, selector, window, offset := m[1]+" ("+m[2]+")", m[3], m[4]+m[5], m[6], m[7]
 		end, start := "", " offset "+window
 		if offset != "" {
 			end = " offset " + offset
@@ -70,10 +71,10 @@ func Portable(expr string) string {
 			}
 			start = ""
 		}
-		if strings.HasPrefix(m[2], "openai_exporter_") {
-			return fmt.Sprintf("max by (%s) (increase(%s[%s]%s))", by, selector, window, end)
+		if function == "rate" || strings.HasPrefix(selector, "openai_exporter_") {
+			return fmt.Sprintf("max %s (%s(%s[%s]%s))", by, function, selector, window, end)
 		}
-		return fmt.Sprintf("(max by (%[1]s) (max_over_time(%[2]s[%[3]s]%[4]s)) - (max by (%[1]s) (last_over_time(%[2]s[1h]%[5]s)) or min by (%[1]s) (min_over_time(%[2]s[%[3]s]%[4]s))))",
+		return fmt.Sprintf("(max %[1]s (max_over_time(%[2]s[%[3]s]%[4]s)) - (max %[1]s (last_over_time(%[2]s[1h]%[5]s)) or min %[1]s (min_over_time(%[2]s[%[3]s]%[4]s))))",
 			by, selector, window, end, start)
 	})
 }

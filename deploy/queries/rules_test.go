@@ -121,6 +121,16 @@ func TestAnIncreaseIsADifferenceWhereAnchoredIsNotKnown(t *testing.T) {
 			queries.Increase("openai_exporter_hours_given_up_total", "1d"),
 			"max by (organization, endpoint) (increase(openai_exporter_hours_given_up_total[1d]))",
 		},
+		// Documents name the labels to leave out.
+		{
+			"sum(max without (instance, job) (increase(openai_cost_usd_total[1d] anchored)))",
+			"sum((max without (instance, job) (max_over_time(openai_cost_usd_total[1d])) - (max without (instance, job) (last_over_time(openai_cost_usd_total[1h] offset 1d))" +
+				" or min without (instance, job) (min_over_time(openai_cost_usd_total[1d])))))",
+		},
+		{
+			"max without (instance, job) (rate(openai_estimated_cost_usd_total[15m] anchored))",
+			"max without (instance, job) (rate(openai_estimated_cost_usd_total[15m]))",
+		},
 		{"sum(up)", "sum(up)"},
 	} {
 		if diff := cmp.Diff(c.portable, queries.Portable(c.anchored)); diff != "" {

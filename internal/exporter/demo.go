@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -19,7 +20,9 @@ import (
 type demo struct {
 	dir  string
 	load func() (*config.Valid, error)
-	stop func()
+	// gateway serves what a gateway in front of it has seen.
+	gateway http.Handler
+	stop    func()
 }
 
 // The demo's usage is late and restated as the real API's is, and its counters start a day back so that there is
@@ -75,8 +78,10 @@ func startDemo(ctx context.Context, logger log.Logger, start time.Time) (_ *demo
 	if err != nil {
 		return nil, err
 	}
-	ids := make(map[string]string)
-	for _, p := range simulator.New(o.Options).Projects() {
+	// What is used follows from options and clock alone, so this one knows what the one behind the API serves.
+	o.Options.Clock = o.Clock.Now
+	organization, ids := simulator.New(o.Options), make(map[string]string)
+	for _, p := range organization.Projects() {
 		ids[p.Name] = p.ID
 	}
 	listening := make(chan net.Addr, 1)
@@ -93,8 +98,9 @@ func startDemo(ctx context.Context, logger log.Logger, start time.Time) (_ *demo
 	}
 	text := fmt.Sprintf(demoConfig, keyFile, address, ids["Support Copilot"], ids["Search"], ids["Research"], start.Add(-24*time.Hour).UTC().Format(time.RFC3339))
 	return &demo{
-		dir:  dir,
-		load: func() (*config.Valid, error) { return config.Parse("", []byte(text)) },
+		dir:     dir,
+		load:    func() (*config.Valid, error) { return config.Parse("", []byte(text)) },
+		gateway: organization.Gateway(),
 		stop: func() {
 			cancel()
 			if err := <-ended; err != nil {

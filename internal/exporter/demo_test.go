@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -95,6 +98,23 @@ func TestADemoWhoseSimulatorHasEndedDoesNotStart(t *testing.T) {
 		ended <- tc.ended
 		if a, err := listens(tc.ctx, make(chan net.Addr), ended); a != nil || !errors.Is(err, tc.want) {
 			t.Errorf("%s: the address is %v, the error %v, want %v", name, a, err, tc.want)
+		}
+	}
+}
+
+// What a gateway sees is there without a request to the API's own port.
+func TestTheDemoHasAGateway(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	d, err := startDemo(t.Context(), log.NewNopLogger(), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.stop()
+	w := httptest.NewRecorder()
+	d.gateway.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/demo/gateway", nil))
+	for _, name := range []string{"gen_ai_client_inference_usage_input_tokens_total{", "gen_ai_client_token_usage_sum{", "litellm_output_tokens_metric_total{", "agentgateway_gen_ai_client_token_usage_sum{"} {
+		if !strings.Contains(w.Body.String(), name) {
+			t.Errorf("the gateway counts nothing as %s", name)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,8 @@ type Options struct {
 	StoragePath string
 	// Demo serves a simulated organization, with a configuration and a directory of its own in place of those above.
 	Demo      bool
-	demoStart time.Time // what time it is there at first; zero for now
+	demoStart time.Time    // what time it is there at first; zero for now
+	gateway   http.Handler // of the demo
 	Shard     shard.Shard
 
 	Addresses       []string
@@ -115,7 +117,7 @@ func Run(ctx context.Context, o Options) error {
 			return fmt.Errorf("start demo: %w", err)
 		}
 		defer d.stop()
-		e.load, o.StoragePath = d.load, d.dir
+		e.load, o.StoragePath, o.gateway = d.load, d.dir, d.gateway
 	}
 	valid, err := e.load()
 	if err != nil {
@@ -170,7 +172,7 @@ func (e *exporter) serve(ctx context.Context, o Options, p *plan) error {
 	srv := server.New(server.Options{
 		Addresses: o.Addresses, WebConfigFile: o.WebConfigFile, TelemetryPath: o.TelemetryPath,
 		Metrics: e.collector.Handler(), Views: e, Statuses: e, Allowances: e.scheduler, Books: e.books, Names: e,
-		Shard: e.shard, Idle: e.idle,
+		Shard: e.shard, Idle: e.idle, Gateway: o.gateway,
 		EnableLifecycle: o.EnableLifecycle, Reload: e.reload,
 		Version: version.Version, Started: time.Now(), Config: e.config,
 		// Nothing is asked of the API before the addresses are known to be free.

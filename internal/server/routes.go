@@ -13,6 +13,7 @@ const (
 	pagePath    = "/"
 	statusPath  = "/api/v1/status"
 	healthyPath = "/-/healthy"
+	gatewayPath = "/demo/gateway"
 	readyPath   = "/-/ready"
 	reloadPath  = "/-/reload"
 )
@@ -20,7 +21,7 @@ const (
 // checkTelemetryPath refuses a path that metrics can't be served under.
 func checkTelemetryPath(telemetry string) error {
 	switch telemetry {
-	case statusPath, healthyPath, readyPath, reloadPath:
+	case statusPath, healthyPath, readyPath, reloadPath, gatewayPath:
 		return fmt.Errorf("telemetry path %s is taken: choose another --web.telemetry-path", telemetry)
 	}
 	if !strings.HasPrefix(telemetry, "/") || telemetry != path.Clean(telemetry) || strings.ContainsAny(telemetry, "{}?# \t") {
@@ -42,6 +43,9 @@ func (s *Server) handler() http.Handler {
 	}
 	mux.HandleFunc("GET "+statusPath, s.status)
 	mux.HandleFunc("GET "+healthyPath, s.healthy)
+	if s.options.Gateway != nil {
+		mux.Handle("GET "+gatewayPath, s.options.Gateway)
+	}
 	mux.HandleFunc("GET "+readyPath, s.ready)
 	// A page elsewhere must not make a visitor's browser reload the exporter.
 	mux.Handle("POST "+reloadPath, http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.reload)))

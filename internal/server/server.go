@@ -59,6 +59,9 @@ type Options struct {
 	// Idle says whether there is nothing to poll, which a shard has to be ready with. It may be nil, and must not block.
 	Idle func() bool
 
+	// Gateway, of a demo alone, shows what a gateway in front of it has seen, as metrics. It may be nil.
+	Gateway http.Handler
+
 	// EnableLifecycle allows POST /-/reload.
 	EnableLifecycle bool
 	// Reload loads the configuration again and returns why it could not. It must return when its context is done.

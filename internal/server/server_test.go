@@ -198,6 +198,7 @@ func TestPathsAndMethods(t *testing.T) {
 		{http.MethodGet, "/-/healthy", 200},
 		{http.MethodPost, "/-/healthy", 405},
 		{http.MethodGet, "/-/ready", 200},
+		{http.MethodGet, "/demo/gateway", 404}, // This is no demo.
 		{http.MethodGet, "/-/reload", 405},
 		{http.MethodPut, "/-/reload", 405},
 		{http.MethodPost, "/-/reload", 403},

@@ -17,6 +17,8 @@ import (
 //	GET  now                                                the API's clock
 //	GET  truth?endpoint=&group_by=&from=&to=&asof=          Truth; asof is now by default, or "final"
 //	GET  requests                                           Counts
+//	GET  gateway?project_id=                                what a gateway has seen, as metrics (Gateway)
+//	POST leak?key=                                          has a key be used past the gateway, and no other
 //	POST advance?by=1h                                      moves the clock
 //	POST faults?profile=                                    takes over the faults of a profile; "none" ends them
 //	POST conditions?profile=                                takes over all of a profile
@@ -59,6 +61,11 @@ func (s *Simulator) Control(clock *Clock) http.Handler {
 		return nil
 	}))
 	answer("POST /_simulator/end", now(s.controlEnd))
+	answer("POST /_simulator/leak", now(func(q url.Values) error {
+		s.SetLeaked(q.Get("key"))
+		return nil
+	}))
+	mux.Handle("GET /_simulator/gateway", s.Gateway())
 	return mux
 }
 

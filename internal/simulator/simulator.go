@@ -94,6 +94,7 @@ type Simulator struct {
 	groupings groupings
 	counter   atomic.Uint64
 	log       requestLog
+	gateway   *gateway
 }
 
 // New returns a simulator.
@@ -113,12 +114,14 @@ func New(o Options) *Simulator {
 	if o.Organization == "" {
 		o.Organization = "Example Org"
 	}
-	return &Simulator{
+	s := &Simulator{
 		org:   newOrganization(o.Seed, o.Organization, o.Streams, o.MixedTiers, o.Projects, o.LabelSets, max(int64(o.LabelSetEvery/time.Hour), 1)),
 		scale: max(int64(o.Scale*1000+0.5), 0),
 		o:     o,
 		cache: newCache(),
 	}
+	s.gateway = newGateway(s)
+	return s
 }
 
 // Handler serves the API under /v1/organization/.

@@ -171,6 +171,7 @@ func (p *prom) ask(t *testing.T, d dashboard, expect bool) {
 			queries++
 			what := fmt.Sprintf("%q %s", panel.Title, q.RefID)
 			expr := interpolate(q.Expr, all)
+			expect := expect && !ofDays.MatchString(expr)
 			n, err := p.points(t, expr, q.Instant)
 			if expect == mustAnswer && err == nil && n == 0 {
 				process.Eventually(t, 30*time.Second, what+" has an answer", func() error {
@@ -213,6 +214,9 @@ func (p *prom) ask(t *testing.T, d dashboard, expect bool) {
 	}
 	t.Logf("%d of %d queries have an answer", answered, queries)
 }
+
+// ofDays is what has no answer before a midnight has passed.
+var ofDays = regexp.MustCompile(`billed_share7d`)
 
 var (
 	blocks = regexp.MustCompile("(?s)```promql\n(.*?)```")

@@ -331,7 +331,8 @@ func alike(expr string, a, b map[string]float64) error {
 	return nil
 }
 
-// answer is what an instant query says, by its series. A warning is an error.
+// answer is what an instant query says, by its series without their names, which VictoriaMetrics keeps where Prometheus does
+// not. A warning is an error.
 func (p *prom) answer(t *testing.T, expr string, at time.Time) (map[string]float64, error) {
 	t.Helper()
 	var data struct {
@@ -354,6 +355,7 @@ func (p *prom) answer(t *testing.T, expr string, at time.Time) (map[string]float
 			return nil, err
 		}
 		var labels []string
+		delete(r.Metric, "__name__")
 		for _, name := range slices.Sorted(maps.Keys(r.Metric)) {
 			labels = append(labels, fmt.Sprintf("%s=%q", name, r.Metric[name]))
 		}
