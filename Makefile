@@ -126,7 +126,7 @@ check: ## The inner loop: format, vet, lint and unit tests, under two minutes wh
 
 .PHONY: test
 test: ## The whole suite, as CI runs it from an empty clone
-	$(call stages,tools fmt-check vet lint generated race histories official parsers simulation faults rules manifests e2e)
+	$(call stages,tools fmt-check vet lint generated race unraced official parsers simulation faults rules manifests e2e)
 
 .PHONY: fmt-check
 fmt-check: $(GOLANGCI_LINT) ## Fail when a Go file is not formatted
@@ -150,9 +150,12 @@ unit: ## Run the tests of the main module; PKG and RUN narrow them
 race: ## Run the same tests and the fuzz seeds under the race detector, in random order
 	@$(GO) test -race -shuffle=on -timeout 20m -run '$(RUN)' $(PKG)
 
-.PHONY: histories
-histories: ## Live through random histories of the ledger and damage its state: without the race detector, which takes ten times as long
-	@$(GO) test -count=1 -run 'RandomHistories|DamagedState' ./internal/ledger
+# These are the tests in files with `//go:build !race`: the detector takes ten times as long and would see nothing.
+.PHONY: unraced
+unraced: ## Run the tests that leave the race detector out: histories of the ledger, damaged state, the real binary on full disks
+	@files=$$(git grep -lE '^//go:build !race$$' -- '*_test.go' ':!test/simulation')
+	tests=$$(sed -nE 's/^func (Test[A-Za-z0-9_]+)\(t \*testing\.T\).*/\1/p' $$files | paste -sd '|')
+	$(GO) test -count=1 -run "^($$tests)\$$" $$(dirname $$files | sort -u | sed 's#^#./#')
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME each

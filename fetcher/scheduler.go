@@ -23,7 +23,7 @@ type Organization struct {
 }
 
 // billPatience is how long usage waits for the bill.
-const billPatience = 10 * time.Second
+const billPatience = 30 * time.Second
 
 // A PolledEndpoint is an endpoint, how often it is polled, and where its reads go.
 type PolledEndpoint struct {

@@ -54,7 +54,7 @@ func TestAnOrganizationsProjectsFilterUsageCostsAndLookups(t *testing.T) {
 	if n := p.sum("openai_project_info", ""); n != 2 {
 		t.Errorf("%v projects are named, want 2", n)
 	}
-	for name, f := range p.families() {
+	for name, f := range p.families("") {
 		for _, m := range f.GetMetric() {
 			for _, l := range m.GetLabel() {
 				if l.GetName() == "project_id" && !slices.Contains(chosen, l.GetValue()) {

@@ -3,12 +3,14 @@ package command
 import (
 	"bufio"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,12 +22,23 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
+// binaries is a directory for the real binary, which is built once for all tests.
+var binaries string
+
+var built = sync.OnceValues(func() (string, error) {
+	binary := filepath.Join(binaries, name)
+	if out, err := exec.Command("go", "build", "-o", binary, "github.com/openai-exporter/openai_exporter").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return binary, nil
+})
+
 // build makes the real binary.
 func build(t *testing.T) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), name)
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/openai-exporter/openai_exporter").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return binary
 }
@@ -69,7 +82,7 @@ counters: {start: today, zero_hold: 0s}`)
 	p := execute(t, build(t), args...)
 	p.ready()
 	eventually(t, "the audits", func() bool {
-		for _, m := range p.families()["openai_exporter_audits_total"].GetMetric() {
+		for _, m := range p.families("openai_exporter_audits_total")["openai_exporter_audits_total"].GetMetric() {
 			if labels := m.GetLabel(); m.GetCounter().GetValue() == 0 && labels[len(labels)-1].GetValue() == "success" {
 				return false
 			}
@@ -77,8 +90,9 @@ counters: {start: today, zero_hold: 0s}`)
 		return true
 	})
 	eventually(t, "the look-ups", func() bool {
+		up := p.families("openai_up")["openai_up"]
 		for _, name := range []string{fetcher.LookupProjects, fetcher.LookupUsers, fetcher.LookupAPIKeys, fetcher.LookupRateLimits, fetcher.LookupSpendLimits} {
-			if p.sum("openai_up", "endpoint="+name) == 0 {
+			if sum(up, "endpoint="+name) == 0 {
 				return false
 			}
 		}

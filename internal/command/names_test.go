@@ -35,7 +35,7 @@ func TestNamesAreShownBesideUsageAndSurviveARestartWithoutTheAPI(t *testing.T) {
 			t.Errorf("nobody has asked for e-mail addresses: %s", line)
 		}
 	}
-	users := len(p.families()["openai_user_info"].GetMetric())
+	users := len(p.families("openai_user_info")["openai_user_info"].GetMetric())
 	if code := p.stop(); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, p.log)
 	}
@@ -45,7 +45,7 @@ func TestNamesAreShownBesideUsageAndSurviveARestartWithoutTheAPI(t *testing.T) {
 	if n := p.sum("openai_project_info", "project_name=Support Desk"); n != 1 {
 		t.Error("the names are gone after a restart without the API")
 	}
-	if n := len(p.families()["openai_user_info"].GetMetric()); n != users {
+	if n := len(p.families("openai_user_info")["openai_user_info"].GetMetric()); n != users {
 		t.Errorf("%d users after the restart, before %d", n, users)
 	}
 }

@@ -30,7 +30,14 @@ func TestMain(m *testing.M) {
 	if err := os.Unsetenv(config.DefaultKeyEnv); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m)
+	var err error
+	if binaries, err = os.MkdirTemp("", "openai_exporter"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(binaries) // Nothing depends on it.
+		os.Exit(code)
+	}))
 }
 
 const (
@@ -103,17 +110,27 @@ func (p *process) wait() int {
 	}
 }
 
-// eventually waits until a condition holds.
+// eventually waits until a condition holds. What takes long to ask is asked less often, so that asking does not slow down
+// what is waited for.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	timeout := time.After(deadline)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
+	if !within(deadline, holds) {
+		t.Fatalf("gave up waiting for %s", what)
+	}
+}
+
+// within says whether a condition holds before the time is over. It is asked once more at the end.
+func within(limit time.Duration, holds func() bool) bool {
+	timeout := time.After(limit)
+	for {
+		asked := time.Now()
+		if holds() {
+			return true
+		}
 		select {
 		case <-timeout:
-			t.Fatalf("gave up waiting for %s", what)
-		case <-tick.C:
+			return holds()
+		case <-time.After(max(20*time.Millisecond, min(2*time.Second, 4*time.Since(asked)))):
 		}
 	}
 }
@@ -161,11 +178,18 @@ func request(t *testing.T, method, url string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-func (p *process) families() map[string]*dto.MetricFamily {
+// families are the metrics of a scrape whose names begin so. Nothing else of the scrape is parsed.
+func (p *process) families(prefix string) map[string]*dto.MetricFamily {
 	p.t.Helper()
 	_, body := p.get("/metrics")
+	var wanted strings.Builder
+	for line := range strings.Lines(body) {
+		if strings.HasPrefix(strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE "), prefix) {
+			wanted.WriteString(line)
+		}
+	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	families, err := parser.TextToMetricFamilies(strings.NewReader(wanted.String()))
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -175,8 +199,12 @@ func (p *process) families() map[string]*dto.MetricFamily {
 // sum adds up a counter or gauge over the series that have a label, given as "name=value"; all of them for "".
 func (p *process) sum(name, label string) float64 {
 	p.t.Helper()
+	return sum(p.families(name)[name], label)
+}
+
+func sum(f *dto.MetricFamily, label string) float64 {
 	total := 0.0
-	for _, m := range p.families()[name].GetMetric() {
+	for _, m := range f.GetMetric() {
 		matches := label == ""
 		for _, l := range m.GetLabel() {
 			matches = matches || l.GetName()+"="+l.GetValue() == label
@@ -195,8 +223,9 @@ var all = float64(len(api.Endpoints))
 func (p *process) up() float64 {
 	p.t.Helper()
 	total := 0.0
+	up := p.families("openai_up")["openai_up"]
 	for _, e := range api.Endpoints {
-		total += p.sum("openai_up", "endpoint="+e.Name)
+		total += sum(up, "endpoint="+e.Name)
 	}
 	return total
 }

@@ -231,7 +231,7 @@ func TestReloadTakesOverWhatIsValidAndKeepsTheRestRunning(t *testing.T) {
 		t.Error("the reload does not show")
 	}
 	eventually(t, "costs to go", func() bool { return p.up() == all-1 })
-	if len(p.families()["openai_cost_usd_total"].GetMetric()) != 0 {
+	if len(p.families("openai_cost_usd_total")["openai_cost_usd_total"].GetMetric()) != 0 {
 		t.Error("costs are still shown")
 	}
 }

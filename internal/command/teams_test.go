@@ -66,7 +66,7 @@ budgets:
 			t.Errorf("without names: %v projects with %q, want %v", got, label, want)
 		}
 	}
-	for _, m := range p.families()["openai_project_info"].GetMetric() {
+	for _, m := range p.families("openai_project_info")["openai_project_info"].GetMetric() {
 		labels := map[string]string{}
 		for _, l := range m.GetLabel() {
 			labels[l.GetName()] = l.GetValue()
