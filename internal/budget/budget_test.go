@@ -1,6 +1,7 @@
 package budget_test
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -9,7 +10,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/openai-exporter/openai_exporter/internal/budget"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
 )
+
+func utc(year int, month time.Month, day int) time.Time {
+	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+}
+
+func usd(x float64) decimal.Fixed {
+	f, err := decimal.Parse(fmt.Sprintf("%.9f", x))
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+const day = 24 * time.Hour
 
 // monday is the first of a month that begins with one.
 var monday = utc(2026, 6, 1)
