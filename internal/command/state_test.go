@@ -76,7 +76,7 @@ func (w *truth) said() map[string]decimal.Fixed {
 func (w *truth) counted(shards []*process) map[string]string {
 	sums := make(map[string]float64)
 	for _, p := range shards {
-		families := p.families()
+		families := p.families("")
 		for metric, of := range compared {
 			for _, m := range families[metric].GetMetric() {
 				labels := make(map[string]string)
