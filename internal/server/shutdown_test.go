@@ -59,7 +59,7 @@ func TestAScrapeUnderWayAtTheEndIsFinished(t *testing.T) {
 // refused waits until new connections are refused.
 func refused(t *testing.T, url string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		if err != nil {
 			return
