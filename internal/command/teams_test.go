@@ -103,7 +103,7 @@ budgets:
 	eventually(t, "the team has spent what its projects have", same("projects"))
 	// So that alerts come with the team, each metric of its budget has it, and of the others none.
 	for _, name := range []string{"openai_budget_usd", "openai_budget_spent_usd", "openai_budget_billed_usd", "openai_budget_unbilled_estimate_usd", "openai_budget_forecast_usd"} {
-		for _, m := range p.families()[name].GetMetric() {
+		for _, m := range p.families("")[name].GetMetric() {
 			labels := map[string]string{}
 			for _, l := range m.GetLabel() {
 				labels[l.GetName()] = l.GetValue()

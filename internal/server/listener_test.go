@@ -23,8 +23,8 @@ import (
 const manyConnections = 600
 
 // statusLine returns how an answer begins, or why there is none in time.
-func statusLine(conn net.Conn) string {
-	if err := conn.SetReadDeadline(time.Now().Add(8 * time.Second)); err != nil {
+func statusLine(conn net.Conn, within time.Duration) string {
+	if err := conn.SetReadDeadline(time.Now().Add(within)); err != nil {
 		return err.Error()
 	}
 	line, err := bufio.NewReader(conn).ReadString('\n')
@@ -65,7 +65,7 @@ func TestConnectionsWithoutRequestsKeepNobodyFromAnAnswer(t *testing.T) {
 					t.Fatal(err)
 				}
 				if c.answer != "" {
-					if got := statusLine(conn); got != c.answer {
+					if got := statusLine(conn, time.Minute); got != c.answer {
 						t.Fatalf("connection %d is answered with %q", i, got)
 					}
 				}
@@ -81,7 +81,7 @@ func TestConnectionsWithoutRequestsKeepNobodyFromAnAnswer(t *testing.T) {
 			if _, err := io.WriteString(health, request); err != nil {
 				t.Fatal(err)
 			}
-			if got := statusLine(health); got != want {
+			if got := statusLine(health, 8*time.Second); got != want {
 				t.Errorf("health is answered with %q", got)
 			}
 			if n := runtime.NumGoroutine() - before; n > 520 {
@@ -113,7 +113,7 @@ func TestRequestsUnderWayAreNotCutOffForNewConnections(t *testing.T) {
 	gone.Close()
 	close(finish)
 	for i, conn := range append(busy, waiting) {
-		if got := statusLine(conn); got != "HTTP/1.1 200 OK" {
+		if got := statusLine(conn, time.Minute); got != "HTTP/1.1 200 OK" {
 			t.Fatalf("connection %d is answered with %q", i, got)
 		}
 	}
@@ -142,7 +142,7 @@ func TestSlowClientsKeepHealthFromNobody(t *testing.T) {
 			}
 			for range 3 {
 				health := dial(t, r.addresses[0], "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
-				if got := statusLine(health); got != "HTTP/1.1 200 OK" {
+				if got := statusLine(health, 8*time.Second); got != "HTTP/1.1 200 OK" {
 					t.Fatalf("health is answered with %q", got)
 				}
 			}
