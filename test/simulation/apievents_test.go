@@ -38,7 +38,7 @@ var apiEvents = []event{
 	}},
 	{"hole", func(w *world) {
 		o, e := w.organization(), w.endpoint()
-		o.api.change(func() { o.api.holes[e] = 1 + w.rng.IntN(2) })
+		o.api.change(func() { o.api.holes[e] = 1 + w.rng.IntN(7) }) // The third in a row is believed.
 		w.ail(o, "hole", 3*time.Hour, func() {})
 	}},
 	{"empty", func(w *world) {

@@ -4,8 +4,11 @@ package simulation_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/config"
@@ -61,6 +64,36 @@ var events = slices.Concat([]event{
 		w.settings.reversed = w.chance(0.5)
 		w.settings.requests = []int{6, 12, 60, 6000}[w.rng.IntN(4)]
 		w.settings.names, w.settings.learn = w.chance(0.1), w.chance(0.5) && !w.constant
+		w.reload()
+	}},
+	{"idle", func(w *world) {
+		w.settings.idle = w.duration(800*time.Hour, 840*time.Hour, 2000*time.Hour)
+		w.reload()
+	}},
+	// Where counting starts is decided once.
+	{"start", func(w *world) {
+		if !w.oracle.begun() {
+			return
+		}
+		w.settings.start = w.pick("now", "today", "month", w.first().Truncate(24*time.Hour).Format(time.RFC3339))
+		w.reload()
+	}},
+	{"prices", func(w *world) {
+		if w.constant {
+			return
+		}
+		if w.settings.prices = ""; w.chance(0.7) {
+			w.settings.prices = filepath.Join(w.dir, fmt.Sprintf("prices-%d.json", w.events))
+			var models []string
+			for _, name := range []string{"gpt-5.6-sol", "gpt-5.6-luna", "gpt-5.4-nano-2026-03-17", "gpt-5-mini-2025-08-07", "text-embedding-3-small"} {
+				models = append(models, fmt.Sprintf(`{"id": %q, "match": {"equals": %q}, "prices": {"input_mtok": %d, "output_mtok": %d}}`, name, name, w.rng.IntN(20), w.rng.IntN(80)))
+			}
+			w.must(os.WriteFile(w.settings.prices, []byte(`[{"id": "openai", "models": [`+strings.Join(models, ",")+`]}]`), 0o600))
+		}
+		w.reload()
+	}},
+	{"period", func(w *world) {
+		w.settings.period = w.pick("", "quarter", "year")
 		w.reload()
 	}},
 	{"storm", func(w *world) {

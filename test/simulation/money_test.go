@@ -160,7 +160,28 @@ func (o *oracle) whole(got scraped, b *book, f *ledger.FeedView, today, month ti
 	}
 	if !time.Now().Before(o.next) {
 		o.forecast(b, f, usage, forecast)
+		o.longer(got, b, all)
 	}
+}
+
+// longer holds a budget whose period began before the month against the bill since then, once that has been read. Its days
+// before the month can only lack a bill while the month is new.
+func (o *oracle) longer(got scraped, b *book, unbilled decimal.Fixed) {
+	w, now := o.w, o.w.now()
+	if w.settings.period == "" || now.Day() < 4 {
+		return
+	}
+	n, ok := got[fmt.Sprintf("openai_budget_billed_usd{budget=\"longer of %s\",organization=%q,period=%q}", b.organization.name, b.organization.name, w.settings.period)]
+	if !ok {
+		return
+	}
+	if want := total(o.said(b, nil, budget.Calendar(w.settings.period, now).Start)); math.Abs(n-want.Float64()) > near*10 {
+		w.fault("the budget of %s for a %s has %v billed, the bill said %s", b.organization.name, w.settings.period, n, want)
+	}
+	if n := got[fmt.Sprintf("openai_budget_unbilled_estimate_usd{budget=\"longer of %s\",organization=%q,period=%q}", b.organization.name, b.organization.name, w.settings.period)]; math.Abs(n-unbilled.Float64()) > near {
+		w.fault("the budget of %s for a %s has %v that is not billed, it is %s", b.organization.name, w.settings.period, n, unbilled)
+	}
+	o.longs++
 }
 
 // heldBill holds what the books have of a day of the bill against what the API said, charges and credits by themselves.

@@ -31,6 +31,7 @@ type oracle struct {
 	lossy     int // sums that could be held to a bound only
 	levels    int // gauges of a level or of the newest bucket that were held
 	worths    int // days of usage in the books of money that were held
+	longs     int // budgets of longer periods that were held
 	months    int // what a month has cost was held
 
 	highest   map[string]float64 // of every counter of the API's data that was ever shown
@@ -72,6 +73,20 @@ func (o *oracle) reconfigured() {
 	}
 	o.limit = max(o.limit, o.w.settings.labelSets)
 	o.filled = o.filled || len(o.w.settings.off) > 0 || !o.w.settings.costs || o.w.organizations[1].removed
+}
+
+// begun says whether everything has begun to count.
+func (o *oracle) begun() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, x := range o.w.organizations {
+		for _, e := range append(slices.Clone(o.w.endpoints), api.Costs) {
+			if b := o.book(x.name, e); !b.endpoint.Stock && b.epoch == nil {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // known says whether the bill of organizations was read, which says whose it is.

@@ -20,11 +20,15 @@ type settings struct {
 	costsInterval, costsLookback                             time.Duration
 	labelSets, requests                                      int
 	costs, names, learn, reversed                            bool
+	idle                                                     time.Duration
+	start                                                    string          // counters.start, which counts for nothing once there is a state
+	prices                                                   string          // pricing.file
+	period                                                   string          // of a budget that reads older days of the bill, or ""
 	off                                                      map[string]bool // endpoints
 }
 
 func (s *settings) String() string {
-	return fmt.Sprint(s.interval, s.lookback, s.auditInterval, s.auditWindow, s.zeroHold, s.width, s.groupBy, s.costsGroupBy, s.costsInterval, s.costsLookback, s.labelSets, s.requests, s.costs, s.names, s.learn, s.reversed, s.off)
+	return fmt.Sprint(s.interval, s.lookback, s.auditInterval, s.auditWindow, s.zeroHold, s.width, s.groupBy, s.costsGroupBy, s.costsInterval, s.costsLookback, s.labelSets, s.requests, s.costs, s.names, s.learn, s.reversed, s.off, s.idle, s.start, s.prices, s.period)
 }
 
 // effective is the lookback as it holds: at least a bucket.
@@ -68,12 +72,15 @@ func (w *world) yaml() string {
 	}
 	fmt.Fprintf(&b, "costs: {enabled: %t, interval: %s, lookback: %s, group_by: [%s]}\n", s.costs, s.costsInterval, s.costsLookback, strings.Join(s.costsGroupBy, ", "))
 	fmt.Fprintf(&b, "names: {enabled: %t, interval: 50h}\nlimits: {enabled: %t, interval: 90h}\n", s.names, s.names)
-	fmt.Fprintf(&b, "pricing: {learn_from_costs: %t}\n", s.learn)
-	fmt.Fprintf(&b, "counters: {start: %q, zero_hold: %s, max_label_sets: %d}\n", w.counting, s.zeroHold, s.labelSets)
+	fmt.Fprintf(&b, "pricing: {learn_from_costs: %t, file: %q}\n", s.learn, s.prices)
+	fmt.Fprintf(&b, "counters: {start: %q, zero_hold: %s, max_label_sets: %d, idle_retention: %s}\n", s.start, s.zeroHold, s.labelSets, s.idle)
 	fmt.Fprintln(&b, "budgets:")
 	for _, o := range organizations {
 		if !o.removed {
 			fmt.Fprintf(&b, "  - {name: all of %s, organization: %s, monthly_usd: 500}\n", o.name, o.name)
+		}
+		if !o.removed && s.period != "" {
+			fmt.Fprintf(&b, "  - {name: longer of %s, organization: %s, %sly_usd: 5000}\n", o.name, o.name, s.period)
 		}
 		if !o.removed && slices.Contains(s.costsGroupBy, "project_id") {
 			fmt.Fprintf(&b, "  - {name: a part of %s, organization: %s, project_ids: [%s], monthly_usd: 100}\n", o.name, o.name, o.sim.Projects()[o.budgeted].ID)
@@ -90,6 +97,7 @@ func (w *world) firstSettings() settings {
 		width: w.pick("1m", "1h", "1h"), groupBy: w.grouping(), costsGroupBy: []string{"project_id", "line_item"},
 		costsInterval: w.duration(time.Hour, 2*time.Hour, 4*time.Hour), costsLookback: 96 * time.Hour,
 		labelSets: 20000, requests: 6000, costs: true, names: w.chance(0.1), learn: w.chance(0.5) && !w.constant, off: map[string]bool{},
+		idle: 840 * time.Hour, start: w.counting, period: w.pick("", "", "quarter", "year"),
 	}
 	if w.chance(0.25) {
 		s.labelSets = 2 + w.rng.IntN(12)
