@@ -3,6 +3,9 @@
 package directory
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -110,25 +113,33 @@ type Settings struct {
 
 // A Directory is the names of all organizations.
 type Directory struct {
-	path    string
+	dir     string
+	logger  log.Logger
 	current atomic.Pointer[Snapshot]
 
 	mu      sync.Mutex
-	entries []*Entry // in the order of the configuration
-	stored  []*Organization
-	unsaved bool
+	entries []*Entry        // in the order of the configuration
+	former  []*Organization // of the file of version 1
+
+	saving sync.Mutex
+	tidy   bool // nothing is on disk of others than the entries; guarded by saving
 }
 
-// Open reads what was saved in the directory dir. A file that can't be read is a warning: it begins empty then, and is
-// full again after the next look-ups.
+// Open reads what was saved in the directory dir by version 1, if anything. What can't be read is a warning: it begins
+// empty then, and is full again after the next look-ups.
 func Open(dir string, logger log.Logger) *Directory {
-	d := &Directory{path: path(dir)}
+	d := &Directory{dir: dir, logger: logger}
 	d.current.Store(&Snapshot{})
+	path := filepath.Join(dir, formerName)
 	var err error
-	if d.stored, err = load(d.path); err != nil {
-		level.Warn(logger).Log("msg", "The saved names can't be used and are looked up again", "path", d.path, "err", err)
+	if d.former, err = loadFormer(path); err != nil {
+		d.warn(path, err)
 	}
 	return d
+}
+
+func (d *Directory) warn(path string, err error) {
+	level.Warn(d.logger).Log("msg", "The saved names can't be used and are looked up again", "path", path, "err", err)
 }
 
 // Snapshot is what is known now. It does not block.
@@ -137,17 +148,19 @@ func (d *Directory) Snapshot() *Snapshot { return d.current.Load() }
 // Configure makes these the organizations that are known, and returns an entry for each. One that was there before
 // keeps its entry and what is known of it.
 func (d *Directory) Configure(settings []Settings) []*Entry {
+	d.saving.Lock()
+	defer d.saving.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	before := d.entries
+	before := make(map[string]*Entry, len(d.entries))
+	for _, e := range d.entries {
+		before[e.known.Name] = e
+	}
 	d.entries = make([]*Entry, len(settings))
 	for i, s := range settings {
-		named := func(name string) bool { return name == s.Organization }
-		e := &Entry{directory: d, known: &Organization{Name: s.Organization}}
-		if at := slices.IndexFunc(before, func(e *Entry) bool { return named(e.known.Name) }); at >= 0 {
-			e = before[at]
-		} else if at := slices.IndexFunc(d.stored, func(o *Organization) bool { return named(o.Name) }); at >= 0 {
-			e.known = d.stored[at]
+		e := before[s.Organization]
+		if e == nil {
+			e = d.open(s.Organization)
 		}
 		if e.settings = s; !e.listed {
 			e.projects, e.listed = e.known.Projects, e.known.Listed
@@ -157,12 +170,32 @@ func (d *Directory) Configure(settings []Settings) []*Entry {
 		if s.Names {
 			e.known.Projects, e.known.Listed = e.projects, e.listed
 		}
+		e.unsaved = true
 		d.entries[i] = e
 	}
 	// From here on the entries are all there is.
-	d.stored = nil
+	d.former, d.tidy = nil, false
 	d.publish()
 	return d.entries
+}
+
+// open makes an entry of what was saved of an organization.
+func (d *Directory) open(organization string) *Entry {
+	e := &Entry{directory: d, path: Path(d.dir, organization), known: &Organization{Name: organization}}
+	e.saved = sumOf(e.known)
+	o, err := load(e.path)
+	switch {
+	case err != nil:
+		d.warn(e.path, err)
+		e.saved = sum{}
+	case o != nil && o.Name == organization:
+		e.known, e.saved = o, sumOf(o)
+	default:
+		if at := slices.IndexFunc(d.former, func(o *Organization) bool { return o.Name == organization }); at >= 0 {
+			e.known = d.former[at]
+		}
+	}
+	return e
 }
 
 // keeps says whether anything of a project is kept. What is the organization's own has no project.
@@ -207,136 +240,68 @@ func (d *Directory) publish() {
 		s.Organizations[i] = e.known
 	}
 	d.current.Store(s)
-	d.unsaved = true
+}
+
+// A sum tells what was saved from what is to be saved.
+type sum [sha256.Size]byte
+
+func sumOf(o *Organization) sum {
+	b, err := encode(o)
+	if err != nil {
+		return sum{} // Who saves it is told.
+	}
+	return sha256.Sum256(b)
 }
 
 // Save writes what has changed since the last time.
 func (d *Directory) Save() error {
+	d.saving.Lock()
+	defer d.saving.Unlock()
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.unsaved {
+	var unsaved []*Entry
+	var known []*Organization
+	wanted := make(map[string]bool, len(d.entries))
+	for _, e := range d.entries {
+		wanted[e.path] = true
+		if e.unsaved {
+			unsaved, known = append(unsaved, e), append(known, e.known)
+			e.unsaved = false
+		}
+	}
+	d.mu.Unlock()
+	for i, e := range unsaved {
+		if err := e.write(known[i]); err != nil {
+			d.mu.Lock()
+			for _, e := range unsaved[i:] {
+				e.unsaved = true
+			}
+			d.mu.Unlock()
+			return fmt.Errorf("save names: %w", err)
+		}
+	}
+	if d.tidy {
 		return nil
 	}
-	if err := save(d.path, d.current.Load().Organizations); err != nil {
-		return err
+	if err := discard(d.dir, wanted); err != nil {
+		return fmt.Errorf("remove names that are no longer kept: %w", err)
 	}
-	d.unsaved = false
+	d.tidy = true
 	return nil
 }
 
-// An Entry is where the look-ups of one organization go.
-type Entry struct {
-	directory *Directory
-	settings  Settings
-	known     *Organization // replaced, never changed
-	// projects are there without their names being kept, because limits are looked up by project.
-	projects []Project
-	listed   bool
-}
-
-// Projects are the projects known so far; known is false before they were ever listed.
-func (e *Entry) Projects() (projects []Project, known bool) {
-	e.directory.mu.Lock()
-	defer e.directory.mu.Unlock()
-	return e.projects, e.listed
-}
-
-// SetProjects replaces the projects, and forgets the keys and limits of those that are gone. Those of archived projects
-// are no longer limited by anything but being archived.
-func (e *Entry) SetProjects(projects []Project) {
-	e.change(func(o *Organization) bool {
-		projects := e.settings.own(projects)
-		if e.listed && slices.Equal(e.projects, projects) {
-			return false
-		}
-		e.listed, e.projects = true, projects
-		if e.settings.Names {
-			o.Listed, o.Projects = true, e.projects
-		}
-		there, active := map[string]bool{"": true}, map[string]bool{"": true}
-		for _, p := range projects {
-			there[p.ID], active[p.ID] = true, !p.Archived()
-		}
-		o.Keys = slices.DeleteFunc(slices.Clone(o.Keys), func(k Key) bool { return !there[k.ProjectID] })
-		o.SpendLimits = slices.DeleteFunc(slices.Clone(o.SpendLimits), func(l SpendLimit) bool { return !active[l.ProjectID] })
-		o.RateLimits = slices.DeleteFunc(slices.Clone(o.RateLimits), func(l RateLimit) bool { return !active[l.ProjectID] })
-		return true
-	})
-}
-
-// SetUsers replaces the users.
-func (e *Entry) SetUsers(users []User) {
-	e.change(func(o *Organization) bool {
-		if slices.Equal(o.Users, users) {
-			return false
-		}
-		o.Users = slices.Clone(users)
-		return true
-	})
-}
-
-// SetKeys replaces the keys of one project, or the admin keys for "".
-func (e *Entry) SetKeys(projectID string, keys []Key) {
-	e.change(func(o *Organization) bool {
-		return replace(&o.Keys, keys, func(k *Key) bool { return k.ProjectID == projectID })
-	})
-}
-
-// SetSpendLimit replaces the limit of one project, or the organization's for "".
-func (e *Entry) SetSpendLimit(limit SpendLimit) { e.setSpendLimits(limit.ProjectID, limit) }
-
-// DropSpendLimit forgets the limit of one project, or the organization's for "", where none is set any more.
-func (e *Entry) DropSpendLimit(projectID string) { e.setSpendLimits(projectID) }
-
-func (e *Entry) setSpendLimits(projectID string, limits ...SpendLimit) {
-	e.change(func(o *Organization) bool {
-		for i := range limits {
-			limits[i].Whole = projectID == "" && len(e.settings.ProjectIDs) > 0
-		}
-		return replace(&o.SpendLimits, limits, func(l *SpendLimit) bool { return l.ProjectID == projectID })
-	})
-}
-
-// SetRateLimits replaces the limits of one project.
-func (e *Entry) SetRateLimits(projectID string, limits []RateLimit) {
-	e.change(func(o *Organization) bool {
-		return replace(&o.RateLimits, limits, func(l *RateLimit) bool { return l.ProjectID == projectID })
-	})
-}
-
-// replace puts those in place of the ones that are of the same project, and says whether they differ. The old slice
-// stays as it is, because snapshots share it.
-func replace[T comparable](all *[]T, these []T, same func(*T) bool) bool {
-	var own, others []T
-	for i := range *all {
-		if t := &(*all)[i]; same(t) {
-			own = append(own, *t)
-		} else {
-			others = append(others, *t)
-		}
+// write writes an organization, unless what is saved of it is that.
+func (e *Entry) write(o *Organization) error {
+	b, err := encode(o)
+	if err != nil {
+		return err
 	}
-	if slices.Equal(own, these) {
-		return false
+	now := sum(sha256.Sum256(b))
+	if now == e.saved {
+		return nil
 	}
-	*all = slices.Concat(others, these)
-	return true
-}
-
-// Save writes what has changed since the last time.
-func (e *Entry) Save() error { return e.directory.Save() }
-
-// change applies f to a copy, and publishes the copy where f says that it differs. An entry that is no longer
-// configured changes nothing that is seen.
-func (e *Entry) change(f func(*Organization) bool) {
-	d := e.directory
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	next := *e.known
-	if !f(&next) {
-		return
+	if err := save(e.path, b); err != nil {
+		return err
 	}
-	e.known = &next
-	if slices.Contains(d.entries, e) {
-		d.publish()
-	}
+	e.saved = now
+	return nil
 }

@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,7 +44,7 @@ func TestNamesSurviveARestart(t *testing.T) {
 	if projects, known := e.Projects(); !known || len(projects) != 2 || projects[0].Archived() || !projects[1].Archived() {
 		t.Errorf("projects %v, known %v", projects, known)
 	}
-	info, err := os.Stat(filepath.Join(dir, directory.FileName))
+	info, err := os.Stat(directory.Path(dir, "acme"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func TestNamesSurviveARestart(t *testing.T) {
 func TestADamagedFileIsAWarningAndFilledAgain(t *testing.T) {
 	whole := t.TempDir()
 	fill(t, whole)
-	good, err := os.ReadFile(filepath.Join(whole, directory.FileName))
+	good, err := os.ReadFile(directory.Path(whole, "acme"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,14 +65,14 @@ func TestADamagedFileIsAWarningAndFilledAgain(t *testing.T) {
 		"torn":              string(good[:len(good)/2]),
 		"zeros":             string(make([]byte, 4096)),
 		"not JSON":          "names",
-		"another version":   `{"version":2,"organizations":{"acme":{}}}`,
-		"no version":        `{"organizations":[]}`,
-		"another type":      `{"version":1,"organizations":"acme"}`,
-		"null organization": `{"version":1,"organizations":[null]}`,
+		"another version":   `{"version":3,"organization":{"name":"acme"}}`,
+		"no version":        `{"organization":{"name":"acme"}}`,
+		"another type":      `{"version":2,"organization":"acme"}`,
+		"null organization": `{"version":2,"organization":null}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, directory.FileName), []byte(content), 0o600); err != nil {
+			if err := errors.Join(os.Mkdir(filepath.Join(dir, "names"), 0o700), os.WriteFile(directory.Path(dir, "acme"), []byte(content), 0o600)); err != nil {
 				t.Fatal(err)
 			}
 			var logged bytes.Buffer
@@ -103,7 +104,7 @@ func TestEmailsThatNobodyAskedForAreForgottenOnDiskToo(t *testing.T) {
 	if err := d.Save(); err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile(filepath.Join(dir, directory.FileName))
+	b, err := os.ReadFile(directory.Path(dir, "acme"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,5 +247,94 @@ func TestWhatIsNotOfTheChosenProjectsIsForgottenAndNotTakenUp(t *testing.T) {
 	e.SetProjects([]directory.Project{{ID: "proj_1", Name: "Search"}, {ID: "proj_2", Name: "Old", Status: "archived"}})
 	if o := d.Snapshot().Organizations[0]; len(o.Projects) != 2 || o.SpendLimits[0].Whole {
 		t.Errorf("projects %v, spend limits %v", o.Projects, o.SpendLimits)
+	}
+}
+
+// former is what version 1 kept of two organizations, in one file.
+const former = `{"version":1,"organizations":[
+	{"name":"acme","listed":true,"projects":[{"id":"proj_1","name":"Search","status":"active"}],"users":[{"id":"user-1","name":"Aiko","role":"owner"}]},
+	{"name":"umbrella","listed":true,"projects":[{"id":"proj_9","name":"Hive","status":"active"}]}]}`
+
+// TestTheOneFileOfVersion1IsTakenOver into one of each organization, and goes when all of them are there.
+func TestTheOneFileOfVersion1IsTakenOver(t *testing.T) {
+	dir := t.TempDir()
+	old := filepath.Join(dir, "names.json")
+	if err := os.WriteFile(old, []byte(former), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings := []directory.Settings{everything, {Organization: "umbrella", Names: true}}
+	first := directory.Open(dir, log.NewNopLogger())
+	first.Configure(settings)
+	before := first.Snapshot()
+	if n := before.Organizations[1].Projects; len(n) != 1 || n[0].Name != "Hive" || before.Organizations[0].Users[0].Name != "Aiko" {
+		t.Fatalf("taken over: %+v %+v", before.Organizations[0], before.Organizations[1])
+	}
+	if err := first.Save(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file of version 1 is still there: %v", err)
+	}
+	d := directory.Open(dir, log.NewNopLogger())
+	d.Configure(settings)
+	if diff := cmp.Diff(before, d.Snapshot()); diff != "" {
+		t.Errorf("after the restart (-before +after):\n%s", diff)
+	}
+}
+
+func TestADamagedFileOfVersion1IsAWarning(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "names.json"), []byte(former[:100]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var logged bytes.Buffer
+	d := directory.Open(dir, log.NewLogfmtLogger(&logged))
+	d.Configure([]directory.Settings{everything})
+	if n := strings.Count(logged.String(), "level=warn"); n != 1 || d.Snapshot().Organizations[0].Listed {
+		t.Errorf("%d warnings:\n%s", n, logged.String())
+	}
+}
+
+// TestALookUpWritesItsOwnOrganizationAlone, and only what differs from what is on disk.
+func TestALookUpWritesItsOwnOrganizationAlone(t *testing.T) {
+	dir := t.TempDir()
+	d := directory.Open(dir, log.NewNopLogger())
+	umbrella := directory.Settings{Organization: "umbrella", Names: true}
+	entries := d.Configure([]directory.Settings{everything, umbrella})
+	written := func(organization string) os.FileInfo {
+		t.Helper()
+		info, err := os.Stat(directory.Path(dir, organization))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	save := func(e *directory.Entry) {
+		t.Helper()
+		if err := e.Save(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, e := range entries {
+		e.SetUsers([]directory.User{{ID: "user-1"}})
+		save(e)
+	}
+	acme, other := written("acme"), written("umbrella")
+	entries[0].SetUsers([]directory.User{{ID: "user-2"}})
+	save(entries[0])
+	if os.SameFile(acme, written("acme")) || !os.SameFile(other, written("umbrella")) {
+		t.Error("not the file of the organization alone was written")
+	}
+	acme = written("acme")
+	entries[0].SetRateLimits("proj_1", []directory.RateLimit{{ProjectID: "proj_1", Model: "gpt-5", TokensPerMinute: 1}})
+	save(entries[0])
+	d = directory.Open(dir, log.NewNopLogger())
+	save(d.Configure([]directory.Settings{everything, umbrella})[0])
+	if !os.SameFile(acme, written("acme")) {
+		t.Error("what is on disk was written again")
+	}
+	save(d.Configure([]directory.Settings{everything})[0])
+	if _, err := os.Stat(directory.Path(dir, "umbrella")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an organization that is not configured any more is still on disk: %v", err)
 	}
 }

@@ -1,6 +1,8 @@
 package directory
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,39 +11,53 @@ import (
 	"path/filepath"
 )
 
-// FileName is the name of the file in the storage directory.
-const FileName = "names.json"
+// Each organization has a file of its own, since with many of them the look-ups of each would otherwise write those of all.
+const (
+	dirName   = "names"
+	extension = ".json"
+	// formerName is the one file of version 1, which had all organizations.
+	formerName = "names.json"
+)
 
-// version is that of the file's layout. A file of another version is not read.
-const version = 1
+// The versions of the layout of the files. A file of another version is not read.
+const (
+	version       = 2
+	formerVersion = 1
+)
 
 type file struct {
+	Version      int           `json:"version"`
+	Organization *Organization `json:"organization"`
+}
+
+type formerFile struct {
 	Version       int             `json:"version"`
 	Organizations []*Organization `json:"organizations"`
 }
 
-func path(dir string) string { return filepath.Join(dir, FileName) }
+// Path is the file of an organization in the storage directory. Names are the user's, so they are no names of files.
+func Path(dir, organization string) string {
+	hash := sha256.Sum256([]byte(organization))
+	return filepath.Join(dir, dirName, hex.EncodeToString(hash[:16])+extension)
+}
 
-// load reads the file; one that is not there is empty.
-func load(path string) ([]*Organization, error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	// The version comes first, because nothing else need be the same in another one.
-	var v struct{ Version int }
-	if err := json.Unmarshal(b, &v); err != nil {
-		return nil, fmt.Errorf("damaged: %w", err)
-	}
-	if v.Version != version {
-		return nil, fmt.Errorf("it has version %d, this program knows %d", v.Version, version)
-	}
+// load reads the file of an organization; it is nil where there is none.
+func load(path string) (*Organization, error) {
 	var f file
-	if err := json.Unmarshal(b, &f); err != nil {
-		return nil, fmt.Errorf("damaged: %w", err)
+	if err := read(path, version, &f); err != nil {
+		return nil, absent(err)
+	}
+	if f.Organization == nil {
+		return nil, errors.New("damaged: there is no organization")
+	}
+	return f.Organization, nil
+}
+
+// loadFormer reads the file of version 1.
+func loadFormer(path string) ([]*Organization, error) {
+	var f formerFile
+	if err := read(path, formerVersion, &f); err != nil {
+		return nil, absent(err)
 	}
 	for _, o := range f.Organizations {
 		if o == nil {
@@ -51,17 +67,50 @@ func load(path string) ([]*Organization, error) {
 	return f.Organizations, nil
 }
 
-// save replaces the file in one step, so that a crash leaves the old one or the new one.
-func save(path string, organizations []*Organization) (err error) {
-	b, err := json.Marshal(file{version, organizations})
-	if err != nil {
-		return fmt.Errorf("encode names: %w", err)
+func absent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	// There is one writer, since the ledger locks the directory: a file that a crash left behind is overwritten.
+	return err
+}
+
+func read(path string, version int, into any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	// The version comes first, because nothing else need be the same in another one.
+	var v struct{ Version int }
+	if err := json.Unmarshal(b, &v); err != nil {
+		return fmt.Errorf("damaged: %w", err)
+	}
+	if v.Version != version {
+		return fmt.Errorf("it has version %d, this program knows %d", v.Version, version)
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("damaged: %w", err)
+	}
+	return nil
+}
+
+// encode is what stands in the file of an organization.
+func encode(o *Organization) ([]byte, error) { return json.Marshal(file{version, o}) }
+
+// save replaces a file in one step, so that a crash leaves the old one or the new one.
+func save(path string, b []byte) (err error) {
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err == nil {
+		err = syncDir(filepath.Dir(filepath.Dir(path)))
+		if err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// There is one writer, since the ledger locks the storage directory: a file that a crash left behind is overwritten.
 	temporary := path + ".tmp"
 	f, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("save names: %w", err)
+		return err
 	}
 	defer func() {
 		if err != nil {
@@ -81,13 +130,30 @@ func save(path string, organizations []*Organization) (err error) {
 	if err == nil {
 		err = syncDir(filepath.Dir(path))
 	}
-	if err != nil {
-		return fmt.Errorf("save names: %w", err)
+	return err
+}
+
+// discard removes the files of all but some, and that of version 1.
+func discard(dir string, wanted map[string]bool) error {
+	entries, err := os.ReadDir(filepath.Join(dir, dirName))
+	if absent(err) != nil {
+		return err
+	}
+	gone := []string{filepath.Join(dir, formerName), filepath.Join(dir, formerName+".tmp")}
+	for _, e := range entries {
+		if path := filepath.Join(dir, dirName, e.Name()); !wanted[path] {
+			gone = append(gone, path)
+		}
+	}
+	for _, path := range gone {
+		if err := absent(os.Remove(path)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// syncDir makes a rename last.
+// syncDir makes the names in a directory last.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -44,6 +44,7 @@ type Feed struct {
 
 	place  int       // in the view
 	shown  *FeedView // there
+	moved  bool      // a series has changed since
 	staged *stage    // made of it and not installed yet, or nil
 }
 

@@ -23,30 +23,13 @@ func (f *Feed) show() {
 		Audited:      unixOrZero(f.meta.Audited),
 		Started:      unixOrZero(f.meta.StartedAt),
 		CountsFrom:   unixOrZero(f.meta.CountsFrom),
-		Series:       make([]*Series, 0, len(f.list)),
 		Stock:        f.stock,
 		ByMeasure:    slices.Clone(f.stats),
 		HoursGivenUp: len(f.refused.hours),
-
-		Estimates:       f.options.estimates(),
-		Books:           f.books.days,
-		DerivedWithheld: make([]decimal.Fixed, len(f.derived)),
+		Estimates:    f.options.estimates(),
+		Books:        f.books.days,
 	}
-	for _, s := range f.list {
-		if s.ended {
-			continue
-		}
-		if s.derived() {
-			v.Derived = append(v.Derived, s.shown)
-			m := s.group - derivedGroups
-			v.DerivedWithheld[m] = v.DerivedWithheld[m].Add(s.withheld(0))
-			continue
-		}
-		v.Series = append(v.Series, s.shown)
-		for i, m := range f.groups[s.group].measures {
-			v.ByMeasure[m].Withheld = v.ByMeasure[m].Withheld.Add(s.withheld(i))
-		}
-	}
+	f.showSeries(v)
 	switch {
 	case f.options.Endpoint.Stock:
 	case f.options.Endpoint.IsCosts():
@@ -62,6 +45,34 @@ func (f *Feed) show() {
 		}
 	}
 	f.shown = v
+}
+
+// showSeries shows the series, which are those of the former view unless one of them has changed.
+func (f *Feed) showSeries(v *FeedView) {
+	if before := f.shown; before != nil && !f.moved {
+		v.Series, v.Derived, v.DerivedWithheld = before.Series, before.Derived, before.DerivedWithheld
+		for m := range v.ByMeasure {
+			v.ByMeasure[m].Withheld = before.ByMeasure[m].Withheld
+		}
+		return
+	}
+	f.moved = false
+	v.Series, v.DerivedWithheld = make([]*Series, 0, len(f.list)), make([]decimal.Fixed, len(f.derived))
+	for _, s := range f.list {
+		if s.ended {
+			continue
+		}
+		if s.derived() {
+			v.Derived = append(v.Derived, s.shown)
+			m := s.group - derivedGroups
+			v.DerivedWithheld[m] = v.DerivedWithheld[m].Add(s.withheld(0))
+			continue
+		}
+		v.Series = append(v.Series, s.shown)
+		for i, m := range f.groups[s.group].measures {
+			v.ByMeasure[m].Withheld = v.ByMeasure[m].Withheld.Add(s.withheld(i))
+		}
+	}
 }
 
 // rows decodes a bucket for the view.

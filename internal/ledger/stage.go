@@ -193,6 +193,7 @@ func (st *stage) install() {
 	f.stock, f.stockOther = st.stock, st.stockOther
 	until := time.Now().Add(f.ledger.settings.ZeroHold)
 	gone := false
+	f.moved = f.moved || len(st.series) > 0
 	for _, id := range slices.Sorted(maps.Keys(st.series)) {
 		s := st.series[id]
 		if s == nil {
