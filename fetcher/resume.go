@@ -1,6 +1,7 @@
 package fetcher
 
 import (
+	"maps"
 	"reflect"
 	"time"
 )
@@ -39,6 +40,16 @@ func (s *Scheduler) keep(r *running) {
 	for _, of := range routines {
 		s.pasts[endpointOf{of.organization, of.name}] = past{of.pace, of.stand(), of.client}
 	}
+}
+
+// forget lets go of what nobody asks for any more, once it need not be left alone any longer.
+func (s *Scheduler) forget(organizations []Organization) {
+	polled := make(map[string]bool, len(organizations))
+	for _, o := range organizations {
+		polled[o.Name] = true
+	}
+	now := time.Now()
+	maps.DeleteFunc(s.pasts, func(of endpointOf, p past) bool { return !polled[of.organization] && !p.until.After(now) })
 }
 
 // resume goes on at the pace of before. What the API asked for holds as long as it is the same API, and slow probing ends

@@ -99,6 +99,7 @@ func (s *Scheduler) Apply(organizations []Organization) {
 	for _, r := range stopped {
 		s.keep(r)
 	}
+	s.forget(organizations)
 
 	var started []*running
 	for i, o := range organizations {

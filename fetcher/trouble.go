@@ -9,6 +9,9 @@ type keyTrouble struct {
 	known map[complaint]bool
 }
 
+// mostComplaints bounds what is remembered of refusals, whose texts are the API's.
+const mostComplaints = 100
+
 // A complaint is a way in which one of the keys is refused.
 type complaint struct {
 	keyVersion int
@@ -22,6 +25,9 @@ func (t *keyTrouble) news(e *Error) bool {
 	r := complaint{e.keyVersion, e.text}
 	if t.known[r] {
 		return false
+	}
+	if len(t.known) >= mostComplaints {
+		clear(t.known) // A refusal that is another one each time is news each time.
 	}
 	if t.known == nil {
 		t.known = make(map[complaint]bool)

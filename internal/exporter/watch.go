@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"maps"
 	"math"
 	"sync"
 	"time"
@@ -68,7 +69,8 @@ func (w *watch) news(b bounded, share float64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	before, known := w.warned[b]
+	maps.DeleteFunc(w.warned, func(_ bounded, near time.Time) bool { return now.Sub(near) > quiet })
+	_, known := w.warned[b]
 	w.warned[b] = now
-	return !known || now.Sub(before) > quiet
+	return !known
 }

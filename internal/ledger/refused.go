@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -14,7 +15,8 @@ const tries = 3
 type refused struct {
 	polls, audits int            // answers in a row that had a gap, or no bucket
 	pages         map[int64]int  // how often an old page was refused, by its start
-	hours         map[int64]bool // the hours that were given up
+	hours         map[int64]bool // those of the hours that were given up that may still be asked for
+	gaveUp        int            // how many hours were given up
 	bill          bool           // older days of the bill are given up
 }
 
@@ -109,7 +111,11 @@ func (f *Feed) note(from, to time.Time) (news bool) {
 	for at := hour.spanOf(from.Unix()); at < to.Unix(); at += hour.span {
 		if !f.refused.hours[at] {
 			f.refused.hours[at], news = true, true
+			f.refused.gaveUp++
 		}
 	}
+	past := min(f.meta.Final, from.Unix()) - hour.audits
+	maps.DeleteFunc(f.refused.hours, func(at int64, _ bool) bool { return at < past })
+	maps.DeleteFunc(f.refused.pages, func(at int64, _ int) bool { return at < past })
 	return news
 }

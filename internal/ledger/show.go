@@ -25,7 +25,7 @@ func (f *Feed) show() {
 		CountsFrom:   unixOrZero(f.meta.CountsFrom),
 		Stock:        f.stock,
 		ByMeasure:    slices.Clone(f.stats),
-		HoursGivenUp: len(f.refused.hours),
+		HoursGivenUp: f.refused.gaveUp,
 		Estimates:    f.options.estimates(),
 		Books:        f.books.days,
 	}

@@ -168,7 +168,7 @@ func (st *stage) install() {
 		f.spans, f.folded = map[int64]*span{}, map[uint64]int64{}
 		clear(f.fingerprints)
 		f.round, f.lastAudit = nil, time.Time{}
-		f.refused, f.doubt = refused{hours: f.refused.hours}, nil
+		f.refused, f.doubt = refused{hours: f.refused.hours, gaveUp: f.refused.gaveUp}, nil
 		f.shape = st.shape
 	}
 	f.meta = st.meta

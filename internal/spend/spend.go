@@ -73,6 +73,7 @@ type Books struct {
 	settings atomic.Pointer[Settings]
 	prices   sync.Map // of *priced by organization
 	named    sync.Map // what the log has named, by unknown
+	namings  atomic.Int64
 }
 
 // New returns books without settings: everything is priced by the built-in list.

@@ -12,12 +12,18 @@ const namedAtOnce = 10
 // An unknown is something that the bill or usage has and that nobody knows.
 type unknown struct{ organization, kind, name string }
 
+// mostNamed bounds what is remembered of names that are the API's: past it nothing more is named.
+const mostNamed = 10_000
+
 // news says whether the log has not named it yet.
 func (b *Books) news(u unknown) bool {
-	if _, named := b.named.Load(u); named {
+	if _, named := b.named.Load(u); named || b.namings.Load() >= mostNamed {
 		return false
 	}
 	_, named := b.named.LoadOrStore(u, true)
+	if !named {
+		b.namings.Add(1)
+	}
 	return !named
 }
 
