@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
@@ -12,6 +13,12 @@ import (
 
 // chunk is how much of a page is held before it is written: a page may be hundreds of megabytes.
 const chunk = 64 << 10
+
+// rooms are what pages are held in, since most are much smaller than a chunk.
+var rooms = sync.Pool{New: func() any {
+	b := make([]byte, 0, chunk+chunk/8)
+	return &b
+}}
 
 // page writes the answer to a query: whole buckets, oldest first, empty ones too. Data is as the API sees it at asOf;
 // the first page's now only decides where the last bucket ends.
@@ -24,7 +31,12 @@ func (v *view) page(w io.Writer, q *query, asOf int64) {
 	if q.end != 0 {
 		bound = min(bound, q.end)
 	}
-	p := printer{v: v, q: q, w: w, b: make([]byte, 0, chunk+chunk/8)}
+	room := rooms.Get().(*[]byte)
+	p := printer{v: v, q: q, w: w, b: (*room)[:0]}
+	defer func() {
+		*room = p.b
+		rooms.Put(room)
+	}()
 	p.b = append(p.b, `{"object":"page","data":[`...)
 	start, n := q.start, int64(0)
 	r := v.read(asOf)

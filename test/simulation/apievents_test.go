@@ -151,7 +151,13 @@ var apiEvents = []event{
 		}
 		w.note("the key of %s comes into the file of %s", other.name, o.name)
 		o.api.change(func() { o.api.another, o.api.condemned = other.api, time.Time{} })
-		w.ail(o, "foreign", w.between(10*time.Minute, 20*time.Hour), func() { o.api.change(func() { o.api.another = nil }) })
+		w.ail(o, "foreign", w.between(10*time.Minute, 20*time.Hour), func() {
+			// The right key comes back, a new one, which ends all waiting.
+			o.api.change(func() { o.api.another = nil })
+			o.key += "x"
+			w.writeKey(o)
+			o.sim.SetAdminKey(o.key)
+		})
 	}},
 }
 

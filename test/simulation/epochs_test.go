@@ -27,8 +27,9 @@ type book struct {
 	asOf         int64     // of that poll, by the API's
 	pages        []page    // of that poll
 	window       ledger.Window
-	folded       bool // "other" has been in use
-	coarser      bool // the API refuses to tell apart what has prices of its own
+	seen         *ledger.FeedView // when the totals were taken last
+	folded       bool             // "other" has been in use
+	coarser      bool             // the API refuses to tell apart what has prices of its own
 	// totals is the newest total of every label set ever shown, by measure, those of former shapes too.
 	totals []map[string]decimal.Fixed
 	born   []map[string]newborn
@@ -152,7 +153,8 @@ func (t *tap) Book(ctx context.Context, r *ledger.Read) error {
 		}
 		if errors.Is(err, ledger.ErrForeign) {
 			t.o.w.note("%s %s: the answer is another organization's", t.b.organization.name, t.b.endpoint.Name)
-			if t.b.organization.troubles["foreign"] == 0 && time.Since(t.b.organization.well) > 30*time.Minute {
+			if t.b.organization.troubles["foreign"] == 0 && time.Since(t.b.organization.well) > 11*t.o.w.settings.costsInterval {
+				// Until the bill is read again, an answer that tells nothing is taken for the other's.
 				t.o.w.fault("%s %s: an answer of its own is taken for another organization's", t.b.organization.name, t.b.endpoint.Name)
 			}
 		}
@@ -178,8 +180,12 @@ func (o *oracle) remember(b *book) {
 	for m := range f.ByMeasure {
 		b.withheld[m] = f.ByMeasure[m].Withheld
 	}
+	if f == b.seen {
+		return
+	}
+	b.seen = f
 	for _, s := range f.Series {
-		key := labelsKey(s.Labels)
+		key := o.key(s.Labels)
 		b.folded = b.folded || strings.Contains(key, `="other"`)
 		for i, m := range s.Measures {
 			if s.Absent.Has(i) {

@@ -11,12 +11,12 @@ import (
 )
 
 // counted is what was counted in the epoch, by label set, of a measure; without is what of it is withheld.
-func (b *book) counted(f *ledger.FeedView, measure int) (sums map[string]decimal.Fixed, withheld decimal.Fixed) {
+func (o *oracle) counted(b *book, f *ledger.FeedView, measure int) (sums map[string]decimal.Fixed, withheld decimal.Fixed) {
 	sums = map[string]decimal.Fixed{}
 	for _, s := range f.Series {
 		for i, m := range s.Measures {
 			if m == measure {
-				key := labelsKey(s.Labels)
+				key := o.key(s.Labels)
 				sums[key] = s.Values[i].Sub(b.epoch.start[m][key])
 			}
 		}
@@ -50,7 +50,7 @@ func (o *oracle) bounds() {
 			lower = o.truth(b, ep.groupBy, ep.lo, min(ep.lowTo, ep.low), ep.low)
 		}
 		for m := range b.endpoint.Measures {
-			sums, withheld := b.counted(f, m)
+			sums, withheld := o.counted(b, f, m)
 			got, base := total(sums).Sub(withheld), total(ep.base[m])
 			name := b.endpoint.Measures[m].Name
 			if hi := total(upper[m]).Sub(base); got.Cmp(hi) > 0 && !nothing(got.Sub(hi)) {
@@ -101,7 +101,7 @@ func (o *oracle) exact(b *book, f *ledger.FeedView, m int) {
 	for l, v := range ep.base[m] {
 		want[l] = want[l].Sub(v)
 	}
-	sums, withheld := b.counted(f, m)
+	sums, withheld := o.counted(b, f, m)
 	got, truth := total(sums).Sub(withheld), total(want)
 	off := got.Sub(truth)
 	lossy := ep.unsure || f.HoursGivenUp > 0 || b.organization.gaveUp

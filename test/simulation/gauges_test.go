@@ -96,8 +96,12 @@ func (o *oracle) cost(got scraped, b *book, f *ledger.FeedView, name string, fro
 	want := o.said(b, f.GroupBy, from)
 	prefix, organization := name+"{", fmt.Sprintf("organization=%q", b.organization.name)
 	sum, shown := 0.0, scraped{}
-	for _, key := range sorted(got) {
-		if !strings.HasPrefix(key, prefix) || !strings.Contains(key, organization) {
+	at, _ := slices.BinarySearch(o.keys, prefix)
+	for _, key := range o.keys[at:] {
+		if !strings.HasPrefix(key, prefix) {
+			break
+		}
+		if !strings.Contains(key, organization) {
 			continue
 		}
 		sum += got[key]

@@ -4,6 +4,7 @@ package simulation_test
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,8 +54,13 @@ func (o *oracle) bucket(got scraped, b *book, nameOf func(*api.Measure) string, 
 	for i := range b.endpoint.Measures {
 		name := nameOf(&b.endpoint.Measures[i])
 		sum, shown := 0.0, map[string]bool{}
-		for key, n := range got {
-			if strings.HasPrefix(key, name+"{") && strings.Contains(key, organization) && strings.Contains(key, "endpoint=\""+b.endpoint.Name+"\"") {
+		at, _ := slices.BinarySearch(o.keys, name+"{")
+		for _, key := range o.keys[at:] {
+			n := got[key]
+			if !strings.HasPrefix(key, name+"{") {
+				break
+			}
+			if strings.Contains(key, organization) && strings.Contains(key, "endpoint=\""+b.endpoint.Name+"\"") {
 				sum += n
 				shown[key] = n != 0
 			}

@@ -43,12 +43,14 @@ type oracle struct {
 	next      time.Time          // of the bounds
 	money     map[string][]map[string]decimal.Fixed
 	bills     map[string]bill
+	keys      []string       // of what was scraped last, in order
+	spelled   map[run]string // labels of series, which stay where they are
 }
 
 func newOracle(w *world) *oracle {
 	return &oracle{
 		w: w, taps: map[fetcher.Feed]*tap{}, books: map[[2]string]*book{}, highest: map[string]float64{},
-		own: map[string]float64{}, through: map[string]float64{}, money: map[string][]map[string]decimal.Fixed{}, bills: map[string]bill{},
+		own: map[string]float64{}, through: map[string]float64{}, money: map[string][]map[string]decimal.Fixed{}, bills: map[string]bill{}, spelled: map[run]string{},
 	}
 }
 
@@ -133,6 +135,7 @@ func (w *world) scrape() {
 	o := w.oracle
 	o.mu.Lock()
 	got := o.read(samples)
+	o.keys = sorted(got)
 	o.counters(got)
 	o.gauges(got)
 	o.honest(got)
@@ -263,7 +266,7 @@ func (o *oracle) counters(got scraped) {
 			w.fault("%s is %d, there are %d of their own, and %d without labels", key, n, sets[x.Name], bare[x.Name])
 		}
 	}
-	for _, key := range sorted(got) {
+	for _, key := range o.keys {
 		if name, _, _ := strings.Cut(key, "{"); counted(name) && !want[key] {
 			w.fault("%s is shown, and nothing of it is booked", key)
 		}
@@ -301,6 +304,29 @@ func (w *world) labels(b *book, own []ledger.Label) []ledger.Label {
 
 func spellLabels(name string, labels []ledger.Label) string {
 	return name + "{" + labelsKey(labels) + "}"
+}
+
+// A run is where labels are and how many.
+type run struct {
+	first *ledger.Label
+	n     int
+}
+
+// key is labelsKey for the labels of a series.
+func (o *oracle) key(labels []ledger.Label) string {
+	if len(labels) == 0 {
+		return ""
+	}
+	at := run{&labels[0], len(labels)}
+	known, ok := o.spelled[at]
+	if !ok {
+		if len(o.spelled) > 20000 {
+			clear(o.spelled)
+		}
+		known = labelsKey(labels)
+		o.spelled[at] = known
+	}
+	return known
 }
 
 // labelsKey spells labels in the order of their names.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/fnv"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -112,11 +113,11 @@ func (w *world) cutPower() bool {
 	known := w.oracle.keep()
 	for range 600 {
 		w.pass(7 * time.Second)
-		after, err := os.ReadFile(w.state())
-		w.must(err)
-		if bytes.Equal(before, after) {
+		if w.newest() == transaction(before) {
 			continue
 		}
+		after, err := os.ReadFile(w.state())
+		w.must(err)
 		if transaction(after) != transaction(before)+1 {
 			known = w.oracle.keep()
 			before = after // Two commits came at once, and what the first left is not known.
@@ -149,6 +150,17 @@ func transaction(file []byte) uint64 {
 		return binary.LittleEndian.Uint64(file[page*boltPage+transactionAt:])
 	}
 	return max(at(0), at(1))
+}
+
+// newest is the number of the newest transaction of the state.
+func (w *world) newest() uint64 {
+	f, err := os.Open(w.state())
+	w.must(err)
+	defer func() { _ = f.Close() }() // It was read only.
+	head := make([]byte, 2*boltPage)
+	_, err = io.ReadFull(f, head)
+	w.must(err)
+	return transaction(head)
 }
 
 // torn is a state file in the middle of a commit: some of its data, or all of it and perhaps the page that makes it
