@@ -161,6 +161,7 @@ func (c *Collector) Reload(success bool, at time.Time) {
 	c.reloaded(success, at)
 	c.making.Lock()
 	defer c.making.Unlock()
+	c.reader.hour = time.Time{} // The same books may say another thing now, with other budgets or prices.
 	c.renew(c.cache.recent(time.Now()))
 }
 

@@ -23,6 +23,7 @@ type reader struct {
 	day, hour time.Time
 	feeds     map[origin]*feed
 	byName    map[string][]*ledger.FeedView // the view's feeds by organization
+	reported  map[string][]*ledger.FeedView // of which the books have said what they mean
 	snapshot  *directory.Snapshot
 	names     map[string]*directory.Organization
 	statuses  []fetcher.Status
@@ -121,17 +122,25 @@ func (r *reader) readChanges() {
 	}
 }
 
-// readBooks shows what the books say of the view. They say another thing when the hour turns: a forecast that nothing
-// feeds any more still has to see the days go by.
+// readBooks shows what the books say of the organizations that have changed. They say another thing of all when the hour
+// turns: a forecast that nothing feeds any more still has to see the days go by.
 func (r *reader) readBooks(v *ledger.View, now time.Time) {
+	turned := !now.Truncate(time.Hour).Equal(r.hour)
+	changed := &ledger.View{Generation: v.Generation}
 	there := make(map[origin]bool, len(v.Organizations))
-	reports := r.options.Books.Report(v, now)
+	for _, o := range v.Organizations {
+		there[origin{organization: o.Name, kind: money}] = true
+		if feeds := r.byName[o.Name]; turned || !slices.Equal(feeds, r.reported[o.Name]) {
+			changed.Organizations = append(changed.Organizations, o)
+			changed.Feeds = append(changed.Feeds, feeds...)
+		}
+	}
+	reports := r.options.Books.Report(changed, now)
 	for i := range reports {
-		s := origin{organization: reports[i].Name, kind: money}
-		there[s] = true
-		r.show(s, func(fs *families) { fs.money(&reports[i]) })
+		r.show(origin{organization: reports[i].Name, kind: money}, func(fs *families) { fs.money(&reports[i]) })
 	}
 	r.desk.keep(money, there)
+	r.reported = r.byName
 }
 
 // readNames shows what the look-ups have found, and the rate limits of what is in use.
