@@ -280,8 +280,8 @@ mutation: ## Change what decides numbers in N places, one at a time, and print w
 	@$(GO) run ./tools/mutation -n $(N) $(ARGS)
 
 .PHONY: bench
-bench: $(PROMETHEUS) ## Measure scrapes, decoding and a million series beside what others pay, some minutes; ONLY=scrape, organizations, decode, fine, million or prometheus
-	@cd test/bench && PROMETHEUS=$(PROMETHEUS) $(GO) run . -only '$(ONLY)'
+bench: $(PROMETHEUS) ## Measure what scrapes, polls and organizations cost, beside what others pay, up to an hour; ONLY=scrape,organizations,decode,fine,million,prometheus,poll,catchup,growth,others; BASE=commit to compare polls with; ARGS=-quick to try it
+	@cd test/bench && PROMETHEUS=$(PROMETHEUS) BASE='$(BASE)' $(GO) run . -only '$(ONLY)' $(ARGS)
 
 .PHONY: accuracy
 accuracy: ## Measure counted ÷ truth against a hostile API, condition by condition

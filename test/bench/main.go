@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -23,23 +25,36 @@ type part struct {
 var parts = []part{
 	{"scrape", scrapes},
 	{"organizations", organizations},
+	{"organizations", manyProcesses},
 	{"decode", decoding},
 	{"fine", fine},
 	{"million", million},
 	{"prometheus", withPrometheus},
+	{"poll", steadyPolls},
+	{"catchup", catchUp},
+	{"growth", growths},
+	{"others", others},
 }
 
+// quick makes the parts that take long short, and their figures worthless.
+var quick bool
+
 func main() {
-	only := flag.String("only", "", "run only the part with this name")
-	stage := flag.String("stage", "", "run one stage of the million series; the program calls itself with it")
+	only := flag.String("only", "", "run only the parts with these names, separated by commas")
+	stage := flag.String("stage", "", "run one stage of a part in a process of its own; the program calls itself with it")
 	dir := flag.String("dir", "", "directory of the state that a stage works on")
+	options := flag.String("options", "", "options of a stage")
+	flag.BoolVar(&quick, "quick", false, "measure little, to try the program and not the exporter")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	var err error
-	if *stage != "" {
-		err = runStage(ctx, os.Stdout, *stage, *dir)
-	} else {
+	switch *stage {
+	case "":
 		err = run(ctx, os.Stdout, *only)
+	case "upstream", "foxdalas", "client":
+		err = process(ctx, *stage, *options)
+	default:
+		err = runStage(ctx, os.Stdout, *stage, *dir)
 	}
 	stop()
 	if err != nil {
@@ -54,10 +69,10 @@ func run(ctx context.Context, w io.Writer, only string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	fmt.Fprintf(w, "Machine: %s, %d processors, %s, %s/%s\n", processor(), runtime.GOMAXPROCS(0), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(w, "Commit %s on: %s, %d processors, %s, %s/%s\n", commit(ctx), processor(), runtime.GOMAXPROCS(0), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	found := false
 	for _, p := range parts {
-		if only != "" && only != p.name {
+		if only != "" && !slices.Contains(strings.Split(only, ","), p.name) {
 			continue
 		}
 		found = true
@@ -69,6 +84,26 @@ func run(ctx context.Context, w io.Writer, only string) error {
 		return fmt.Errorf("there is no part %q", only)
 	}
 	return nil
+}
+
+// process is one that does the work of an API or of another exporter.
+func process(ctx context.Context, stage, options string) error {
+	switch stage {
+	case "foxdalas":
+		return newest(ctx, options)
+	case "client":
+		return official(ctx, options)
+	}
+	return upstreamMain(os.Stdin, os.Stdout, options)
+}
+
+// commit is the one that is measured.
+func commit(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // processor is what the kernel calls it, where it does.

@@ -6,16 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
@@ -40,19 +36,29 @@ func withPrometheus(ctx context.Context, w io.Writer, dir string) error {
 	upstream := httptest.NewServer(sim.Handler())
 	defer upstream.Close()
 
-	exporter, err := startExporter(ctx, dir, upstream.URL)
+	exporterBinary, err := buildExporter(ctx, dir, "")
+	if err != nil {
+		return err
+	}
+	exporter, err := startExporter(ctx, dir, "exporter", exporterBinary, fmt.Sprintf(`organizations:
+  - name: acme
+    base_url: %s/v1
+    api_key_env: OPENAI_ADMIN_KEY
+    requests_per_minute: 6000
+usage:
+  interval: %s
+counters:
+  zero_hold: 1s
+`, upstream.URL, pollEvery))
 	if err != nil {
 		return err
 	}
 	defer exporter.end()
 	// Prometheus comes when there is something to scrape.
-	if err := until(ctx, 2*time.Minute, func() error {
-		_, err := body(ctx, "http://"+exporter.address+"/-/ready")
+	if err := exporter.ready(ctx, 2*time.Minute); err != nil {
 		return err
-	}); err != nil {
-		return errors.Join(err, exporter.failed())
 	}
-	prometheus, err := startPrometheus(ctx, binary, dir, exporter.address)
+	prometheus, err := startPrometheus(ctx, binary, dir, exporter.address, scrapeEvery)
 	if err != nil {
 		return err
 	}
@@ -100,91 +106,13 @@ func withPrometheus(ctx context.Context, w io.Writer, dir string) error {
 
 func percent(f float64) string { return fmt.Sprintf("%.0f %%", 100*f) }
 
-// A program is a process that we started.
-type program struct {
-	process *exec.Cmd
-	address string
-	log     string // the file that takes what it says
-	ended   chan struct{}
-}
-
-func start(ctx context.Context, name, dir, binary, address string, args ...string) (*program, error) {
-	p := &program{process: exec.CommandContext(ctx, binary, args...), address: address, log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
-	out, err := os.Create(p.log)
-	if err != nil {
-		return nil, err
-	}
-	defer out.Close()
-	p.process.Stdout, p.process.Stderr = out, out
-	p.process.Dir = dir
-	// The surroundings must not decide what is measured.
-	p.process.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TZ=UTC", "OPENAI_ADMIN_KEY=sk-admin-benchmark"}
-	if err := p.process.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
-	}
-	go func() {
-		defer close(p.ended)
-		_ = p.process.Wait() // Its log says how it ended.
-	}()
-	return p, nil
-}
-
-// end ends the process and waits for it.
-func (p *program) end() {
-	_ = p.process.Process.Signal(syscall.SIGTERM) // An error means that it has ended already.
-	<-p.ended
-}
-
-// failed is an error with the end of what it said.
-func (p *program) failed() error {
-	const most = 2000
-	said, err := os.ReadFile(p.log)
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("%s said: %s", filepath.Base(p.log), said[max(0, len(said)-most):])
-}
-
-func startExporter(ctx context.Context, dir, upstream string) (*program, error) {
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/openai-exporter/openai_exporter").Output()
-	if err != nil {
-		return nil, fmt.Errorf("find the exporter: %w", err)
-	}
-	binary := filepath.Join(dir, "openai_exporter")
-	build := exec.CommandContext(ctx, "go", "build", "-C", strings.TrimSpace(string(root)), "-trimpath", "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the exporter: %w: %s", err, out)
-	}
-	config := fmt.Sprintf(`organizations:
-  - name: acme
-    base_url: %s/v1
-    api_key_env: OPENAI_ADMIN_KEY
-    requests_per_minute: 6000
-usage:
-  interval: %s
-counters:
-  zero_hold: 1s
-`, upstream, pollEvery)
-	path := filepath.Join(dir, "exporter.yml")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-		return nil, err
-	}
-	address, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	return start(ctx, "exporter", dir, binary, address,
-		"--config.file="+path, "--storage.path="+filepath.Join(dir, "exporter"), "--web.listen-address="+address)
-}
-
-func startPrometheus(ctx context.Context, binary, dir, target string) (*program, error) {
+func startPrometheus(ctx context.Context, binary, dir, target string, every time.Duration) (*program, error) {
 	config := fmt.Sprintf(`global: {scrape_interval: %[1]s, scrape_timeout: %[1]s}
 scrape_configs:
   - job_name: openai
     scrape_protocols: [PrometheusProto, OpenMetricsText1.0.0, PrometheusText0.0.4]
     static_configs: [{targets: [%[2]q]}]
-`, scrapeEvery, target)
+`, every, target)
 	path := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err
@@ -195,35 +123,6 @@ scrape_configs:
 	}
 	return start(ctx, "prometheus", dir, binary, address,
 		"--config.file="+path, "--storage.tsdb.path="+filepath.Join(dir, "tsdb"), "--web.listen-address="+address)
-}
-
-// freeAddress is one that nothing listened on a moment ago.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
-// until asks five times a second until the check finds nothing wrong.
-func until(ctx context.Context, within time.Duration, check func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	again := time.NewTicker(200 * time.Millisecond)
-	defer again.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-again.C:
-		}
-	}
 }
 
 // A query asks a Prometheus.
@@ -253,20 +152,4 @@ func (q query) number(expression string) (float64, error) {
 	}
 	value, _ := answer.Data.Result[0].Value[1].(string) // Prometheus spells samples as text.
 	return strconv.ParseFloat(value, 64)
-}
-
-func body(ctx context.Context, url string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %s", resp.Status)
-	}
-	return io.ReadAll(resp.Body)
 }

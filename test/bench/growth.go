@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// A point is what something of a size costs.
+type point struct{ size, cost float64 }
+
+// A curve is how a cost grows.
+type curve struct {
+	name   string // of the size
+	unit   string // of the cost
+	points []point
+}
+
+// slope is the exponent between the last two points, and that of all of them: 1 is linear.
+func (c *curve) slope() (last, all float64) {
+	n := len(c.points)
+	if n < 2 {
+		return math.NaN(), math.NaN()
+	}
+	var x, y, xx, xy float64
+	for _, p := range c.points {
+		lx, ly := math.Log(p.size), math.Log(p.cost)
+		x, y, xx, xy = x+lx, y+ly, xx+lx*lx, xy+lx*ly
+	}
+	a, b := c.points[n-2], c.points[n-1]
+	return math.Log(b.cost/a.cost) / math.Log(b.size/a.size), (float64(n)*xy - x*y) / (float64(n)*xx - x*x)
+}
+
+// manyMeasured are the organizations that were measured in this run.
+var manyMeasured []*load
+
+// growths measures how a poll's cost grows with what is to be read, and that of all polls with organizations.
+func growths(ctx context.Context, w io.Writer, dir string) error {
+	sets, lookbacks := []int{100, 1000, 10_000, 100_000}, []time.Duration{time.Hour, 6 * time.Hour, 24 * time.Hour}
+	if quick {
+		sets, lookbacks = []int{10, 100}, lookbacks[:2]
+	}
+	binary, err := buildExporter(ctx, dir, "")
+	if err != nil {
+		return err
+	}
+	bySets := &curve{name: "label sets", unit: "CPU of a poll, ms"}
+	t := newTable("A poll of an hour by label sets: each has usage in one minute of it, and a quarter of them has changed", "Label sets", "CPU of a poll", "… per label set", "Memory", "… per label set")
+	for _, n := range sets {
+		c, err := pollOf(ctx, dir, fmt.Sprint("sets-", n), binary, n, time.Hour)
+		if err != nil {
+			return fmt.Errorf("%d label sets: %w", n, err)
+		}
+		bySets.points = append(bySets.points, point{float64(n), c.cpu.Seconds() * 1000})
+		t.row(fmt.Sprint(n), ms(c.cpu), fmt.Sprintf("%.1f µs", c.cpu.Seconds()*1e6/float64(n)), size(c.memory), fmt.Sprintf("%.1f KiB", c.memory/float64(n)/1024))
+	}
+	t.write(w)
+	byLookback := &curve{name: "lookback, h", unit: bySets.unit}
+	const fixed = 1000
+	t = newTable(fmt.Sprintf("A poll of %d label sets by lookback: each has usage once an hour, and what is younger than a quarter of an hour has changed", fixed), "Lookback", "Rows", "CPU of a poll", "… per row", "Memory")
+	for _, d := range lookbacks {
+		c, err := pollOf(ctx, dir, fmt.Sprint("lookback-", int(d.Hours())), binary, fixed, d)
+		if err != nil {
+			return fmt.Errorf("lookback %s: %w", d, err)
+		}
+		rows := fixed * d.Hours()
+		byLookback.points = append(byLookback.points, point{d.Hours(), c.cpu.Seconds() * 1000})
+		t.row(fmt.Sprintf("%.0f h", d.Hours()), fmt.Sprintf("%.0f", rows), ms(c.cpu), fmt.Sprintf("%.1f µs", c.cpu.Seconds()*1e6/rows), size(c.memory))
+	}
+	t.write(w)
+	if len(manyMeasured) == 0 {
+		if err := manyProcesses(ctx, w, dir); err != nil {
+			return err
+		}
+	}
+	byOrganizations := &curve{name: "organizations", unit: "CPU of all polls, % of a processor"}
+	for _, l := range manyMeasured {
+		byOrganizations.points = append(byOrganizations.points, point{float64(l.organizations), 100 * l.cpu})
+	}
+	curves := []*curve{byOrganizations, bySets, byLookback}
+	t = newTable("How cost grows: the exponent, where 1 is linear", "With", "between the two largest", "over all")
+	for _, c := range curves {
+		last, all := c.slope()
+		t.row(c.name, fmt.Sprintf("%.2f", last), fmt.Sprintf("%.2f", all))
+	}
+	t.write(w)
+	picture := filepath.Join("..", "..", "docs", "images", "growth.svg")
+	if quick {
+		picture = filepath.Join(os.TempDir(), "growth.svg")
+	}
+	fmt.Fprintf(w, "\nDrawn: %s\n", picture)
+	return os.WriteFile(picture, draw(curves), 0o644)
+}
+
+// pollOf is what a poll of completions takes.
+func pollOf(ctx context.Context, dir, name, binary string, labelSets int, lookback time.Duration) (pollCost, error) {
+	rows := labelSets * int(lookback.Hours())
+	interval, polls := 2*time.Second, 15
+	switch {
+	case rows >= 100_000:
+		interval, polls = 15*time.Second, 4
+	case rows >= 10_000:
+		interval, polls = 5*time.Second, 10
+	}
+	if quick {
+		polls = 2
+	}
+	url, end, err := startUpstream(ctx, upstreamOptions{Interval: interval, Traffic: &traffic{LabelSets: labelSets, Every: 60, Changing: true}})
+	if err != nil {
+		return pollCost{}, err
+	}
+	defer end()
+	p, err := startExporter(ctx, dir, name, binary, onlyCompletions(url, "acme", interval, lookback, lookback+2*time.Hour, "now"))
+	if err != nil {
+		return pollCost{}, err
+	}
+	defer p.end()
+	if err := p.ready(ctx, patience); err != nil {
+		return pollCost{}, err
+	}
+	// The first polls and the audit have more to do.
+	if _, err := costOfPolls(ctx, []*program{p}, interval, 2); err != nil {
+		return pollCost{}, err
+	}
+	costs, err := costOfPolls(ctx, []*program{p}, interval, polls)
+	if err != nil {
+		return pollCost{}, err
+	}
+	return costs[0], nil
+}

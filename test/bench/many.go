@@ -1,0 +1,370 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+)
+
+// perMinute is the budget of requests of each organization: the default.
+const perMinute = 60
+
+// ofMany is a configuration of n organizations with all endpoints, each polled every interval.
+func ofMany(n int, url string, interval time.Duration, more string) string {
+	var b strings.Builder
+	b.WriteString("organizations:\n")
+	for i := range n {
+		name := fmt.Sprintf("organization-%04d", i)
+		fmt.Fprintf(&b, "  - {name: %s, base_url: %s/%s/v1, api_key_env: OPENAI_ADMIN_KEY, requests_per_minute: %d}\n", name, url, name, perMinute)
+	}
+	fmt.Fprintf(&b, "usage:\n  interval: %[1]s\n  endpoints:\n    vector_stores: {interval: %[1]s}\n    code_interpreter_sessions: {interval: %[1]s}\ncosts: {interval: %[1]s}\n%[2]s", interval, more)
+	return b.String()
+}
+
+// A load is what a number of organizations took.
+type load struct {
+	organizations   int
+	began, resumed  time.Duration // from the start to ready, with an empty state and with all of it
+	late, booked    []int64       // milliseconds after the tick: of the first request, and of what is on disk and shown
+	polls, syncs    float64       // a second
+	cpu             float64       // of one processor
+	memory, peak    float64
+	state           float64
+	requests        float64 // a minute, of each organization
+	most            int     // requests of one organization in any minute
+	bytes           float64 // of a scrape as text
+	scrape, slowest time.Duration
+	prometheus      float64 // seconds of the slowest scrape, as Prometheus sees it
+}
+
+// manyProcesses measures the real program with more and more organizations, against the API on the same machine.
+func manyProcesses(ctx context.Context, w io.Writer, dir string) error {
+	binary, err := buildExporter(ctx, dir, "")
+	if err != nil {
+		return err
+	}
+	// The smaller ones leave so much of the machine alone that they are measured at the same time.
+	small, large, watched := []int{1, 10, 100}, 1000, 3*time.Minute
+	if quick {
+		small, large, watched = []int{1}, 5, time.Minute
+	}
+	measure := func(n int) (*load, error) {
+		l, err := measureMany(ctx, filepath.Join(dir, fmt.Sprint("many-", n)), binary, n, watched, n == large)
+		if err != nil {
+			return nil, fmt.Errorf("%d organizations: %w", n, err)
+		}
+		return l, nil
+	}
+	all, errs := make([]*load, len(small)+1), make([]error, len(small)+1)
+	var done sync.WaitGroup
+	for i, n := range small {
+		done.Go(func() { all[i], errs[i] = measure(n) })
+	}
+	done.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if all[len(small)], err = measure(large); err != nil {
+		return err
+	}
+	manyMeasured = all
+	tellMany(w, all, watched)
+	return nil
+}
+
+func tellMany(w io.Writer, all []*load, watched time.Duration) {
+	columns := []string{""}
+	for _, l := range all {
+		columns = append(columns, fmt.Sprint(l.organizations))
+	}
+	t := newTable(fmt.Sprintf("Organizations with %d endpoints each, polled every minute, over %s", len(api.Endpoints), watched), columns...)
+	row := func(name string, spell func(*load) string) {
+		cells := []string{name}
+		for _, l := range all {
+			cells = append(cells, spell(l))
+		}
+		t.row(cells...)
+	}
+	quantiles := func(late []int64) string {
+		return fmt.Sprintf("%s, %s", seconds(quantile(late, 0.5)), seconds(quantile(late, 0.99)))
+	}
+	row("Polls a second", func(l *load) string { return fmt.Sprintf("%.1f", l.polls) })
+	row("A poll's first request after its tick: median, 99th percentile", func(l *load) string { return quantiles(l.late) })
+	row("A poll on disk and shown after its tick: median, 99th percentile", func(l *load) string { return quantiles(l.booked) })
+	row("Syncs a second", func(l *load) string { return fmt.Sprintf("%.1f", l.syncs) })
+	row("CPU, of one processor", func(l *load) string { return fmt.Sprintf("%.1f %%", 100*l.cpu) })
+	row("… for each organization", func(l *load) string { return fmt.Sprintf("%.3f %%", 100*l.cpu/float64(l.organizations)) })
+	row("Memory", func(l *load) string { return size(l.memory) })
+	row("… for each organization", func(l *load) string { return size(l.memory / float64(l.organizations)) })
+	row("Most memory", func(l *load) string { return size(l.peak) })
+	row("State on disk", func(l *load) string { return size(l.state) })
+	row("Requests a minute of each organization", func(l *load) string { return fmt.Sprintf("%.1f", l.requests) })
+	row(fmt.Sprintf("Most requests of one in any minute, of %d", perMinute), func(l *load) string { return fmt.Sprint(l.most) })
+	row("A scrape as text", func(l *load) string { return size(l.bytes) })
+	row("A scrape with gzip: median, slowest", func(l *load) string { return seconds(l.scrape.Seconds()) + ", " + seconds(l.slowest.Seconds()) })
+	row("The slowest scrape of Prometheus", func(l *load) string {
+		if l.prometheus == 0 {
+			return ""
+		}
+		return seconds(l.prometheus)
+	})
+	row("From an empty state to ready", func(l *load) string { return seconds(l.began.Seconds()) })
+	row("From a restart to ready", func(l *load) string { return seconds(l.resumed.Seconds()) })
+	t.write(w)
+}
+
+// quantile is a quantile of milliseconds, in seconds.
+func quantile(late []int64, q float64) float64 {
+	if len(late) == 0 {
+		return 0
+	}
+	late = slices.Sorted(slices.Values(late))
+	return float64(late[int(q*float64(len(late)-1)+0.5)]) / 1000
+}
+
+const patience = 20 * time.Minute // for a thousand organizations on a slow machine
+
+func measureMany(ctx context.Context, dir, binary string, n int, watched time.Duration, prometheus bool) (_ *load, err error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	url, end, err := startUpstream(ctx, upstreamOptions{Interval: time.Minute})
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	l, config := &load{organizations: n}, ofMany(n, url, time.Minute, "")
+	begin := time.Now()
+	exporter, err := startExporter(ctx, dir, "exporter", binary, config)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { exporter.end() }()
+	if err := exporter.ready(ctx, patience); err != nil {
+		return nil, err
+	}
+	l.began = time.Since(begin)
+	if err := exporter.settled(ctx); err != nil {
+		return nil, err
+	}
+	first, err := noted(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	l.most = first.Most
+	if err := l.watch(ctx, exporter, url, watched); err != nil {
+		return nil, errors.Join(err, exporter.failed())
+	}
+	if prometheus {
+		if err := l.scraped(ctx, dir, exporter); err != nil {
+			return nil, err
+		}
+	}
+	exporter.end()
+	begin = time.Now()
+	if exporter, err = startExporter(ctx, dir, "exporter", binary, config); err != nil {
+		return nil, err
+	}
+	if err := exporter.ready(ctx, patience); err != nil {
+		return nil, err
+	}
+	l.resumed = time.Since(begin)
+	// What the restart asks for is within the budgets, too.
+	if err := sleep(ctx, min(watched, time.Minute)); err != nil {
+		return nil, err
+	}
+	last, err := noted(ctx, url)
+	l.most = max(l.most, last.Most)
+	return l, err
+}
+
+// settled waits until the audits of an empty state are over: until half a minute has used little more processor time
+// than the one before, or less.
+func (p *program) settled(ctx context.Context) error {
+	const step = 30 * time.Second
+	deadline := time.Now().Add(patience)
+	for before := time.Duration(0); time.Now().Before(deadline); {
+		from, err := p.cpu()
+		if err != nil {
+			return err
+		}
+		if err := sleep(ctx, 2*step); err != nil {
+			return err
+		}
+		to, err := p.cpu()
+		if err != nil {
+			return err
+		}
+		used := to - from
+		if before > 0 && used > before*7/8 && used < before*9/8 || quick && before > 0 || used < time.Second/4 {
+			return nil
+		}
+		before = used
+	}
+	return errors.New("it does not settle")
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// watch watches the exporter for a while, and scrapes it four times a minute.
+func (l *load) watch(ctx context.Context, exporter *program, url string, watched time.Duration) error {
+	// Both counts are of the same time, in which every endpoint has had all its ticks but for those that are late.
+	const commits, polls = "openai_exporter_state_commit_duration_seconds_count", "openai_exporter_polls_total"
+	if _, err := noted(ctx, url); err != nil {
+		return err
+	}
+	var counted [2][2]float64
+	var used [2]time.Duration
+	var times []time.Duration
+	begin := time.Now()
+	for i := range 2 {
+		var err error
+		if counted[i][0], err = exporter.sum(ctx, commits); err != nil {
+			return err
+		}
+		if counted[i][1], err = exporter.sum(ctx, polls); err != nil {
+			return err
+		}
+		if used[i], err = exporter.cpu(); err != nil {
+			return err
+		}
+		if i == 1 {
+			break
+		}
+		for begin = time.Now(); time.Since(begin) < watched; {
+			if err := sleep(ctx, 15*time.Second); err != nil {
+				return err
+			}
+			took, _, err := timedScrape(ctx, exporter, "gzip")
+			if err != nil {
+				return err
+			}
+			times = append(times, took)
+		}
+	}
+	took := time.Since(begin).Seconds()
+	slices.Sort(times)
+	l.scrape, l.slowest = times[len(times)/2], times[len(times)-1]
+	l.syncs, l.polls = (counted[1][0]-counted[0][0])/took, (counted[1][1]-counted[0][1])/took
+	l.cpu = (used[1] - used[0]).Seconds() / took
+	a, err := noted(ctx, url)
+	if err != nil {
+		return err
+	}
+	l.late, l.most = a.Late, max(l.most, a.Most)
+	l.requests = float64(a.Requests) / took * 60 / float64(l.organizations)
+	m, err := exporter.memory()
+	if err != nil {
+		return err
+	}
+	l.memory, l.peak = m["RssAnon"], m["VmHWM"]
+	if l.state, err = bytesBelow(filepath.Join(exporter.process.Dir, "exporter")); err != nil {
+		return err
+	}
+	if _, l.bytes, err = timedScrape(ctx, exporter, "identity"); err != nil {
+		return err
+	}
+	l.booked, err = bookedAfter(ctx, exporter, time.Minute)
+	return err
+}
+
+// bookedAfter asks the status page how long after its tick each endpoint was last read.
+func bookedAfter(ctx context.Context, exporter *program, interval time.Duration) (late []int64, err error) {
+	// Past most ticks, so that what is late has come.
+	now := time.Now()
+	if err := sleep(ctx, now.Truncate(interval).Add(interval*11/12).Sub(now)); err != nil {
+		return nil, err
+	}
+	text, err := body(ctx, "http://"+exporter.address+"/api/v1/status")
+	if err != nil {
+		return nil, err
+	}
+	var status struct {
+		Organizations []struct {
+			Name      string
+			Endpoints []struct {
+				Endpoint    string
+				LastSuccess time.Time `json:"last_success"`
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &status); err != nil {
+		return nil, err
+	}
+	for _, o := range status.Organizations {
+		for _, e := range o.Endpoints {
+			if usage, ok := api.Find(e.Endpoint); ok {
+				late = append(late, e.LastSuccess.Sub(tickBefore(e.LastSuccess, o.Name, usage.Name, interval)).Milliseconds())
+			}
+		}
+	}
+	return late, nil
+}
+
+// timedScrape scrapes as a Prometheus would that asks for text.
+func timedScrape(ctx context.Context, p *program, coding string) (took time.Duration, n float64, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.address+"/metrics", http.NoBody)
+	if err != nil {
+		return 0, 0, err
+	}
+	req.Header.Set("Accept-Encoding", coding)
+	begin := time.Now()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer resp.Body.Close()
+	size, err := io.Copy(io.Discard, resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("scrape: %s", resp.Status)
+	}
+	return time.Since(begin), float64(size), err
+}
+
+// scraped lets a real Prometheus scrape the exporter.
+func (l *load) scraped(ctx context.Context, dir string, exporter *program) error {
+	binary, err := exec.LookPath(os.Getenv("PROMETHEUS"))
+	if err != nil {
+		return nil // There is none: the table has no line of it.
+	}
+	const every = 30 * time.Second
+	prometheus, err := startPrometheus(ctx, binary, dir, exporter.address, every)
+	if err != nil {
+		return err
+	}
+	defer prometheus.end()
+	q := query{ctx, "http://" + prometheus.address}
+	// The first scrape makes every series there, which is Prometheus' own work.
+	if err := until(ctx, 10*time.Minute, func() error {
+		n, err := q.number(`count_over_time(up[10m])`)
+		if err == nil && n < 5 {
+			err = fmt.Errorf("%v scrapes", n)
+		}
+		return err
+	}); err != nil {
+		return errors.Join(err, prometheus.failed())
+	}
+	l.prometheus, err = q.number(`max_over_time(scrape_duration_seconds[100s])`)
+	return err
+}
