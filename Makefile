@@ -23,6 +23,8 @@ KUBECONFORM_VERSION   := 0.8.0
 ACTIONLINT_VERSION    := 1.7.12
 KUBE_SCORE_VERSION    := 1.20.0
 AJV_VERSION           := 8.20.0
+# Whose components draw the dashboards for their pictures.
+GRAFANA_VERSION       := 13.2.2
 GORELEASER_VERSION    := 2.15.4
 CYCLONEDX_VERSION     := 1.7.0
 GOVULNCHECK_VERSION   := 1.6.0
@@ -44,6 +46,7 @@ HELM          := $(BIN)/helm-$(HELM_VERSION)
 KUSTOMIZE     := $(BIN)/kustomize-$(KUSTOMIZE_VERSION)
 KUBECONFORM   := $(BIN)/kubeconform-$(KUBECONFORM_VERSION)
 AJV           := $(CURDIR)/.cache/ajv-$(AJV_VERSION)
+VIEWER        := $(CURDIR)/.cache/viewer-$(GRAFANA_VERSION)
 KUBE_SCORE    := $(BIN)/kube-score-$(KUBE_SCORE_VERSION)
 ACTIONLINT    := $(BIN)/actionlint-$(ACTIONLINT_VERSION)
 GORELEASER    := $(BIN)/goreleaser-$(GORELEASER_VERSION)
@@ -239,8 +242,9 @@ browser: chromium ## Open the status page in a real browser, in every state; not
 	@CHROMIUM='$(CHROMIUM)' $(GO) test -tags browser -count=1 -timeout 5m ./test/browser/...
 
 .PHONY: docs-pictures
-docs-pictures: chromium ## Make the pictures of docs/status.md again, from the same simulated afternoon each time
-	@CHROMIUM='$(CHROMIUM)' $(GO) test -tags browser,pictures -count=1 -timeout 5m -run '^TestPictures$$' ./test/browser
+docs-pictures: chromium $(VIEWER) $(PROMETHEUS) $(PROMTOOL) ## Make the pictures of the documents again, from the same simulated days each time; a quarter of an hour
+	@CHROMIUM='$(CHROMIUM)' VIEWER=$(VIEWER) PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) \
+		$(GO) test -tags browser,pictures -count=1 -timeout 60m -run '^TestPictures' ./test/browser
 
 .PHONY: cookbook
 cookbook: $(PROMETHEUS) ## Ask the queries of docs/cookbook.md of a real Prometheus and write the answers there
@@ -403,6 +407,21 @@ $(AJV): tools/ajv/package.json tools/ajv/package-lock.json
 	(cd "$$dir" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
 	rm -rf $@
 	mv "$$dir" $@
+
+# Grafana itself can't be built from its modules alone. Its components, which draw its dashboards, are packages of Node's; the
+# lock file has the sums.
+$(VIEWER): tools/viewer/package.json tools/viewer/package-lock.json tools/viewer/index.html tools/viewer/vite.config.js $(wildcard tools/viewer/src/*)
+	@command -v npm >/dev/null || { echo 'There is no npm: install Node 20 or newer (on Debian, apt-get install nodejs npm)'; exit 1; }
+	mkdir -p .cache
+	dir=$$(mktemp -d .cache/.viewer.XXXXXX)
+	trap 'rm -rf "$$dir"' EXIT
+	echo "Building a viewer of dashboards with the components of Grafana $(GRAFANA_VERSION)"
+	cp -r tools/viewer/. "$$dir/"
+	(cd "$$dir" && npm ci --ignore-scripts --legacy-peer-deps --no-audit --no-fund --loglevel=error >/dev/null && npx vite build --logLevel error)
+	mkdir -p "$$dir/dist/public/build"
+	cp -r "$$dir/node_modules/@grafana/ui/dist/public/img" "$$dir/dist/public/build/"
+	rm -rf $@
+	mv "$$dir/dist" $@
 
 # Its versions are in a module of its own, whose sums are kept here.
 $(CYCLONEDX): tools/cyclonedx/go.mod tools/cyclonedx/go.sum

@@ -36,8 +36,11 @@ const root = "../.."
 func simulate(t *testing.T, binary string, flags ...string) (p *process.Program, address string) {
 	t.Helper()
 	address = process.FreeAddress(t)
-	p = process.Start(t, binary, append([]string{"simulate", "--listen-address=" + address, "--admin-key=" + adminKey, "--start=2026-11-18T15:20:00Z"}, flags...)...)
-	process.Eventually(t, 10*time.Second, "the simulator answers", func() error {
+	if !slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--start=") }) {
+		flags = append(flags, "--start=2026-11-18T15:20:00Z")
+	}
+	p = process.Start(t, binary, append([]string{"simulate", "--listen-address=" + address, "--admin-key=" + adminKey}, flags...)...)
+	process.Eventually(t, time.Minute, "the simulator answers", func() error {
 		_, err := process.Get(t.Context(), "http://"+address+"/_simulator/now")
 		return err
 	})
@@ -88,7 +91,7 @@ func serveWith(t *testing.T, binary, more string, accounts ...account) string {
 	for _, a := range accounts {
 		fmt.Fprintf(&config, "  - {name: %s, api_key_file: %s, base_url: \"http://%s/v1\", requests_per_minute: 6000}\n", a.name, a.keyFile, a.api)
 	}
-	config.WriteString("counters: {start: today}\n" + more)
+	config.WriteString("counters: {start: today, zero_hold: 0s}\n" + more)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "openai_exporter.yml")
 	process.WriteFile(t, file, config.String())
@@ -101,7 +104,7 @@ func serveWith(t *testing.T, binary, more string, accounts ...account) string {
 func becomes(t *testing.T, address, pattern string) {
 	t.Helper()
 	wanted := regexp.MustCompile(pattern)
-	process.Eventually(t, 20*time.Second, pattern, func() error {
+	process.Eventually(t, time.Minute, pattern, func() error {
 		body, err := process.Get(t.Context(), address)
 		if err == nil && !wanted.Match(body) {
 			err = errors.New("the page has " + string(title.Find(body)))

@@ -38,8 +38,24 @@ func chromium(t *testing.T) string {
 	return path
 }
 
-// browse lets Chromium open an address once, with a profile of its own, and returns what it wrote to standard output.
+// browse lets Chromium open an address once, and returns what it wrote to standard output.
 func browse(t *testing.T, address string, s setting, flags ...string) string {
+	t.Helper()
+	stdout, stderr, err := run(t, time.Minute, address, s, flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What a page does against its own content policy is in the console, and only there.
+	for line := range strings.Lines(stderr) {
+		if strings.Contains(line, "CONSOLE") {
+			t.Errorf("%s: the browser's console says: %s", address, line)
+		}
+	}
+	return stdout
+}
+
+// run runs Chromium once, with a profile of its own, and returns what it wrote.
+func run(t *testing.T, within time.Duration, address string, s setting, flags ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	// A socket's path is short, so the name of the test must not be in it.
 	profile, err := os.MkdirTemp("", "page-") //nolint:usetesting // For that reason.
@@ -58,34 +74,28 @@ func browse(t *testing.T, address string, s setting, flags ...string) string {
 	if s.dark {
 		scheme = "--blink-settings=preferredColorScheme=0"
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, chromium(t), slices.Concat([]string{
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
 		"--enable-logging=stderr", "--user-data-dir=" + profile, scheme,
 	}, flags, []string{address})...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + profile, "TMPDIR=" + profile}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + profile, "TMPDIR=" + profile, "TZ=UTC"}
 	// Its processes end together: one that stays would write to the profile while the test removes it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	var out, log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &log
 	err = cmd.Run()
 	if cmd.Process != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // What is left of the group, if anything.
 	}
 	if err != nil {
-		t.Fatalf("chromium %s: %v\n%s", address, err, stderr.String())
+		err = fmt.Errorf("chromium %s: %w\n%s", address, err, log.String())
 	}
-	// What a page does against its own content policy is in the console, and only there.
-	for line := range strings.Lines(stderr.String()) {
-		if strings.Contains(line, "CONSOLE") {
-			t.Errorf("%s: the browser's console says: %s", address, line)
-		}
-	}
-	return stdout.String()
+	return out.String(), log.String(), err
 }
 
 // A setting is what a user has chosen in the browser.
