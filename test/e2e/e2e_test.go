@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -28,11 +29,24 @@ const (
 	revokedKey = "sk-admin-e2e-77aa31f0d2-revoked"
 )
 
+// TestPrometheusRecordsTheTruthAndAlertsArrive begins at fixed times of the API's clock, so that it is the same test at any
+// hour: the turn of a month comes while the exporter runs, and midnight while it is down.
 func TestPrometheusRecordsTheTruthAndAlertsArrive(t *testing.T) {
 	binary := process.Build(t)
+	for name, begin := range map[string]time.Time{
+		"a month turns while it runs":   time.Date(2026, 10, 31, 23, 45, 0, 0, time.UTC),
+		"a day turns while it does not": time.Date(2026, 11, 18, 22, 20, 0, 0, time.UTC),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // It mostly waits.
+			recordsTheTruth(t, binary, begin)
+		})
+	}
+}
 
+func recordsTheTruth(t *testing.T, binary string, begin time.Time) {
 	simulator := "http://" + process.FreeAddress(t)
-	process.Start(t, binary, "simulate",
+	process.Start(t, binary, "simulate", "--start="+begin.Format(time.RFC3339),
 		"--listen-address="+strings.TrimPrefix(simulator, "http://"), "--admin-key="+adminKey)
 	process.Eventually(t, 30*time.Second, "the simulator answers", func() error {
 		_, err := process.Get(t.Context(), simulator+"/_simulator/now")
@@ -48,7 +62,7 @@ func TestPrometheusRecordsTheTruthAndAlertsArrive(t *testing.T) {
 	control("faults?profile=faulty")
 
 	// Counting from yesterday gives the counters something to be wrong about from the first poll on.
-	from := time.Now().UTC().Add(-26 * time.Hour).Truncate(time.Hour)
+	from := begin.Add(-26 * time.Hour).Truncate(time.Hour)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "openai_exporter.yml")
 	good := fmt.Sprintf(`
@@ -112,6 +126,9 @@ counters: {start: %q, zero_hold: 2s}
 	}
 	alert("OpenAIExporterReloadFailed", "resolved")
 
+	// Half an hour of the API's time, in which a month may turn.
+	control("advance?by=30m")
+
 	// A key that somebody revoked, and then a good one: nobody restarts anything.
 	process.WriteFile(t, filepath.Join(dir, "key"), revokedKey+"\n")
 	alert("OpenAIKeyRejected", "firing")
@@ -149,6 +166,7 @@ counters: {start: %q, zero_hold: 2s}
 		}
 		return equal(want, got)
 	})
+	daysAdvanced(t, simulator, exporter, begin)
 	for _, p := range []prometheus{m.prometheus, m.zeros} {
 		process.Eventually(t, 30*time.Second, "Prometheus has recorded the truth", func() error {
 			got, err := p.recorded(t)
@@ -175,6 +193,45 @@ counters: {start: %q, zero_hold: 2s}
 				t.Errorf("the log holds the key %s", k)
 			}
 		}
+	}
+}
+
+// daysAdvanced holds the cost of today and of this month to the bill since the last midnight and the last turn of a month, of
+// which there was one since the test began.
+func daysAdvanced(t *testing.T, simulator, exporter string, begin time.Time) {
+	t.Helper()
+	now, err := apiNow(t, simulator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = now.UTC()
+	today := now.Truncate(24 * time.Hour)
+	if !begin.Before(today) {
+		t.Fatalf("from %s to %s there is no midnight", begin, now)
+	}
+	for name, since := range map[string]time.Time{
+		"openai_cost_today_usd":         today,
+		"openai_cost_month_to_date_usd": time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC),
+	} {
+		is, err := truth(t, simulator, since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := is.sum("openai_cost_usd_total")
+		process.Eventually(t, 60*time.Second, name+" is the bill", func() error {
+			families, err := scraped(t, exporter)
+			if err != nil {
+				return err
+			}
+			got := 0.0
+			for _, m := range families[name].GetMetric() {
+				got += m.GetGauge().GetValue()
+			}
+			if math.Abs(got-want) > 1e-9*max(1, want) {
+				return fmt.Errorf("%s is %v, the bill since %s is %v", name, got, since, want)
+			}
+			return nil
+		})
 	}
 }
 

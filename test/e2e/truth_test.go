@@ -82,6 +82,10 @@ func counters() []string {
 // truth asks the simulator what the API says now about everything since from, grouped as the exporter groups it.
 func truth(t *testing.T, simulator string, from time.Time) (totals, error) {
 	t.Helper()
+	now, err := apiNow(t, simulator)
+	if err != nil {
+		return nil, err
+	}
 	want := totals{}
 	for _, e := range flows() {
 		groupBy := e.GroupBy([]string{"project_id", "model"})
@@ -92,7 +96,7 @@ func truth(t *testing.T, simulator string, from time.Time) (totals, error) {
 			"endpoint": {e.Name},
 			"group_by": groupBy,
 			"from":     {strconv.FormatInt(from.Unix(), 10)},
-			"to":       {strconv.FormatInt(time.Now().Add(24*time.Hour).Unix(), 10)},
+			"to":       {strconv.FormatInt(now.Add(24*time.Hour).Unix(), 10)},
 		}
 		body, err := process.Get(t.Context(), simulator+"/_simulator/truth?"+q.Encode())
 		if err != nil {
@@ -139,6 +143,22 @@ func truth(t *testing.T, simulator string, from time.Time) (totals, error) {
 // exposed reads the counters from the exporter itself.
 func exposed(t *testing.T, exporter string) (totals, error) {
 	t.Helper()
+	families, err := scraped(t, exporter)
+	if err != nil {
+		return nil, err
+	}
+	got := totals{}
+	for _, name := range counters() {
+		for _, m := range families[name].GetMetric() {
+			got[key(name, labelsOf(m))] = m.GetCounter().GetValue()
+		}
+	}
+	return got, nil
+}
+
+// scraped are the metrics of the exporter.
+func scraped(t *testing.T, exporter string) (map[string]*dto.MetricFamily, error) {
+	t.Helper()
 	body, err := process.Get(t.Context(), exporter+"/metrics")
 	if err != nil {
 		return nil, err
@@ -148,13 +168,7 @@ func exposed(t *testing.T, exporter string) (totals, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse metrics: %w", err)
 	}
-	got := totals{}
-	for _, name := range counters() {
-		for _, m := range families[name].GetMetric() {
-			got[key(name, labelsOf(m))] = m.GetCounter().GetValue()
-		}
-	}
-	return got, nil
+	return families, nil
 }
 
 func labelsOf(m *dto.Metric) map[string]string {
