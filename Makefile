@@ -155,10 +155,10 @@ race: ## Run the same tests and the fuzz seeds under the race detector, in rando
 
 # These are the tests in files with `//go:build !race`: the detector takes ten times as long and would see nothing.
 .PHONY: unraced
-unraced: ## Run the tests that leave the race detector out: histories of the ledger, damaged state, the real binary on full disks
+unraced: ## Run the tests that leave the race detector out: long histories of the ledger and of money, the real binary on full disks
 	@files=$$(git grep -lE '^//go:build !race$$' -- '*_test.go' ':!test/simulation')
 	tests=$$(sed -nE 's/^func (Test[A-Za-z0-9_]+)\(t \*testing\.T\).*/\1/p' $$files | paste -sd '|')
-	$(GO) test -count=1 -run "^($$tests)\$$" $$(dirname $$files | sort -u | sed 's#^#./#')
+	$(GO) test -count=1 -timeout 20m -run "^($$tests)\$$" $$(dirname $$files | sort -u | sed 's#^#./#')
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME each

@@ -1,3 +1,7 @@
+// Twenty hours of all endpoints take long under the race detector, and a day of them is held to it elsewhere.
+
+//go:build !race
+
 package fetcher_test
 
 import (

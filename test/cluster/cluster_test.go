@@ -119,7 +119,7 @@ func (c *cluster) pods(t *testing.T, namespace string) []pod {
 func (c *cluster) ready(t *testing.T, namespace string, count int) []pod {
 	t.Helper()
 	var pods []pod
-	process.Eventually(t, 90*time.Second, fmt.Sprintf("%d pods are ready in %s", count, namespace), func() error {
+	process.Eventually(t, 3*time.Minute, fmt.Sprintf("%d pods are ready in %s", count, namespace), func() error {
 		pods = c.pods(t, namespace)
 		ready := 0
 		for _, p := range pods {

@@ -178,7 +178,7 @@ func drainsOneShardAtATime(t *testing.T, c *cluster) {
 	if other.Spec.NodeName == pods[0].Spec.NodeName {
 		other = pods[2]
 	}
-	process.Eventually(t, 30*time.Second, "a second shard may not go as long as the first is away", func() error {
+	process.Eventually(t, 3*time.Minute, "a second shard may not go as long as the first is away", func() error {
 		if err := c.evict(t, other); !is(err, http.StatusTooManyRequests) {
 			return fmt.Errorf("it is answered with %v", err)
 		}
@@ -201,7 +201,7 @@ func leavesANodeOutOfService(t *testing.T, c *cluster) {
 	node := before.Spec.NodeName
 	c.nodes.lose(node)
 	defer c.nodes.back(node)
-	process.Eventually(t, 90*time.Second, "the pod counts as not ready", func() error {
+	process.Eventually(t, 3*time.Minute, "the pod counts as not ready", func() error {
 		if c.pods(t, ns)[0].ready() {
 			return errors.New("it is ready")
 		}

@@ -136,7 +136,7 @@ func startPrometheus(t *testing.T, c *cluster, namespace string) string {
 	t.Helper()
 	type data struct{ Data map[string]string }
 	var config string
-	process.Eventually(t, 90*time.Second, "the operator has generated a configuration for three releases", func() error {
+	process.Eventually(t, 3*time.Minute, "the operator has generated a configuration for three releases", func() error {
 		var secret data
 		if err := c.api(t.Context(), "GET", "/api/v1/namespaces/"+namespace+"/secrets/prometheus-main", nil, &secret); err != nil {
 			return err
@@ -203,7 +203,7 @@ func wantTargets(t *testing.T, server string, pods map[string]string) {
 	for pod := range pods {
 		want["openai/"+pod] = "up"
 	}
-	process.Eventually(t, 90*time.Second, "each pod is scraped once", func() error {
+	process.Eventually(t, 3*time.Minute, "each pod is scraped once", func() error {
 		found, err := ask[struct {
 			ActiveTargets []struct {
 				Labels                       map[string]string

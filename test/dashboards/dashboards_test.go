@@ -143,7 +143,7 @@ func (p *prom) ask(t *testing.T, d dashboard, expect bool) {
 			continue
 		}
 		var found []string
-		process.Eventually(t, 30*time.Second, "variable "+v.Name+" has values", func() (err error) { // Names come after usage.
+		process.Eventually(t, 3*time.Minute, "variable "+v.Name+" has values", func() (err error) { // Names come after usage.
 			found, err = p.values(t, interpolate(v.Definition, all), v.Regex, expect == mustAnswer)
 			return err
 		})
@@ -174,7 +174,7 @@ func (p *prom) ask(t *testing.T, d dashboard, expect bool) {
 			expect := expect && !ofDays.MatchString(expr)
 			n, err := p.points(t, expr, q.Instant)
 			if expect == mustAnswer && err == nil && n == 0 {
-				process.Eventually(t, 30*time.Second, what+" has an answer", func() error {
+				process.Eventually(t, 3*time.Minute, what+" has an answer", func() error {
 					if n, err = p.points(t, expr, q.Instant); err == nil && n == 0 {
 						return errors.New("empty: " + expr)
 					}

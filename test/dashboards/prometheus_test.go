@@ -29,7 +29,7 @@ func startAll(t *testing.T, settings string) *prom {
 	api, target, dir := process.FreeAddress(t), process.FreeAddress(t), t.TempDir()
 	p := &prom{url: "http://" + process.FreeAddress(t), api: "http://" + api}
 	process.Start(t, binary, "simulate", "--listen-address="+api, "--scale=20", "--lateness=minutes")
-	process.Eventually(t, 30*time.Second, "the simulator answers", func() error { return p.control(t, "faults?profile=none") })
+	process.Eventually(t, 3*time.Minute, "the simulator answers", func() error { return p.control(t, "faults?profile=none") })
 
 	names := settings == "" // A test of some endpoints does without the look-ups, too.
 	if names {
@@ -120,7 +120,7 @@ func (p *prom) control(t *testing.T, path string) error {
 // seen waits until a query has an answer.
 func (p *prom) seen(t *testing.T, what, expr string) {
 	t.Helper()
-	process.Eventually(t, 90*time.Second, what, func() error {
+	process.Eventually(t, 3*time.Minute, what, func() error {
 		n, err := p.points(t, expr, true)
 		if err == nil && n == 0 {
 			err = errors.New("not seen yet")

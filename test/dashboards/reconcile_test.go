@@ -34,7 +34,7 @@ func TestWhatNoGatewayHasSeenIsToldToHalfAPointAndByWhom(t *testing.T) {
 	p := &prom{url: "http://" + process.FreeAddress(t), api: "http://" + listen}
 	// The clock stands still but for steps. The two days before teach the prices.
 	process.Start(t, binary, "simulate", "--listen-address="+listen, "--start="+midnight, "--speed=1e-9", "--scale=2", "--lateness=minutes")
-	process.Eventually(t, 30*time.Second, "the simulator answers", func() error { return p.control(t, "faults?profile=none") })
+	process.Eventually(t, 3*time.Minute, "the simulator answers", func() error { return p.control(t, "faults?profile=none") })
 	process.WriteFile(t, filepath.Join(dir, "key"), "sk-admin-reconcile\n")
 	configure := func(interval string) {
 		process.WriteFile(t, filepath.Join(dir, "exporter.yml"), fmt.Sprintf(`
@@ -89,7 +89,7 @@ counters: {start: %q, zero_hold: 1s}
 	b.leaked = key
 	b.advance(t, "9h")
 	exporter = start()
-	process.Eventually(t, 60*time.Second, "the project is named, and no other", func() error {
+	process.Eventually(t, 3*time.Minute, "the project is named, and no other", func() error {
 		told, err := p.answer(t, `count by (project_id) (ALERTS{alertname="OpenAIUnseenSpend",project_id!=""})`, time.Now())
 		if want := fmt.Sprintf("{project_id=%q}", by); err == nil && (len(told) != 1 || told[want] != 1) {
 			err = fmt.Errorf("told are %v, want %s", told, want)
@@ -118,7 +118,7 @@ func (p *prom) names(t *testing.T, project, key string) {
 			continue
 		}
 		expr := interpolate(panel.Targets[0].Expr, map[string]string{"organization": "acme", "project": ".*"})
-		process.Eventually(t, 30*time.Second, "the dashboard names the key", func() error {
+		process.Eventually(t, 3*time.Minute, "the dashboard names the key", func() error {
 			answer, err := p.answer(t, "count by (project_id, api_key_id) ("+expr+")", time.Now())
 			if err != nil {
 				return err
@@ -185,7 +185,7 @@ func (b *books) agree(t *testing.T) {
 	for _, n := range b.p.tokens(t, b.began, "now") {
 		want += n.in
 	}
-	process.Eventually(t, 60*time.Second, "all tokens are counted", func() error {
+	process.Eventually(t, 3*time.Minute, "all tokens are counted", func() error {
 		got, err := b.p.answer(t, `sum(openai_usage_input_tokens_total)`, time.Now())
 		if err == nil && got["{}"] != want {
 			err = fmt.Errorf("%v tokens, want %v", got["{}"], want)
@@ -204,7 +204,7 @@ func (b *books) agree(t *testing.T) {
 		}
 	}
 	share := b.unseen / b.whole
-	process.Eventually(t, 30*time.Second, fmt.Sprintf("the unseen share of %.2f USD is %.4f", b.whole, share), func() error {
+	process.Eventually(t, 3*time.Minute, fmt.Sprintf("the unseen share of %.2f USD is %.4f", b.whole, share), func() error {
 		got, err := b.p.answer(t, `organization:openai_unseen_usd:share1d`, time.Now())
 		if v := got[`{organization="acme"}`]; err == nil && math.Abs(v-share) > 0.005 {
 			err = fmt.Errorf("the rules say %.4f, the bill %.4f", v, share)

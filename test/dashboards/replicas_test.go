@@ -288,7 +288,7 @@ func (p *prom) answersAs(t *testing.T, one *prom, asked map[string]string, same 
 			continue
 		}
 		if try() != nil {
-			process.Eventually(t, 30*time.Second, what, try)
+			process.Eventually(t, 3*time.Minute, what, try)
 		}
 		if len(answer) > 0 {
 			said++

@@ -48,7 +48,7 @@ func recordsTheTruth(t *testing.T, binary string, begin time.Time) {
 	simulator := "http://" + process.FreeAddress(t)
 	process.Start(t, binary, "simulate", "--start="+begin.Format(time.RFC3339),
 		"--listen-address="+strings.TrimPrefix(simulator, "http://"), "--admin-key="+adminKey)
-	process.Eventually(t, 30*time.Second, "the simulator answers", func() error {
+	process.Eventually(t, 3*time.Minute, "the simulator answers", func() error {
 		_, err := process.Get(t.Context(), simulator+"/_simulator/now")
 		return err
 	})
@@ -97,7 +97,7 @@ counters: {start: %q, zero_hold: 2s}
 		_, err := process.Get(t.Context(), exporter+"/-/ready")
 		return err
 	}
-	process.Eventually(t, 60*time.Second, "the exporter is ready", ready)
+	process.Eventually(t, 3*time.Minute, "the exporter is ready", ready)
 
 	m := startMonitor(t, target)
 	up := func() error {
@@ -107,8 +107,8 @@ counters: {start: %q, zero_hold: 2s}
 		}
 		return err
 	}
-	process.Eventually(t, 30*time.Second, "Prometheus scrapes the exporter", up)
-	process.Eventually(t, 30*time.Second, "every rule works on what is scraped", func() error { return m.rulesWork(t) })
+	process.Eventually(t, 3*time.Minute, "Prometheus scrapes the exporter", up)
+	process.Eventually(t, 3*time.Minute, "every rule works on what is scraped", func() error { return m.rulesWork(t) })
 
 	// A typo in the configuration.
 	process.WriteFile(t, config, strings.Replace(good, "lookback:", "lookbak:", 1))
@@ -117,7 +117,7 @@ counters: {start: %q, zero_hold: 2s}
 	}
 	alert := func(name, status string) {
 		t.Helper()
-		process.Eventually(t, 60*time.Second, name+" arrives as "+status, func() error { return m.webhook.is(name, status) })
+		process.Eventually(t, 3*time.Minute, name+" arrives as "+status, func() error { return m.webhook.is(name, status) })
 	}
 	alert("OpenAIExporterReloadFailed", "firing")
 	process.WriteFile(t, config, good)
@@ -144,7 +144,7 @@ counters: {start: %q, zero_hold: 2s}
 	control("advance?by=2h")
 	alert("OpenAIExporterDown", "firing")
 	second := process.Start(t, binary, args...)
-	process.Eventually(t, 60*time.Second, "the exporter is ready after a crash", ready)
+	process.Eventually(t, 3*time.Minute, "the exporter is ready after a crash", ready)
 	alert("OpenAIExporterDown", "resolved")
 
 	// The books are closed: no more traffic, no more faults.
@@ -159,7 +159,7 @@ counters: {start: %q, zero_hold: 2s}
 			t.Fatalf("the truth of %s went from %v to %v: nothing was there to be missed", name, b, w)
 		}
 	}
-	process.Eventually(t, 60*time.Second, "the exporter shows the truth", func() error {
+	process.Eventually(t, 3*time.Minute, "the exporter shows the truth", func() error {
 		got, err := exposed(t, exporter)
 		if err != nil {
 			return err
@@ -168,7 +168,7 @@ counters: {start: %q, zero_hold: 2s}
 	})
 	daysAdvanced(t, simulator, exporter, begin)
 	for _, p := range []prometheus{m.prometheus, m.zeros} {
-		process.Eventually(t, 30*time.Second, "Prometheus has recorded the truth", func() error {
+		process.Eventually(t, 3*time.Minute, "Prometheus has recorded the truth", func() error {
 			got, err := p.recorded(t)
 			if err != nil {
 				return err
@@ -218,7 +218,7 @@ func daysAdvanced(t *testing.T, simulator, exporter string, begin time.Time) {
 			t.Fatal(err)
 		}
 		want := is.sum("openai_cost_usd_total")
-		process.Eventually(t, 60*time.Second, name+" is the bill", func() error {
+		process.Eventually(t, 3*time.Minute, name+" is the bill", func() error {
 			families, err := scraped(t, exporter)
 			if err != nil {
 				return err

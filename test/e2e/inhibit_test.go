@@ -17,7 +17,7 @@ import (
 func TestWhatFollowsFromOneTroubleIsNotToldTwice(t *testing.T) {
 	m := &monitor{alertmanager: "http://" + process.FreeAddress(t), webhook: startWebhook(t)}
 	startAlertmanager(t, m, t.TempDir())
-	process.Eventually(t, 60*time.Second, "Alertmanager is ready", func() error {
+	process.Eventually(t, 3*time.Minute, "Alertmanager is ready", func() error {
 		_, err := process.Get(t.Context(), m.alertmanager+"/-/ready")
 		return err
 	})

@@ -133,7 +133,7 @@ func (p *purse) settle(t *testing.T, when string) {
 	october := time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
 	cost, researched := p.cost(month, ""), p.cost(month, p.research)
 	whole, research, quarter := p.spent(month, ""), p.spent(month, p.research), p.spent(october, "")
-	process.Eventually(t, 90*time.Second, fmt.Sprintf("%s %.2f of the month and %.2f of the quarter are spent", when, whole, quarter), func() error {
+	process.Eventually(t, 3*time.Minute, fmt.Sprintf("%s %.2f of the month and %.2f of the quarter are spent", when, whole, quarter), func() error {
 		families, err := p.scrape(t)
 		if err != nil {
 			return err
@@ -187,7 +187,7 @@ func (p *purse) ratio(t *testing.T, day time.Time) {
 	if known > 0.99*charged {
 		t.Fatalf("only %.2f of %.2f are without a price, which proves little", charged-known, charged)
 	}
-	process.Eventually(t, 60*time.Second, "the estimate lacks the tier that nobody knows, and nothing else", func() error {
+	process.Eventually(t, 3*time.Minute, "the estimate lacks the tier that nobody knows, and nothing else", func() error {
 		families, err := p.scrape(t)
 		if err != nil {
 			return err

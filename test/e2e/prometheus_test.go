@@ -60,7 +60,7 @@ func startMonitor(t *testing.T, target string) *monitor {
 	m.zeros = startPrometheus(t, "prometheus with zeros", filepath.Join(dir, "zeros"), silent, "--enable-feature=created-timestamp-zero-ingestion")
 
 	for _, ready := range []string{m.alertmanager + "/-/ready", string(m.prometheus) + "/-/ready", string(m.zeros) + "/-/ready"} {
-		process.Eventually(t, 60*time.Second, ready, func() error {
+		process.Eventually(t, 3*time.Minute, ready, func() error {
 			_, err := process.Get(t.Context(), ready)
 			return err
 		})

@@ -27,7 +27,7 @@ func TestASpikeInSpendBecomesAMessageAndIncreaseIsTheTruth(t *testing.T) {
 	process.Start(t, binary, "simulate", "--listen-address="+strings.TrimPrefix(api, "http://"),
 		"--admin-key="+adminKey, "--start="+morning, "--speed=1e-9", "--scale=0.1", "--label-sets=60")
 	var from time.Time
-	process.Eventually(t, 30*time.Second, "the simulator answers", func() error {
+	process.Eventually(t, 3*time.Minute, "the simulator answers", func() error {
 		var err error
 		from, err = apiNow(t, api)
 		return err
@@ -85,12 +85,12 @@ teams: [{name: support, project_ids: [%s]}]
 		_, err := process.Get(t.Context(), exporter+"/-/ready")
 		return err
 	}
-	process.Eventually(t, 60*time.Second, "the exporter is ready", ready)
+	process.Eventually(t, 3*time.Minute, "the exporter is ready", ready)
 	m := startMonitor(t, target)
 	both := map[string]prometheus{"Prometheus": m.prometheus, "Prometheus with zeros": m.zeros}
 	scraped := time.Now()
 	for name, p := range both {
-		process.Eventually(t, 30*time.Second, name+" has scraped the exporter for a while", func() error {
+		process.Eventually(t, 3*time.Minute, name+" has scraped the exporter for a while", func() error {
 			v, err := p.value(t, `count_over_time(up{job="openai"}[1m])`)
 			if err == nil && v < 8 {
 				err = fmt.Errorf("%v scrapes", v)
@@ -112,7 +112,7 @@ teams: [{name: support, project_ids: [%s]}]
 		}
 	}
 	message := messages(t, m.webhook, projectName(t, m.prometheus, project)+" ("+project+")", spike[project])
-	process.Eventually(t, 60*time.Second, "the channels of those on call and of the team have got the project's name and the amount", message)
+	process.Eventually(t, 3*time.Minute, "the channels of those on call and of the team have got the project's name and the amount", message)
 	if got := m.webhook.reached("OpenAISpendBurst"); len(got) != 1 || got[0] != "page" {
 		t.Errorf("OpenAISpendBurst reached %v, want page", got)
 	}
@@ -123,10 +123,10 @@ teams: [{name: support, project_ids: [%s]}]
 	}
 	control("advance?by=30m")
 	process.Start(t, binary, args...)
-	process.Eventually(t, 60*time.Second, "the exporter is ready after a restart", ready)
+	process.Eventually(t, 3*time.Minute, "the exporter is ready after a restart", ready)
 
 	want := truthNow().minus(begin)
-	process.Eventually(t, 60*time.Second, "the exporter shows the truth", func() error {
+	process.Eventually(t, 3*time.Minute, "the exporter shows the truth", func() error {
 		got, err := exposed(t, exporter)
 		if err != nil {
 			return err
@@ -134,7 +134,7 @@ teams: [{name: support, project_ids: [%s]}]
 		return equal(want, got)
 	})
 	for name, p := range both {
-		process.Eventually(t, 30*time.Second, name+" has recorded the truth", func() error {
+		process.Eventually(t, 3*time.Minute, name+" has recorded the truth", func() error {
 			got, err := p.recorded(t)
 			if err != nil {
 				return err
@@ -180,7 +180,7 @@ func spendBy(of totals) map[string]float64 {
 func projectName(t *testing.T, p prometheus, project string) string {
 	t.Helper()
 	name := ""
-	process.Eventually(t, 30*time.Second, "the project has a name", func() error {
+	process.Eventually(t, 3*time.Minute, "the project has a name", func() error {
 		samples, err := p.query(t, fmt.Sprintf(`openai_project_info{project_id=%q}`, project))
 		if err != nil {
 			return err

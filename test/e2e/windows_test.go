@@ -88,7 +88,7 @@ func startLife(t *testing.T) *life {
 	l := &life{api: "http://" + process.FreeAddress(t), exporter: "http://" + target, binary: process.Build(t)}
 	process.Start(t, l.binary, "simulate", "--listen-address="+strings.TrimPrefix(l.api, "http://"),
 		"--admin-key="+adminKey, "--start="+morning, "--speed=1e-9", "--scale=0.1", "--label-sets=60", "--lateness=minutes")
-	process.Eventually(t, 30*time.Second, "the simulator answers", func() error {
+	process.Eventually(t, 3*time.Minute, "the simulator answers", func() error {
 		_, err := apiNow(t, l.api)
 		return err
 	})
@@ -140,7 +140,7 @@ func (l *life) truth(t *testing.T) totals {
 func (l *life) settle(t *testing.T, when string) {
 	t.Helper()
 	want := l.truth(t).minus(l.begin)
-	process.Eventually(t, 90*time.Second, "the exporter shows the truth "+when, func() error {
+	process.Eventually(t, 3*time.Minute, "the exporter shows the truth "+when, func() error {
 		got, err := exposed(t, l.exporter)
 		if err != nil {
 			return err
@@ -148,7 +148,7 @@ func (l *life) settle(t *testing.T, when string) {
 		return equal(want, got)
 	})
 	for _, s := range l.servers {
-		process.Eventually(t, 60*time.Second, s.name+" has recorded it", func() error {
+		process.Eventually(t, 3*time.Minute, s.name+" has recorded it", func() error {
 			got, err := s.recorded(t)
 			if err != nil {
 				return err
@@ -165,7 +165,7 @@ func (l *life) holdOut(t *testing.T, up string) {
 	t.Helper()
 	at := float64(time.Now().Add(2 * time.Second).Unix())
 	for _, s := range l.servers {
-		process.Eventually(t, 60*time.Second, s.name+" has scraped on", func() error {
+		process.Eventually(t, 3*time.Minute, s.name+" has scraped on", func() error {
 			samples, err := s.query(t, `up{job="openai"}[10s]`)
 			if err != nil || len(samples) != 1 {
 				return fmt.Errorf("%d series: %v", len(samples), err)

@@ -65,7 +65,7 @@ counters: {start: %q, zero_hold: 3s}
 	output := filepath.Join(dir, "history.om")
 	args := []string{"backfill", "--config.file=" + config, "--start=" + begin.Format(time.DateOnly), "--output=" + output}
 	first := process.Start(t, binary, append(args, "--requests-per-minute=600")...)
-	process.Eventually(t, 30*time.Second, "something is read", func() error {
+	process.Eventually(t, 3*time.Minute, "something is read", func() error {
 		b, err := os.ReadFile(filepath.Join(output+".partial", "state.json"))
 		if err == nil && !regexp.MustCompile(`"done":[1-9]`).Match(b) {
 			err = fmt.Errorf("nothing is done")
@@ -118,7 +118,7 @@ counters: {start: %q, zero_hold: 3s}
 	// No more traffic: the books are closed.
 	api.SetEnd(api.Now())
 	t.Run("increase over the seam equals the truth", func(t *testing.T) {
-		process.Eventually(t, 90*time.Second, "past and present add up to the truth", func() error { return seam(t, api, prometheus, begin, liveCosts) })
+		process.Eventually(t, 3*time.Minute, "past and present add up to the truth", func() error { return seam(t, api, prometheus, begin, liveCosts) })
 	})
 	if code := exporter.End(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("the exporter ended with %d", code)
