@@ -60,7 +60,7 @@ type FeedOptions struct {
 	BillFrom func(now time.Time) time.Time
 	// Price says what a row is estimated to cost, in US dollars, and how much of it has no price, when it is booked.
 	// Start is that of its bucket, since prices change with time. The labels are those that have a value of what the row is grouped by; values follow the endpoint's measures.
-	// Without it nothing is estimated.
+	// Of a stock they are what its level is for as long as the bucket lasts, in its unit times hours. Without it nothing is estimated.
 	Price func(start time.Time, groupBy []string, labels []Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed)
 }
 

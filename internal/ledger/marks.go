@@ -140,6 +140,7 @@ func (m marks) poll(r reading, to reach) marks {
 	m.ReadAt = r.asOf
 	m.ReadThrough = max(m.ReadThrough, r.closed)
 	if to.level {
+		m.Final = max(m.Final, to.spanOf(r.from)) // No audit reads a level.
 		return m
 	}
 	m.Settled = min(r.open(), r.asOf) - to.lookback

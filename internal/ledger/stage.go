@@ -70,6 +70,7 @@ func (st *stage) apply(r *Read, at reading) error {
 	if to.level {
 		st.meta.marks = st.meta.poll(at, to)
 		st.applyStock(r)
+		st.storeStock(r)
 		return nil
 	}
 	if to.bill && at.audit {

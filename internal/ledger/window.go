@@ -13,6 +13,9 @@ const (
 	billDays    = int64(billHistory / time.Second)
 )
 
+// stockDays is how far back levels are read once when the ledger starts, for the days that a settled bill is compared with.
+const stockDays = 5 * secondsOfDay
+
 // pollFrom is where a poll begins to read. held is the width in which a span is on record, or 0; origin is where counting
 // is to begin, if that is fixed.
 func (m marks) pollFrom(now, origin int64, fixed bool, to reach, held func(span int64) int64) int64 {
@@ -23,7 +26,9 @@ func (m marks) pollFrom(now, origin int64, fixed bool, to reach, held func(span 
 	}
 	switch {
 	case to.level:
-		from = back
+		if from = back; !m.Started {
+			from = min(from, now-stockDays)
+		}
 	case to.bill:
 		t := time.Unix(now, 0).UTC()
 		from = min(from, time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC).Unix())

@@ -7,7 +7,7 @@ var priceMetrics = []Metric{
 	{
 		Name: EstimateRatio, Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelProjectID},
 		Help: "Estimated cost of a project over its charges, on the newest day whose bill and usage are complete." + polled,
-		Note: "The day is the newest one that charges at least a cent, whose bill was read three days after its end or later, so that it is not corrected any more, and whose usage is known whole. Until there is one, a bill of one day after its end will do. Absent where less than one cent was charged. Credits are not part of it. What is billed but is not usage, such as storage, makes it smaller than 1.",
+		Note: "The day is the newest one that charges at least a cent, whose bill was read three days after its end or later, so that it is not corrected any more, and whose usage is known whole. Until there is one, a bill of one day after its end will do. Absent where less than one cent was charged. Credits are not part of it. What is billed but is not usage, such as fine-tuning, makes it smaller than 1.",
 	},
 	{
 		Name: WholeRatio, Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization},

@@ -137,7 +137,7 @@ var sections = []struct {
 	{SectionEstimate, "What usage is estimated to cost before the bill says so. A row of usage is priced when it is read: with what the bill charged for " +
 		"the same on the last closed days, discounts included, and less what is free in the same share day after day; else with `pricing.file`; else with the list in this program. Reading it " +
 		"again changes nothing, a restatement prices it again, and new prices do not rewrite what was estimated before. Each tier has its own price, whatever `group_by` shows. Estimate and bill " +
-		"are never mixed in one of these metrics. Storage of vector stores and files is billed but not estimated. `openai_exporter_unpriced_*_total` " +
+		"are never mixed in one of these metrics. Storage of vector stores is a level and in none of these counters; what is unbilled has it. `openai_exporter_unpriced_*_total` " +
 		"go on over restarts, as the estimate does.", "Up to one interval old (default 1m, hourly endpoints 15m). OpenAI completes a minute for 5 to 15 minutes, and restates it for hours."},
 	{SectionBudgets, "The month so far and its end, by UTC. Bill and estimate come together here, and the two parts stand beside the sum; " +
 		"[forecast.md](forecast.md) explains the method and states its error.", "Up to one interval old: as the bill (default 15m) and the estimate (default 1m). Forecasts are recomputed with every poll and every hour."},

@@ -155,11 +155,15 @@ type resolution struct {
 }
 
 // Row says what a row of usage costs, and how many of its units have no price. Values are in the order of the
-// endpoint's measures. Levels, such as the size of vector stores, and costs have no price and no units without one.
+// endpoint's measures. The bytes of vector stores are times hours, and have the bill's price or none. They and costs never
+// count as without a price.
 func (p *Prices) Row(e *api.Endpoint, l Labels, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 	r := p.resolve(what{e, l.Model, l.ModelUnknown && l.Model == "", l.tier(), l.Regional}, l.At)
 	switch {
 	case r.free || r.unit == "":
+		return usd, unpriced
+	case r.unit == storage:
+		usd, _ = r.quotes[0].of(values[r.unitAt].Quo(decimal.FromInt(1 << 30)))
 		return usd, unpriced
 	case r.unit != tokens:
 		return r.quotes[0].of(values[r.unitAt])
@@ -255,10 +259,15 @@ func (p *Prices) resolve(w what, at time.Time) *resolution {
 
 func (p *Prices) compute(w what, at time.Time) *resolution {
 	r := &resolution{usage: usageOf(w.endpoint), unitAt: -1}
-	if w.endpoint.Stock || w.endpoint.IsCosts() {
+	if w.endpoint.IsCosts() {
 		return r
 	}
 	s := p.sources(w, at)
+	if w.endpoint.Stock {
+		// What is free of storage is so for the whole organization: only the bill tells whether any of it costs something.
+		r.unit, r.unitAt, r.quotes[0] = storage, 0, s.bill(storage)
+		return r
+	}
 	if r.usage.input >= 0 {
 		r.unit = tokens
 		r.makesImages = billedByTokens(w.model)
@@ -295,6 +304,7 @@ var productOf = map[string][]string{
 	sessions:        {"code interpreter sessions"},
 	fileSearchCalls: {"file search tool calls"},
 	webSearchCalls:  {"web search tool calls"},
+	storedBytes:     {"Vector storage", assistantsStorage},
 }
 
 // String says where the prices come from, for a log.

@@ -95,7 +95,10 @@ const (
 	sessions        = "code_interpreter_sessions"
 	fileSearchCalls = "file_search_calls"
 	webSearchCalls  = "web_search_calls"
-	storage         = "gibibyte_hours"
+
+	// storage is what bills count storedBytes in, the level that usage has.
+	storage     = "gibibyte_hours"
+	storedBytes = "vector_store_bytes"
 )
 
 // A slot is something that has one price. Modality and kind are set only for tokens.

@@ -85,7 +85,7 @@ func (w *world) estimate(p *pricing.Prices, day time.Time, groupBy []string) (by
 	byProject, unpriced = map[string]decimal.Fixed{}, map[string]decimal.Fixed{}
 	for i := range api.Endpoints {
 		e := &api.Endpoints[i]
-		if e.IsCosts() {
+		if e.IsCosts() || e.Stock { // A level costs what it is for as long as it lasts, which these rows do not say.
 			continue
 		}
 		w.each(e, groupBy, day, func(labels map[string]string, values map[string]decimal.Fixed) {

@@ -129,6 +129,16 @@ func (s sources) unit(unit string, byProduct bool) quote {
 	return quote{source: SourceNone}
 }
 
+// bill prices something as the bill of its product did, or not at all.
+func (s sources) bill(unit string) quote {
+	for _, m := range s.products {
+		if usd, ok := m.tiers[Standard].paid(slot{unit: unit}); ok {
+			return quote{usd, SourceBill}
+		}
+	}
+	return quote{source: SourceNone}
+}
+
 func (s sources) hasTokens() bool {
 	for _, m := range s.learned {
 		for _, t := range m.tiers {

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/budget"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
@@ -13,7 +14,7 @@ import (
 func TestTheDaysAddUpToTheMonthAndItsForecast(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	today := now.Truncate(24 * time.Hour)
-	bill, usage := &ledger.FeedView{ReadAt: now}, &ledger.FeedView{ReadAt: now}
+	bill, usage := &ledger.FeedView{ReadAt: now}, &ledger.FeedView{Endpoint: &api.Endpoint{}, ReadAt: now}
 	for i := range 30 {
 		start := today.AddDate(0, 0, -i)
 		n := int64(i)

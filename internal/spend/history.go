@@ -38,15 +38,19 @@ func newHistory(bill *ledger.FeedView, usage []*ledger.FeedView, now time.Time) 
 		}
 		return d
 	}
-	whole := make(map[int64]int)
+	whole, flows := make(map[int64]int), 0
 	for _, b := range bill.Books {
 		of(b).bill = b
 	}
 	for _, f := range usage {
+		if !f.Endpoint.Stock {
+			flows++
+		}
 		for _, b := range f.Books {
 			d := of(b)
 			d.usage = append(d.usage, b)
-			if b.Hours == 24 {
+			// A level is known of the days that polls have read, and without it the day is whole but for it.
+			if b.Hours == 24 && !f.Endpoint.Stock {
 				whole[b.Start.Unix()]++
 			}
 		}
@@ -55,7 +59,7 @@ func newHistory(bill *ledger.FeedView, usage []*ledger.FeedView, now time.Time) 
 	for start, d := range at {
 		// A day that the API left out of its answers has not been read since, whatever else was.
 		d.settled = d.bill != nil && budget.Day{Start: d.start, HasBill: true}.Settled(d.bill.ReadAt)
-		d.estimated = len(usage) > 0 && whole[start] == len(usage) || d.start.Equal(today) && len(d.usage) > 0
+		d.estimated = flows > 0 && whole[start] == flows || d.start.Equal(today) && len(d.usage) > 0
 	}
 	for _, start := range sortedKeys(at) {
 		h.days = append(h.days, at[start])

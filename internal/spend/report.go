@@ -104,7 +104,7 @@ func (b *Books) Report(v *ledger.View, now time.Time) []Organization {
 			switch {
 			case f.Endpoint.IsCosts():
 				bill = f
-			case len(f.Endpoint.Derived) > 0 && !f.ReadAt.IsZero(): // not one that the organization does not have
+			case !f.ReadAt.IsZero(): // not one that the organization does not have
 				usage = append(usage, f)
 			}
 		}
@@ -181,6 +181,9 @@ func (h *history) reaches(p budget.Period, now time.Time) bool {
 func sources(prices *pricing.Prices, usage []*ledger.FeedView) []Price {
 	var out []Price
 	for _, f := range usage {
+		if f.Endpoint.Stock {
+			continue // It has no models.
+		}
 		seen := make(map[string]bool)
 		for _, s := range f.Series {
 			model := valueOf(s.Labels, "model")

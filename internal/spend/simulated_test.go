@@ -23,9 +23,6 @@ import (
 	testclient "github.com/openai-exporter/openai_exporter/test/client"
 )
 
-// storage is billed by what lies there, which no row of usage has a price for.
-const storage = "assistants api | file search"
-
 // An account is a simulated organization, read over HTTP into a ledger that is priced by books.
 type account struct {
 	t      *testing.T
@@ -170,13 +167,11 @@ func (a *account) estimated(day time.Time) map[string]float64 {
 	return out
 }
 
-// billed is the final bill of a day by project, without what usage has no part in.
+// billed is the final bill of a day by project.
 func (a *account) billed(day time.Time) map[string]float64 {
 	out := map[string]float64{}
-	for _, r := range a.sim.Final(api.Costs, []string{"project_id", "line_item"}, day, day.AddDate(0, 0, 1)) {
-		if r.Labels["line_item"] != storage {
-			out[r.Labels["project_id"]] += r.Values[api.MeasureCost].Float64()
-		}
+	for _, r := range a.sim.Final(api.Costs, []string{"project_id"}, day, day.AddDate(0, 0, 1)) {
+		out[r.Labels["project_id"]] += r.Values[api.MeasureCost].Float64()
 	}
 	return out
 }
@@ -190,9 +185,7 @@ func (a *account) worth(day time.Time) map[string]float64 {
 		if strings.Contains(r.Labels["line_item"], "gpt-5.6-luna, ") {
 			usd *= 1024. / (1024 - 300)
 		}
-		if r.Labels["line_item"] != storage {
-			out[r.Labels["project_id"]] += usd
-		}
+		out[r.Labels["project_id"]] += usd
 	}
 	return out
 }
@@ -251,7 +244,7 @@ func TestAfterOneBilledDayTheNextIsWorthWhatItIsBilledAt(t *testing.T) {
 				t.Errorf("%d projects are compared with their bill: %+v", len(o.Ratios), o.Ratios)
 			}
 			for _, r := range o.Ratios {
-				// Storage is in the bill and not in the estimate, and a bill that is restated is not the final one.
+				// A bill that is still restated is not the final one.
 				if charged := r.Ratio * billed[r.ProjectID] / worth[r.ProjectID]; charged < 0.9 || charged > 1.06 {
 					t.Errorf("project %q: estimate over bill = %g, of what is charged for %g", r.ProjectID, r.Ratio, charged)
 				}
