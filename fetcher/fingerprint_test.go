@@ -2,7 +2,9 @@ package fetcher
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -219,5 +221,67 @@ func TestAPrintIsOfOneBucketAlone(t *testing.T) {
 	}
 	if fingerprint.Sums[0] == fingerprint.Sums[1] {
 		t.Error("both sums are made with one key")
+	}
+}
+
+// What the decoder never saw must not let it accept what it would refuse otherwise.
+func TestWhatStandsBehindAPassedBucketIsChecked(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	var buckets []string
+	for i := range 4 {
+		buckets = append(buckets, bucketWith(random, 60+60*i, 3))
+	}
+	join := func(s string) []byte {
+		return []byte(`{"object":"page","data":[` + buckets[0] + `,` + buckets[1] + s + `,` + buckets[2] + `,` + buckets[3] + `],"has_more":false,"next_page":null}`)
+	}
+	before := remember(t, "completions", join(""), nil)
+	for _, s := range []string{".5", "e5", "E+1", ".0e3", "5", "x", " .5"} {
+		// The third one has changed, so the decoder goes on behind the second.
+		body := bytes.Replace(join(s), []byte(`"start_time":180,`), []byte(`"start_time":180 ,`), 1)
+		_, wantErr := tryRemember(t, "completions", body, nil)
+		_, err := tryRemember(t, "completions", body, before)
+		if (err == nil) != (wantErr == nil) {
+			t.Errorf("%q: error %v, want %v", s, err, wantErr)
+		}
+	}
+}
+
+// endless is a body of blanks, behind something.
+type endless struct {
+	head string
+	read int
+}
+
+func (b *endless) Read(p []byte) (int, error) {
+	if b.head != "" {
+		n := copy(p, b.head)
+		b.head = b.head[n:]
+		return n, nil
+	}
+	if b.read > 64<<20 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	for i := range p {
+		p[i] = ' '
+	}
+	b.read += len(p)
+	return len(p), nil
+}
+
+// TestBlanksBehindAPassedBucketAreNotHeld: anyone who sends them must not fill the memory.
+func TestBlanksBehindAPassedBucketAreNotHeld(t *testing.T) {
+	bucket := bucketWith(rand.New(rand.NewPCG(3, 4)), 60, 3)
+	before := remember(t, "completions", []byte(pageOf(bucket)), nil)
+	before.kept[120] = before.kept[60] // The one behind it is expected, too.
+	e := endpoint(t, "completions")
+	s := &record{totals: newTotals(e), before: before, kept: map[int64]*keptBucket{}}
+	d := newDecoder(e, s.columns)
+	d.next, d.width = time.Unix(60, 0).UTC(), time.Minute
+	body := &endless{head: `{"object":"page","data":[` + bucket}
+	if _, err := d.page(body, s, everything); !errors.Is(err, errTooLong) {
+		t.Errorf("error = %v", err)
+	}
+	if s.passed != 1 || body.read > 2*maxValue {
+		t.Errorf("%d buckets were passed over, and %d bytes of blanks read", s.passed, body.read)
 	}
 }

@@ -67,8 +67,8 @@ func (p *poller) run(ctx context.Context) {
 		_, err := p.take(ctx, priorityPoll, func(now time.Time) (ledger.Window, bool) {
 			return p.polled.Feed.PollWindow(now), true
 		})
-		if ctx.Err() != nil {
-			return // Who gave up was us.
+		if ctx.Err() != nil || errors.Is(err, ledger.ErrGone) {
+			return // Who gave up was us, or a reload that is about to stop this.
 		}
 		begin = p.finish(time.Since(took), err)
 		if p.polledOnce != nil {
@@ -159,7 +159,7 @@ func (p *poller) audits(ctx context.Context, next time.Time) time.Time {
 			window, due = p.polled.Feed.AuditWindow(now)
 			return window, due
 		})
-		if ctx.Err() != nil || !due {
+		if ctx.Err() != nil || !due || errors.Is(err, ledger.ErrGone) {
 			return next
 		}
 		if p.observer != nil {

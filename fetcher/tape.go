@@ -71,12 +71,15 @@ func (t *tape) peek(n int) []byte {
 	return t.ahead.Bytes()[:min(n, t.ahead.Len())]
 }
 
+// mostLead bounds the blanks between two buckets that are passed over. What is longer is left to the decoder and its bound.
+const mostLead = 4 << 10
+
 // lead is how many bytes stand before the next bucket of a list: a comma between two, and blanks. It is -1 where no bucket
 // follows.
 func (t *tape) lead(comma bool) int {
 	for n := 0; ; n++ {
 		b := t.peek(n + 1)
-		if len(b) <= n {
+		if len(b) <= n || n > mostLead {
 			return -1
 		}
 		switch c := b[n]; {
@@ -92,13 +95,13 @@ func (t *tape) lead(comma bool) int {
 
 // resumed is what the decoder reads first where it goes on behind a bucket that was passed over. It stands for the page so
 // far, so that the syntax of the rest is checked as if all of it had been read.
-const resumed = `{"data":[0`
+const resumed = `{"data":[{}`
 
 // resume lets the decoder go on with what lies ahead, which it has not seen.
 func (t *tape) resume() error {
 	t.given, t.past = 0, int64(len(resumed))
 	t.dec.Reset(io.MultiReader(strings.NewReader(resumed), t), options()...)
-	for range 4 { // The tokens of resumed.
+	for range 5 { // The tokens of resumed.
 		if _, err := t.dec.ReadToken(); err != nil {
 			return err
 		}

@@ -29,6 +29,7 @@ func (l *Ledger) Configure(settings Settings, options []FeedOptions) ([]*Feed, e
 			}
 		}
 		feeds[i] = f
+		delete(before, name)
 		if st := f.reshape(*o); st != nil {
 			stages = append(stages, st)
 		}
@@ -39,6 +40,9 @@ func (l *Ledger) Configure(settings Settings, options []FeedOptions) ([]*Feed, e
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.settings, l.feeds = settings, feeds
+	for _, f := range before {
+		f.gone = true // Its pollers are stopped only after this.
+	}
 	l.own = make(map[string]*organization, len(l.own))
 	clear(l.holding)
 	for i, f := range feeds {

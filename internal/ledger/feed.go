@@ -42,6 +42,7 @@ type Feed struct {
 	lastAudit time.Time
 	stats     []MeasureView
 
+	gone   bool      // it is not configured any more, and nothing is booked to it
 	place  int       // in the view
 	shown  *FeedView // there
 	moved  bool      // a series has changed since

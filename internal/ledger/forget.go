@@ -3,6 +3,7 @@ package ledger
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,19 +15,27 @@ import (
 const forgetEvery = time.Hour
 
 // forget removes the state of feeds that are not configured and were last read so long ago that their series would be
-// retired. Time is what the API said last about those that are configured, so that neither a downtime nor a wrong clock
-// makes any difference.
+// retired. Time is what the APIs of those that are configured have said last, so a wrong local clock makes no difference;
+// and it is that of the organization in the middle, so a wrong clock of one API decides nothing about the others.
 func (l *Ledger) forget() {
 	defer l.write()()
 	configured := make(map[string]bool, len(l.feeds))
-	newest := int64(0)
-	for _, f := range l.feeds {
-		configured[f.name] = true
-		newest = max(newest, f.meta.ReadAt)
+	clocks := make([]int64, 0, len(l.own))
+	for _, o := range l.own {
+		newest := int64(0)
+		for _, f := range o.feeds {
+			configured[f.name] = true
+			newest = max(newest, f.meta.ReadAt)
+		}
+		if newest != 0 {
+			clocks = append(clocks, newest)
+		}
 	}
-	if newest == 0 {
+	if len(clocks) == 0 {
 		return
 	}
+	slices.Sort(clocks)
+	newest := clocks[(len(clocks)-1)/2] // One clock that is ahead decides nothing about others.
 	names, err := l.store.idle(configured, newest-seconds(l.settings.IdleRetention))
 	if err == nil && len(names) > 0 {
 		err = l.commitChanges(goneWith(names))

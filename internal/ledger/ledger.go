@@ -144,6 +144,9 @@ func (l *Ledger) View() *View { return l.view.Load() }
 // Bytes is the size of the state on disk.
 func (l *Ledger) Bytes() int64 { return l.bytes.Load() }
 
+// ErrGone refuses what is for a feed that is not configured any more. Another one of its name may be.
+var ErrGone = errors.New("the endpoint is not configured any more")
+
 // ErrReshaped refuses a read that was begun before the grouping or the filters changed, even if they have changed back
 // since.
 var ErrReshaped = errors.New("the grouping or the filters changed while the API was being read")

@@ -137,7 +137,7 @@ func (f *Feed) names(r *Read) (known, named bool) {
 	if len(strangers) == 0 {
 		return false, false
 	}
-	for _, other := range f.ledger.own[f.options.Organization].feeds {
+	for _, other := range f.ledger.feedsOf(f.options.Organization) {
 		for _, s := range other.list {
 			if strangers[projectOf(s.labels)] {
 				return true, true
@@ -274,9 +274,17 @@ func (f *Feed) latest() *meta {
 	return &f.meta
 }
 
+// feedsOf are the feeds of an organization, none of one that is not configured.
+func (l *Ledger) feedsOf(organization string) []*Feed {
+	if o := l.own[organization]; o != nil {
+		return o.feeds
+	}
+	return nil
+}
+
 // owner is the API's id of an organization, or "".
 func (l *Ledger) owner(organization string) string {
-	for _, f := range l.own[organization].feeds {
+	for _, f := range l.feedsOf(organization) {
 		if id := f.latest().Owner; id != "" {
 			return id
 		}
@@ -286,7 +294,7 @@ func (l *Ledger) owner(organization string) string {
 
 // foreign says whether another organization was the last to answer under a name.
 func (l *Ledger) foreign(organization string) bool {
-	return slices.ContainsFunc(l.own[organization].feeds, func(f *Feed) bool { return f.latest().Foreign })
+	return slices.ContainsFunc(l.feedsOf(organization), func(f *Feed) bool { return f.latest().Foreign })
 }
 
 // accuse notes in what is staged whether the newest answers are another organization's.
@@ -317,7 +325,7 @@ func (f *Feed) convict() {
 func (l *Ledger) acquit(organization string) {
 	delete(l.accused, organization)
 	acquitted := false
-	for _, f := range l.own[organization].feeds {
+	for _, f := range l.feedsOf(organization) {
 		if f.latest().Foreign {
 			f.accuse(false)
 			acquitted = true

@@ -31,7 +31,7 @@ func (l *Ledger) publishAll() {
 
 func (l *Ledger) showOrganization(v *View, name string) {
 	o := OrganizationView{Name: name, Limit: l.settings.MaxLabelSets}
-	for _, f := range l.own[name].feeds {
+	for _, f := range l.feedsOf(name) {
 		o.LabelSets += f.own
 		o.Overflow += f.overflow()
 	}

@@ -97,6 +97,9 @@ func (b *booking) make() error {
 	if err := b.ctx.Err(); err != nil {
 		return err
 	}
+	if f.gone {
+		return ErrGone
+	}
 	if r.Window.shape != f.shape || !slices.Equal(r.columns, f.reads) {
 		return ErrReshaped
 	}

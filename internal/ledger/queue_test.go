@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-	"weak"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
@@ -192,10 +190,7 @@ func TestTwoReadsOfAFeedDoNotShareACommit(t *testing.T) {
 // TestFeedsThatShareACommitShareTheLimit of label sets of their organization.
 func TestFeedsThatShareACommitShareTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		moderations, _ := api.Find("moderations")
-		fixed := *moderations
-		fixed.Measures = fixed.Measures[:2]
-		p := newParty(t, 1, embeddings, &fixed)
+		p := newParty(t, 1, embeddings, other(t))
 		defer p.close()
 		p.limit = 4
 		p.open()
@@ -285,70 +280,108 @@ func TestWhoseAnswersTheseAreIsNotForgottenInASharedCommit(t *testing.T) {
 	})
 }
 
-// TestAFeedThatIsRemovedIsForgotten by the process at once, and on disk when its series would be retired.
-func TestAFeedThatIsRemovedIsForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newParty(t, 2, embeddings)
+func (p *party) configure(options ...ledger.FeedOptions) {
+	p.t.Helper()
+	if _, err := p.ledger.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: p.limit}, options); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// other is an endpoint like embeddings, of the same measures.
+func other(t *testing.T) *api.Endpoint {
+	t.Helper()
+	moderations, ok := api.Find("moderations")
+	if !ok {
+		t.Fatal("no endpoint moderations")
+	}
+	fixed := *moderations
+	fixed.Measures = fixed.Measures[:2]
+	return &fixed
+}
+
+// A reload tells the ledger what there is before it stops what is polled no longer, so a read may wait to be booked then.
+func TestAReadOfAnOrganizationThatHasGoneIsRefused(t *testing.T) {
+	p := newParty(t, 2, embeddings)
+	defer p.close()
+	r := p.read(1)
+	w, _ := p.feeds[1].AuditWindow(p.now)
+	p.configure(p.options[0])
+	if err := p.feeds[1].Book(t.Context(), r); !errors.Is(err, ledger.ErrGone) {
+		t.Errorf("booking says %v", err)
+	}
+	if err := p.feeds[1].Drop("model"); !errors.Is(err, ledger.ErrGone) {
+		t.Errorf("dropping a dimension says %v", err)
+	}
+	if gaveUp, err := p.feeds[1].Refused(w); gaveUp || err != nil {
+		t.Errorf("what the API refuses is given up: %v, %v", gaveUp, err)
+	}
+	p.feeds[1].PollWindow(p.now)
+	p.feeds[1].GroupBy()
+	if v := p.ledger.View(); len(v.Feeds) != 1 || v.Feeds[0].Organization != "org-0" {
+		t.Errorf("%d feeds are shown", len(v.Feeds))
+	}
+}
+
+func TestAReadOfAnEndpointThatHasGoneTakesNobodysPlace(t *testing.T) {
+	for gone := range 2 {
+		p := newParty(t, 1, embeddings, other(t))
 		defer p.close()
-		book := func() {
-			t.Helper()
+		for range 2 {
 			for i := range p.feeds {
 				if err := p.feeds[i].Book(t.Context(), p.read(i)); err != nil {
 					t.Fatal(err)
 				}
 			}
+			p.now = p.now.Add(time.Minute)
+			p.use(0, a, 7)
 		}
-		book()
-		p.now = p.now.Add(time.Minute)
-		p.use(0, a, 4)
-		book()
-		all := p.options
-		removed := func(d time.Duration) {
-			t.Helper()
-			p.options = all[:1]
-			p.open()
-			ctx, cancel := context.WithCancel(t.Context())
-			var running sync.WaitGroup
-			running.Go(func() { p.ledger.Run(ctx) })
-			p.now = p.now.Add(d)
-			book()
-			pass(2 * time.Hour) // It looks every hour.
-			cancel()
-			running.Wait()
-			p.options = all
-			p.open()
+		r, stays := p.read(gone), p.options[1-gone]
+		p.configure(stays)
+		if err := p.feeds[gone].Book(t.Context(), r); !errors.Is(err, ledger.ErrGone) {
+			t.Errorf("booking says %v", err)
 		}
-		removed(34 * 24 * time.Hour)
-		if n := p.requests(1); n != 4 {
-			t.Errorf("a feed that returns in time counts %d requests, want 4", n)
+		if v := p.ledger.View(); len(v.Feeds) != 1 || v.Feeds[0].Endpoint.Name != stays.Endpoint.Name {
+			t.Errorf("the view shows %s in the place of %s", v.Feeds[0].Endpoint.Name, stays.Endpoint.Name)
 		}
-		p.now = p.now.Add(time.Minute)
-		book()
-		removed(36 * 24 * time.Hour)
-		if v := p.ledger.View().Feeds[1]; len(v.Series) != 0 || !v.Started.IsZero() {
-			t.Errorf("a feed that returns too late has begun at %s and has %d series", v.Started, len(v.Series))
+		p.configure(p.options...) // It returns, and its former reads are still those of one that has gone.
+		if err := p.feeds[gone].Book(t.Context(), r); !errors.Is(err, ledger.ErrGone) {
+			t.Errorf("booking after its return says %v", err)
 		}
-		if v := p.ledger.View().Feeds[0]; v.Started.IsZero() {
-			t.Error("the feed that stayed is gone, too")
-		}
-	})
+	}
 }
 
-// TestARemovedOrganizationLeavesTheMemory with all that is known of it.
-func TestARemovedOrganizationLeavesTheMemory(t *testing.T) {
-	p := newParty(t, 2, embeddings)
+// TestADimensionIsDroppedBesideOtherFeeds of the organization, which look at what is staged. The race detector judges.
+func TestADimensionIsDroppedBesideOtherFeeds(t *testing.T) {
+	p := newParty(t, 1, embeddings, other(t))
 	defer p.close()
-	if err := p.feeds[1].Book(t.Context(), p.read(1)); err != nil {
+	var polling sync.WaitGroup
+	polling.Go(func() {
+		for range 2000 {
+			p.feeds[1].PollWindow(p.now)
+		}
+	})
+	if err := p.feeds[0].Drop("model"); err != nil {
+		t.Error(err)
+	}
+	polling.Wait()
+}
+
+func TestWhatChangesNothingMakesNoOtherView(t *testing.T) {
+	p := newParty(t, 1, embeddings)
+	defer p.close()
+	if err := p.feeds[0].Book(t.Context(), p.read(0)); err != nil {
 		t.Fatal(err)
 	}
-	removed := weak.Make(p.feeds[1])
-	var err error
-	if p.feeds, err = p.ledger.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: p.limit}, p.options[:1]); err != nil {
+	before := p.ledger.View()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.feeds[0].Book(ctx, p.read(0)); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	runtime.GC()
-	if removed.Value() != nil {
-		t.Error("a feed that is not configured any more is held")
+	if _, err := p.feeds[0].Refused(ledger.Window{}); err != nil {
+		t.Fatal(err)
 	}
-	runtime.KeepAlive(p)
+	if p.ledger.View() != before {
+		t.Error("nothing has changed, and there is another view")
+	}
 }

@@ -165,11 +165,7 @@ func (r *Read) Bucket(start time.Time) {
 }
 
 func (r *Read) add(start time.Time) {
-	b := readBucket{start: start}
-	if n := len(r.buckets); n > 0 {
-		b.rows = make([]readRow, 0, max(len(r.buckets[n-1].rows), r.buckets[n-1].fingerprint.Rows)) // Buckets are much of a size.
-	}
-	r.buckets = append(r.buckets, b)
+	r.buckets = append(r.buckets, readBucket{start: start})
 	r.open = len(r.buckets) - 1
 	if start.After(r.newest) {
 		r.newest = start
@@ -181,6 +177,10 @@ func (r *Read) add(start time.Time) {
 // be reused by the caller.
 func (r *Read) Row(labels []string, values []decimal.Fixed) {
 	b := &r.buckets[r.open]
+	if b.rows == nil && r.open > 0 {
+		before := &r.buckets[r.open-1]
+		b.rows = make([]readRow, 0, max(len(before.rows), before.fingerprint.Rows)) // Buckets are much of a size.
+	}
 	is := charged
 	if r.cost >= 0 {
 		is = natureOf(values[r.cost])

@@ -71,7 +71,7 @@ func (f *Feed) refuse(w Window) (gaveUp bool) {
 	if f.options.Endpoint.IsCosts() {
 		next = w.To.Unix() == f.meta.BillFrom
 	}
-	if w.shape != f.shape || !next {
+	if f.gone || w.shape != f.shape || !next {
 		return false // The window is of a former shape or round.
 	}
 	if f.refused.pages == nil {

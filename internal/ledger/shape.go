@@ -77,6 +77,20 @@ func (f *Feed) arrange() {
 func (f *Feed) Drop(dimension string) error {
 	l := f.ledger
 	defer l.write()()
+	l.mu.Lock()
+	err := f.dropping(dimension)
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return l.settle()
+}
+
+// dropping stages it.
+func (f *Feed) dropping(dimension string) error {
+	if f.gone {
+		return ErrGone
+	}
 	if !slices.Contains(f.asked(), dimension) {
 		return fmt.Errorf("drop dimension %s: %s is not grouped by it", dimension, f.options.Endpoint.Name)
 	}
@@ -85,8 +99,8 @@ func (f *Feed) Drop(dimension string) error {
 	if slices.Contains(f.groupBy, dimension) {
 		st.drop()
 	}
-	l.put(st)
-	return l.settle()
+	f.ledger.put(st)
+	return nil
 }
 
 // drop starts the endpoint afresh without what the API has refused.

@@ -43,7 +43,9 @@ func (l *Ledger) settle() error {
 	for _, name := range acquitted {
 		level.Info(l.logger).Log("msg", "The organization answers itself again", "organization", name)
 	}
-	l.publish(changed)
+	if len(changed) > 0 {
+		l.publish(changed)
+	}
 	return nil
 }
 
@@ -74,7 +76,7 @@ func (l *Ledger) commitChanges(all []*changes) error {
 // staged.
 func (l *Ledger) ownLabelSets(organization string) int {
 	n := 0
-	for _, f := range l.own[organization].feeds {
+	for _, f := range l.feedsOf(organization) {
 		switch st := f.staged; {
 		case st == nil:
 			n += f.own

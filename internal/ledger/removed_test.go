@@ -1,0 +1,121 @@
+package ledger_test
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"weak"
+
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// TestAFeedThatIsRemovedIsForgotten by the process at once, and on disk when its series would be retired.
+func TestAFeedThatIsRemovedIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, 2, embeddings)
+		defer p.close()
+		book := func() {
+			t.Helper()
+			for i := range p.feeds {
+				if err := p.feeds[i].Book(t.Context(), p.read(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		book()
+		p.now = p.now.Add(time.Minute)
+		p.use(0, a, 4)
+		book()
+		all := p.options
+		removed := func(d time.Duration) {
+			t.Helper()
+			p.options = all[:1]
+			p.open()
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { p.ledger.Run(ctx) })
+			p.now = p.now.Add(d)
+			book()
+			pass(2 * time.Hour) // It looks every hour.
+			cancel()
+			running.Wait()
+			p.options = all
+			p.open()
+		}
+		removed(34 * 24 * time.Hour)
+		if n := p.requests(1); n != 4 {
+			t.Errorf("a feed that returns in time counts %d requests, want 4", n)
+		}
+		p.now = p.now.Add(time.Minute)
+		book()
+		removed(36 * 24 * time.Hour)
+		if v := p.ledger.View().Feeds[1]; len(v.Series) != 0 || !v.Started.IsZero() {
+			t.Errorf("a feed that returns too late has begun at %s and has %d series", v.Started, len(v.Series))
+		}
+		if v := p.ledger.View().Feeds[0]; v.Started.IsZero() {
+			t.Error("the feed that stayed is gone, too")
+		}
+	})
+}
+
+// TestARemovedOrganizationLeavesTheMemory with all that is known of it.
+func TestARemovedOrganizationLeavesTheMemory(t *testing.T) {
+	p := newParty(t, 2, embeddings)
+	defer p.close()
+	if err := p.feeds[1].Book(t.Context(), p.read(1)); err != nil {
+		t.Fatal(err)
+	}
+	removed := weak.Make(p.feeds[1])
+	var err error
+	if p.feeds, err = p.ledger.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: p.limit}, p.options[:1]); err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	if removed.Value() != nil {
+		t.Error("a feed that is not configured any more is held")
+	}
+	runtime.KeepAlive(p)
+}
+
+// An API whose clock is a year ahead, as that of a gateway may be, must not end what others have on disk.
+func TestOneClockDecidesNothingAboutOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, 3, embeddings)
+		defer p.close()
+		for i := range p.feeds {
+			if err := p.feeds[i].Book(t.Context(), p.read(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.now = p.now.Add(time.Minute)
+		p.use(0, a, 4)
+		for i := range 2 {
+			if err := p.feeds[i].Book(t.Context(), p.read(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := p.options
+		p.options = all[1:] // org-0 leaves by mistake, for two hours
+		p.open()
+		at := p.now
+		p.now = p.now.AddDate(1, 0, 0)
+		if err := p.feeds[1].Book(t.Context(), p.read(1)); err != nil {
+			t.Fatal(err)
+		}
+		p.now = at
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { p.ledger.Run(ctx) })
+		pass(2 * time.Hour)
+		cancel()
+		running.Wait()
+		p.options = all
+		p.open()
+		if n := p.requests(0); n != 4 {
+			t.Errorf("a feed that returns after two hours counts %d requests, want 4", n)
+		}
+	})
+}
