@@ -141,7 +141,7 @@ var events = slices.Concat([]event{
 		}
 		down := w.between(10*time.Minute, 30*time.Hour)
 		if w.chance(0.2) {
-			down = w.between(30*time.Hour, 6*24*time.Hour)
+			down = w.between(30*time.Hour, 9*24*time.Hour) // More than one page of hours to catch up with.
 		}
 		w.after(down, func() {
 			if w.running == nil {

@@ -257,7 +257,7 @@ func (o *oracle) forecast(b *book, f *ledger.FeedView, usage []*ledger.FeedView,
 		n := budget.Month(all, at, f.ReadAt).Forecast.Float64()
 		low, high = min(low, n), max(high, n)
 	}
-	if slack := 1e-5 + high/1e4; got < low-slack || got > high+slack {
+	if slack := 1e-5 + math.Abs(high)/1e4; got < low-slack || got > high+slack {
 		o.w.fault("%s is expected to spend %v, its days lead to %v to %v", b.organization.name, got, low, high)
 	}
 }
