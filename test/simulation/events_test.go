@@ -63,7 +63,7 @@ var events = slices.Concat([]event{
 	{"order", func(w *world) {
 		w.settings.reversed = w.chance(0.5)
 		w.settings.requests = []int{6, 12, 60, 6000}[w.rng.IntN(4)]
-		w.settings.names, w.settings.learn = w.chance(0.1), w.chance(0.5) && !w.constant
+		w.settings.names, w.settings.learn = w.chance(0.1) && !w.constant, w.chance(0.5) && !w.constant
 		w.reload()
 	}},
 	{"idle", func(w *world) {

@@ -96,7 +96,7 @@ func (w *world) firstSettings() settings {
 		auditInterval: w.duration(4*time.Hour, 8*time.Hour), auditWindow: w.duration(72*time.Hour, 72*time.Hour, 96*time.Hour), zeroHold: w.duration(0, 2*time.Minute, 10*time.Minute),
 		width: w.pick("1m", "1h", "1h"), groupBy: w.grouping(), costsGroupBy: []string{"project_id", "line_item"},
 		costsInterval: w.duration(time.Hour, 2*time.Hour, 4*time.Hour), costsLookback: 96 * time.Hour,
-		labelSets: 20000, requests: 6000, costs: true, names: w.chance(0.1), learn: w.chance(0.5) && !w.constant, off: map[string]bool{},
+		labelSets: 20000, requests: 6000, costs: true, names: w.chance(0.1) && !w.constant, learn: w.chance(0.5) && !w.constant, off: map[string]bool{},
 		idle: 840 * time.Hour, start: w.counting, period: w.pick("", "", "quarter", "year"),
 	}
 	if w.chance(0.25) {

@@ -61,7 +61,7 @@ type world struct {
 	settings      settings
 	counting      string // counters.start
 	falls         bool   // the API corrects downwards
-	constant      bool   // prices are those of the list, never learned
+	constant      bool   // prices are those of the list: never learned, and no name tells where a project is processed, which costs more
 	reshapes      bool   // groupings change, so that there are baselines within the life
 	only, skip    map[string]bool
 	omit          map[int]bool

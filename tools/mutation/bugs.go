@@ -34,7 +34,7 @@ var bugs = []bug{
 	{name: "the first read of a new grouping counts", file: ledger + "marks.go", old: "case first && !m.Fixed, start < m.met():", text: "case start < m.met():"},
 	{name: "what is gone from a bucket stays counted", file: ledger + "book.go", old: "id, was = before[i].id, &before[i]\n\t\t\ti++", text: "i++\n\t\t\tcontinue", args: "-falls"},
 	{name: "an endpoint that fails is up", file: "collector/exposition.go", old: "fs.gauge(fs.family(metrics.Up), labels, 0)", text: "fs.gauge(fs.family(metrics.Up), labels, 1)"},
-	{name: "what is booked is shown before it is on disk", file: ledger + "book.go", old: "if err := l.commit([]*stage{st}); err != nil {\n\t\treturn err\n\t}\n\tst.install()\n\tif !r.", text: "st.install()\n\tl.publish(f)\n\tif err := l.commit([]*stage{st}); err != nil {\n\t\treturn err\n\t}\n\tif !r.", args: "-only disk,kill,restart"},
+	{name: "what is booked is shown before it is on disk", file: ledger + "write.go", old: "if err != nil {\n\t\treturn err\n\t}\n\tfor _, st := range stages {\n\t\tst.install()", text: "for _, st := range stages {\n\t\tst.install()\n\t}\n\tif err != nil {\n\t\tl.publish(changed)\n\t\treturn err\n\t}\n\tfor range stages {", args: "-only disk,kill,restart"},
 	{name: "what is withheld is forgotten over a restart", file: ledger + "series.go", old: "totals[m], withheld[m] = s.total[i], s.withheld(i)", text: "totals[m] = s.total[i]", args: "-falls"},
 	{name: "what is held at zero is let go over a restart", file: ledger + "series.go", old: "if s.held {\n\t\tflags |= flagHeld\n\t}", text: ""},
 	{name: "an estimate is booked again with every change", file: ledger + "estimate.go", old: "delta = delta.Sub(was.derived[m])", text: "_ = was"},
