@@ -64,18 +64,18 @@ func scaleOf(low, high float64) scale {
 func (s scale) at(v float64) float64 { return (math.Log10(v) - s.low) / (s.high - s.low) }
 
 func drawPanel(b *bytes.Buffer, c *curve, x0, y0 float64) {
-	first, last := c.points[0], c.points[len(c.points)-1]
-	low, high := first.cost, first.cost
-	for _, p := range c.points {
-		low, high = math.Min(low, p.cost), math.Max(high, p.cost)
+	first, last := c.Points[0], c.Points[len(c.Points)-1]
+	low, high := first.Cost, first.Cost
+	for _, p := range c.Points {
+		low, high = math.Min(low, p.Cost), math.Max(high, p.Cost)
 	}
 	// The linear line meets the curve at its end.
-	linear := last.cost * first.size / last.size
-	xs, ys := scaleOf(first.size, last.size), scaleOf(math.Min(low, linear), high)
+	linear := last.Cost * first.Size / last.Size
+	xs, ys := scaleOf(first.Size, last.Size), scaleOf(math.Min(low, linear), high)
 	x := func(v float64) float64 { return x0 + panelWidth*xs.at(v) }
 	y := func(v float64) float64 { return y0 + panelHeight*(1-ys.at(v)) }
 	slope, _ := c.slope()
-	fmt.Fprintf(b, `<text class="title" x="%.0f" y="%.0f">%s by %s</text>`+"\n", x0-left+8, y0-16, c.unit, c.name)
+	fmt.Fprintf(b, `<text class="title" x="%.0f" y="%.0f">%s by %s</text>`+"\n", x0-left+8, y0-16, c.Unit, c.Name)
 	for e := ys.low; e <= ys.high; e++ {
 		v := math.Pow(10, e)
 		fmt.Fprintf(b, `<path class="grid" d="M%.1f %.1fh%d"/><text x="%.1f" y="%.1f" text-anchor="end">%s</text>`+"\n", x0, y(v), panelWidth, x0-6, y(v)+4, spell(v))
@@ -85,15 +85,15 @@ func drawPanel(b *bytes.Buffer, c *curve, x0, y0 float64) {
 		fmt.Fprintf(b, `<path class="grid" d="M%.1f %.1fv%d"/><text x="%.1f" y="%.1f" text-anchor="middle">%s</text>`+"\n", x(v), y0, panelHeight, x(v), y0+panelHeight+16, spell(v))
 	}
 	fmt.Fprintf(b, `<path class="axis" d="M%.1f %.1fv%dh%d"/>`+"\n", x0, y0, panelHeight, panelWidth)
-	fmt.Fprintf(b, `<path class="linear" d="M%.1f %.1fL%.1f %.1f"/>`+"\n", x(first.size), y(linear), x(last.size), y(last.cost))
+	fmt.Fprintf(b, `<path class="linear" d="M%.1f %.1fL%.1f %.1f"/>`+"\n", x(first.Size), y(linear), x(last.Size), y(last.Cost))
 	path := ""
-	for i, p := range c.points {
+	for i, p := range c.Points {
 		step := "L"
 		if i == 0 {
 			step = "M"
 		}
-		path += fmt.Sprintf("%s%.1f %.1f", step, x(p.size), y(p.cost))
-		fmt.Fprintf(b, `<circle class="point" cx="%.1f" cy="%.1f" r="3.5"><title>%s: %.3g</title></circle>`+"\n", x(p.size), y(p.cost), spell(p.size), p.cost)
+		path += fmt.Sprintf("%s%.1f %.1f", step, x(p.Size), y(p.Cost))
+		fmt.Fprintf(b, `<circle class="point" cx="%.1f" cy="%.1f" r="3.5"><title>%s: %.3g</title></circle>`+"\n", x(p.Size), y(p.Cost), spell(p.Size), p.Cost)
 	}
 	fmt.Fprintf(b, `<path class="cost" d="%s"/>`+"\n", path)
 	fmt.Fprintf(b, `<text x="%.1f" y="%.1f">slope at the end %.2f; dashed: 1, linear</text>`+"\n", x0, y0+panelHeight+36, slope)

@@ -45,12 +45,18 @@ func main() {
 	dir := flag.String("dir", "", "directory of the state that a stage works on")
 	options := flag.String("options", "", "options of a stage")
 	flag.BoolVar(&quick, "quick", false, "measure little, to try the program and not the exporter")
+	kept := flag.String("results", "", "file that keeps what was measured of organizations and growth, to go on from")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	var err error
 	switch *stage {
 	case "":
-		err = run(ctx, os.Stdout, *only)
+		if *kept != "" {
+			err = known.open(*kept)
+		}
+		if err == nil {
+			err = run(ctx, os.Stdout, *only)
+		}
 	case "upstream", "foxdalas", "client":
 		err = process(ctx, *stage, *options)
 	default:

@@ -35,18 +35,18 @@ func ofMany(n int, url string, interval time.Duration, more string) string {
 
 // A load is what a number of organizations took.
 type load struct {
-	organizations   int
-	began, resumed  time.Duration // from the start to ready, with an empty state and with all of it
-	late, booked    []int64       // milliseconds after the tick: of the first request, and of what is on disk and shown
-	polls, syncs    float64       // a second
-	cpu             float64       // of one processor
-	memory, peak    float64
-	state           float64
-	requests        float64 // a minute, of each organization
-	most            int     // requests of one organization in any minute
-	bytes           float64 // of a scrape as text
-	scrape, slowest time.Duration
-	prometheus      float64 // seconds of the slowest scrape, as Prometheus sees it
+	Organizations   int
+	Began, Resumed  time.Duration // from the start to ready, with an empty state and with all of it
+	Late, Booked    []int64       // milliseconds after the tick: of the first request, and of what is on disk and shown
+	Polls, Syncs    float64       // a second
+	CPU             float64       // of one processor
+	Memory, Peak    float64
+	State           float64
+	Requests        float64 // a minute, of each organization
+	Most            int     // requests of one organization in any minute
+	Bytes           float64 // of a scrape as text
+	Scrape, Slowest time.Duration
+	Prometheus      float64 // seconds of the slowest scrape, as Prometheus sees it
 }
 
 // manyProcesses measures the real program with more and more organizations, against the API on the same machine.
@@ -55,31 +55,38 @@ func manyProcesses(ctx context.Context, w io.Writer, dir string) error {
 	if err != nil {
 		return err
 	}
-	// The smaller ones leave so much of the machine alone that they are measured at the same time.
-	small, large, watched := []int{1, 10, 100}, 1000, 3*time.Minute
+	small, large, watched := []int{1, 10, 100}, 1000, 2*time.Minute
 	if quick {
 		small, large, watched = []int{1}, 5, time.Minute
 	}
-	measure := func(n int) (*load, error) {
+	measure := func(n int) error {
 		l, err := measureMany(ctx, filepath.Join(dir, fmt.Sprint("many-", n)), binary, n, watched, n == large)
 		if err != nil {
-			return nil, fmt.Errorf("%d organizations: %w", n, err)
+			return fmt.Errorf("%d organizations: %w", n, err)
 		}
-		return l, nil
+		return known.keep(func() { known.Loads[n] = l })
 	}
-	all, errs := make([]*load, len(small)+1), make([]error, len(small)+1)
+	// The smaller ones leave so much of the machine alone that they are measured at the same time.
+	errs := make([]error, len(small))
 	var done sync.WaitGroup
 	for i, n := range small {
-		done.Go(func() { all[i], errs[i] = measure(n) })
+		if known.Loads[n] == nil {
+			done.Go(func() { errs[i] = measure(n) })
+		}
 	}
 	done.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if all[len(small)], err = measure(large); err != nil {
-		return err
+	if known.Loads[large] == nil {
+		if err := measure(large); err != nil {
+			return err
+		}
 	}
-	manyMeasured = all
+	var all []*load
+	for _, n := range append(small, large) {
+		all = append(all, known.Loads[n])
+	}
 	tellMany(w, all, watched)
 	return nil
 }
@@ -87,7 +94,7 @@ func manyProcesses(ctx context.Context, w io.Writer, dir string) error {
 func tellMany(w io.Writer, all []*load, watched time.Duration) {
 	columns := []string{""}
 	for _, l := range all {
-		columns = append(columns, fmt.Sprint(l.organizations))
+		columns = append(columns, fmt.Sprint(l.Organizations))
 	}
 	t := newTable(fmt.Sprintf("Organizations with %d endpoints each, polled every minute, over %s", len(api.Endpoints), watched), columns...)
 	row := func(name string, spell func(*load) string) {
@@ -100,28 +107,28 @@ func tellMany(w io.Writer, all []*load, watched time.Duration) {
 	quantiles := func(late []int64) string {
 		return fmt.Sprintf("%s, %s", seconds(quantile(late, 0.5)), seconds(quantile(late, 0.99)))
 	}
-	row("Polls a second", func(l *load) string { return fmt.Sprintf("%.1f", l.polls) })
-	row("A poll's first request after its tick: median, 99th percentile", func(l *load) string { return quantiles(l.late) })
-	row("A poll on disk and shown after its tick: median, 99th percentile", func(l *load) string { return quantiles(l.booked) })
-	row("Syncs a second", func(l *load) string { return fmt.Sprintf("%.1f", l.syncs) })
-	row("CPU, of one processor", func(l *load) string { return fmt.Sprintf("%.1f %%", 100*l.cpu) })
-	row("… for each organization", func(l *load) string { return fmt.Sprintf("%.3f %%", 100*l.cpu/float64(l.organizations)) })
-	row("Memory", func(l *load) string { return size(l.memory) })
-	row("… for each organization", func(l *load) string { return size(l.memory / float64(l.organizations)) })
-	row("Most memory", func(l *load) string { return size(l.peak) })
-	row("State on disk", func(l *load) string { return size(l.state) })
-	row("Requests a minute of each organization", func(l *load) string { return fmt.Sprintf("%.1f", l.requests) })
-	row(fmt.Sprintf("Most requests of one in any minute, of %d", perMinute), func(l *load) string { return fmt.Sprint(l.most) })
-	row("A scrape as text", func(l *load) string { return size(l.bytes) })
-	row("A scrape with gzip: median, slowest", func(l *load) string { return seconds(l.scrape.Seconds()) + ", " + seconds(l.slowest.Seconds()) })
+	row("Polls a second", func(l *load) string { return fmt.Sprintf("%.1f", l.Polls) })
+	row("A poll's first request after its tick: median, 99th percentile", func(l *load) string { return quantiles(l.Late) })
+	row("A poll on disk and shown after its tick: median, 99th percentile", func(l *load) string { return quantiles(l.Booked) })
+	row("Syncs a second", func(l *load) string { return fmt.Sprintf("%.1f", l.Syncs) })
+	row("CPU, of one processor", func(l *load) string { return fmt.Sprintf("%.1f %%", 100*l.CPU) })
+	row("… for each organization", func(l *load) string { return fmt.Sprintf("%.3f %%", 100*l.CPU/float64(l.Organizations)) })
+	row("Memory", func(l *load) string { return size(l.Memory) })
+	row("… for each organization", func(l *load) string { return size(l.Memory / float64(l.Organizations)) })
+	row("Most memory", func(l *load) string { return size(l.Peak) })
+	row("State on disk", func(l *load) string { return size(l.State) })
+	row("Requests a minute of each organization", func(l *load) string { return fmt.Sprintf("%.1f", l.Requests) })
+	row(fmt.Sprintf("Most requests of one in any minute, of %d", perMinute), func(l *load) string { return fmt.Sprint(l.Most) })
+	row("A scrape as text", func(l *load) string { return size(l.Bytes) })
+	row("A scrape with gzip: median, slowest", func(l *load) string { return seconds(l.Scrape.Seconds()) + ", " + seconds(l.Slowest.Seconds()) })
 	row("The slowest scrape of Prometheus", func(l *load) string {
-		if l.prometheus == 0 {
+		if l.Prometheus == 0 {
 			return ""
 		}
-		return seconds(l.prometheus)
+		return seconds(l.Prometheus)
 	})
-	row("From an empty state to ready", func(l *load) string { return seconds(l.began.Seconds()) })
-	row("From a restart to ready", func(l *load) string { return seconds(l.resumed.Seconds()) })
+	row("From an empty state to ready", func(l *load) string { return seconds(l.Began.Seconds()) })
+	row("From a restart to ready", func(l *load) string { return seconds(l.Resumed.Seconds()) })
 	t.write(w)
 }
 
@@ -145,7 +152,7 @@ func measureMany(ctx context.Context, dir, binary string, n int, watched time.Du
 		return nil, err
 	}
 	defer end()
-	l, config := &load{organizations: n}, ofMany(n, url, time.Minute, "")
+	l, config := &load{Organizations: n}, ofMany(n, url, time.Minute, "")
 	begin := time.Now()
 	exporter, err := startExporter(ctx, dir, "exporter", binary, config)
 	if err != nil {
@@ -155,7 +162,7 @@ func measureMany(ctx context.Context, dir, binary string, n int, watched time.Du
 	if err := exporter.ready(ctx, patience); err != nil {
 		return nil, err
 	}
-	l.began = time.Since(begin)
+	l.Began = time.Since(begin)
 	if err := exporter.settled(ctx); err != nil {
 		return nil, err
 	}
@@ -163,7 +170,7 @@ func measureMany(ctx context.Context, dir, binary string, n int, watched time.Du
 	if err != nil {
 		return nil, err
 	}
-	l.most = first.Most
+	l.Most = first.Most
 	if err := l.watch(ctx, exporter, url, watched); err != nil {
 		return nil, errors.Join(err, exporter.failed())
 	}
@@ -180,13 +187,13 @@ func measureMany(ctx context.Context, dir, binary string, n int, watched time.Du
 	if err := exporter.ready(ctx, patience); err != nil {
 		return nil, err
 	}
-	l.resumed = time.Since(begin)
+	l.Resumed = time.Since(begin)
 	// What the restart asks for is within the budgets, too.
 	if err := sleep(ctx, min(watched, time.Minute)); err != nil {
 		return nil, err
 	}
 	last, err := noted(ctx, url)
-	l.most = max(l.most, last.Most)
+	l.Most = max(l.Most, last.Most)
 	return l, err
 }
 
@@ -208,7 +215,7 @@ func (p *program) settled(ctx context.Context) error {
 			return err
 		}
 		used := to - from
-		if before > 0 && used > before*7/8 && used < before*9/8 || quick && before > 0 || used < time.Second/4 {
+		if before > 0 && used > before*3/4 && used < before*5/4 || quick && before > 0 || used < time.Second/4 {
 			return nil
 		}
 		before = used
@@ -265,27 +272,27 @@ func (l *load) watch(ctx context.Context, exporter *program, url string, watched
 	}
 	took := time.Since(begin).Seconds()
 	slices.Sort(times)
-	l.scrape, l.slowest = times[len(times)/2], times[len(times)-1]
-	l.syncs, l.polls = (counted[1][0]-counted[0][0])/took, (counted[1][1]-counted[0][1])/took
-	l.cpu = (used[1] - used[0]).Seconds() / took
+	l.Scrape, l.Slowest = times[len(times)/2], times[len(times)-1]
+	l.Syncs, l.Polls = (counted[1][0]-counted[0][0])/took, (counted[1][1]-counted[0][1])/took
+	l.CPU = (used[1] - used[0]).Seconds() / took
 	a, err := noted(ctx, url)
 	if err != nil {
 		return err
 	}
-	l.late, l.most = a.Late, max(l.most, a.Most)
-	l.requests = float64(a.Requests) / took * 60 / float64(l.organizations)
+	l.Late, l.Most = a.Late, max(l.Most, a.Most)
+	l.Requests = float64(a.Requests) / took * 60 / float64(l.Organizations)
 	m, err := exporter.memory()
 	if err != nil {
 		return err
 	}
-	l.memory, l.peak = m["RssAnon"], m["VmHWM"]
-	if l.state, err = bytesBelow(filepath.Join(exporter.process.Dir, "exporter")); err != nil {
+	l.Memory, l.Peak = m["RssAnon"], m["VmHWM"]
+	if l.State, err = bytesBelow(filepath.Join(exporter.process.Dir, "exporter")); err != nil {
 		return err
 	}
-	if _, l.bytes, err = timedScrape(ctx, exporter, "identity"); err != nil {
+	if _, l.Bytes, err = timedScrape(ctx, exporter, "identity"); err != nil {
 		return err
 	}
-	l.booked, err = bookedAfter(ctx, exporter, time.Minute)
+	l.Booked, err = bookedAfter(ctx, exporter, time.Minute)
 	return err
 }
 
@@ -348,7 +355,7 @@ func (l *load) scraped(ctx context.Context, dir string, exporter *program) error
 	if err != nil {
 		return nil // There is none: the table has no line of it.
 	}
-	const every = 30 * time.Second
+	const every = 15 * time.Second
 	prometheus, err := startPrometheus(ctx, binary, dir, exporter.address, every)
 	if err != nil {
 		return err
@@ -365,6 +372,6 @@ func (l *load) scraped(ctx context.Context, dir string, exporter *program) error
 	}); err != nil {
 		return errors.Join(err, prometheus.failed())
 	}
-	l.prometheus, err = q.number(`max_over_time(scrape_duration_seconds[100s])`)
+	l.Prometheus, err = q.number(`max_over_time(scrape_duration_seconds[50s])`)
 	return err
 }
