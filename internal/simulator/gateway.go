@@ -47,13 +47,14 @@ func (s *Simulator) SetLeaked(key string) {
 	s.gateway.leaked = key
 }
 
-// pass counts what has come by since the last time. What was used on the day before begins at 0, as counters do that were
-// there before.
+// pass counts what has come by since the last time. What is used on the days before and after the first time begins at 0, as
+// counters do whose first request is no more than one of many: the clock may go forward by hours at once, and a series that
+// came with all of these would have them before it was ever scraped.
 func (g *gateway) pass() {
 	now := g.s.Now().Truncate(time.Minute)
 	if g.seen == nil {
 		g.seen, g.through = map[use]inOut{}, now
-		for u := range g.s.uses(now.Add(-24*time.Hour), now) {
+		for u := range g.s.uses(now.Add(-24*time.Hour), now.Add(24*time.Hour)) {
 			g.seen[u] = inOut{}
 		}
 	}
