@@ -48,7 +48,9 @@ func (st *stage) bookSpan(r spanRead, to reach) error {
 			audit: r.audit && int64(len(held.buckets))*held.width == to.span,
 		})
 	}
-	if !to.bill {
+	renew := r.width < secondsOfHour && st.f.options.estimates() && st.piece(bucketKey{r.start, secondsOfHour}) != nil
+	if !to.bill && (!renew || toItsEnd) {
+		// What the books do not take now has to be read again.
 		st.fingerprint(r.buckets, r.width)
 	}
 	for i := range r.buckets {
@@ -60,7 +62,7 @@ func (st *stage) bookSpan(r spanRead, to reach) error {
 		if st.f.options.Endpoint.IsCosts() {
 			st.bill(&r.buckets[i])
 		}
-		one := replacement{at: start, end: start + r.width, read: r.buckets[i : i+1], width: r.width, oldWidth: r.width, whole: toItsEnd}
+		one := replacement{at: start, end: start + r.width, read: r.buckets[i : i+1], width: r.width, oldWidth: r.width, whole: toItsEnd, renew: renew && toItsEnd}
 		if held != nil && held.buckets[start] != nil {
 			one.old = []bucket{{start, held.buckets[start]}}
 		}
@@ -82,6 +84,7 @@ type replacement struct {
 	width, oldWidth int64
 	how             mode
 	whole           bool // it is a part of a span that was read to its end, or to the API's now
+	renew           bool // the books have its hour as one, and take all of its parts now
 	audit           bool // a difference is a finding of the audit
 }
 
@@ -95,7 +98,7 @@ func (st *stage) replace(r replacement) error {
 	}
 	same := r.width == r.oldWidth
 	repeated := same && r.old != nil && unchanged(r.old[0].cells, encoded[0], len(parts[0]))
-	if repeated && st.same(r.at, r.width, r.read[0].rows) {
+	if repeated && !r.renew && st.same(r.at, r.width, r.read[0].rows) {
 		return nil
 	}
 	before, known, err := st.recorded(r.old)
@@ -106,7 +109,7 @@ func (st *stage) replace(r replacement) error {
 		for i := range r.read {
 			if same {
 				// The same sums of other rows cost something else.
-				spent[i] = st.price(&r.read[i], before, known.derived && !repeated, parts[i])
+				spent[i] = st.price(&r.read[i], before, known.derived && (!repeated || r.renew), parts[i])
 			} else {
 				spent[i] = st.price(&r.read[i], nil, true, parts[i])
 			}

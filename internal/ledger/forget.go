@@ -46,7 +46,7 @@ func (l *Ledger) forget() {
 	}
 	for _, name := range names {
 		organization, endpoint, _ := strings.Cut(name, "\x00")
-		level.Info(l.logger).Log("msg", "Removed state that has not been configured for longer than counters.idle_retention", "organization", organization, "endpoint", endpoint)
+		level.Info(l.logger).Log("msg", "Removed state that is not configured and was last read longer ago than counters.idle_retention", "organization", organization, "endpoint", endpoint)
 	}
 }
 
