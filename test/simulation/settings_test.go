@@ -28,7 +28,7 @@ type settings struct {
 }
 
 func (s *settings) String() string {
-	return fmt.Sprint(s.interval, s.lookback, s.auditInterval, s.auditWindow, s.zeroHold, s.width, s.groupBy, s.costsGroupBy, s.costsInterval, s.costsLookback, s.labelSets, s.requests, s.costs, s.names, s.learn, s.reversed, s.off, s.idle, s.start, s.prices, s.period)
+	return fmt.Sprint(s.interval, s.lookback, s.auditInterval, s.auditWindow, s.zeroHold, s.width, s.groupBy, s.costsGroupBy, s.costsInterval, s.costsLookback, s.labelSets, s.requests, s.costs, s.names, s.learn, s.reversed, s.off, s.idle, s.start, filepath.Base(s.prices), s.period) // Every life has a directory of its own.
 }
 
 // effective is the lookback as it holds: at least a bucket.
