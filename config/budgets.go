@@ -87,9 +87,6 @@ func (c *Config) checkBudgets(s *source) {
 		}
 		checkAmount(s, b, path)
 		c.checkTeamOfBudget(s, b, path)
-		if (len(b.ProjectIDs) > 0 || b.Team != "") && c.Costs.Enabled && !slices.Contains(c.Costs.GroupBy, "project_id") {
-			s.wrong([]string{path + ".project_ids", path + ".team", path, "costs.group_by"}, "the bill does not tell projects apart: costs.group_by needs project_id")
-		}
 		b.ProjectIDs = slices.Clone(b.ProjectIDs)
 		c.checkProjects(s, b.Organization, path+".project_ids", b.ProjectIDs)
 	}

@@ -138,7 +138,7 @@ func table() []key { //nolint:funlen // The table of all keys.
 			value("filters", "Only costs that match, by the API's own parameters: `api_key_ids` and `line_items`.", func(c *Costs) *api.Filters { return &c.Filters }).or("all costs"),
 		),
 
-		section("names", "Look-ups of the names of projects, users and API keys.", func(c *Config) *Names { return &c.Names },
+		section("names", "Look-ups of the names of projects, users and API keys, and of what each key has cost today.", func(c *Config) *Names { return &c.Names },
 			value("enabled", "`false` switches them off.", func(n *Names) *bool { return &n.Enabled }),
 			value("interval", "How often they are looked up, at least `1s`.", func(n *Names) *time.Duration { return &n.Interval }),
 			value("user_emails", "Adds the users' e-mail addresses, which are personal data.", func(n *Names) *bool { return &n.UserEmails }),

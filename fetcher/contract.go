@@ -43,6 +43,8 @@ type Directory interface {
 	DropSpendLimit(projectID string)
 	// SetRateLimits takes the limits of one project.
 	SetRateLimits(projectID string, limits []directory.RateLimit)
+	// SetKeyCosts takes what each key has cost on the UTC day that begins then.
+	SetKeyCosts(day time.Time, costs []directory.KeyCost)
 	// Save keeps over restarts what was set since it was last called.
 	Save() error
 }

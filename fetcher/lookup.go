@@ -37,6 +37,10 @@ type Lookups struct {
 	Names time.Duration
 	// Limits is how often rate limits and spend limits are looked up, 0 for never.
 	Limits time.Duration
+	// KeyCosts has the bill of the running day asked by key beside the keys, of what CostFilters say, as api.Filters encodes
+	// them.
+	KeyCosts    bool
+	CostFilters string
 	// UserEmails keeps the users' e-mail addresses, which are personal data and dropped otherwise.
 	UserEmails bool
 }
@@ -91,7 +95,7 @@ func newLookups(o Organization, options SchedulerOptions) []*lookup {
 	if names > 0 {
 		add(LookupProjects, names, false, (*lookup).projects)
 		add(LookupUsers, names, false, (*lookup).users)
-		add(LookupAPIKeys, names, true, (*lookup).keys)
+		add(LookupAPIKeys, names, true, (*lookup).keysAndCosts)
 	} else {
 		// Limits are asked for by project.
 		add(LookupProjects, limits, false, (*lookup).projects)

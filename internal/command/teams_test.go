@@ -82,7 +82,8 @@ func TestABudgetOfATeamIsThatOfItsProjects(t *testing.T) {
 	projects := sim.Projects()
 	args, file := configure(t, baseURL, goodKey, "")
 	write := func(team string) {
-		writeConfig(t, file, baseURL, fast+fmt.Sprintf(`
+		// Budgets know projects, whether they are shown or not.
+		writeConfig(t, file, baseURL, strings.Replace(fast, "costs: {", "costs: {group_by: [line_item], ", 1)+fmt.Sprintf(`
 limits: {enabled: false}
 teams:
   - {name: search, project_ids: [%s]}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -78,6 +79,9 @@ type RateLimit struct {
 	BatchInputTokensPerDay  int64
 }
 
+// A KeyCost is what an API key has cost on a day, in US dollars as a decimal number. What has no key is under "".
+type KeyCost struct{ KeyID, USD string }
+
 // An Organization is what is known of one organization. It is immutable. Everything is in the order of the API.
 type Organization struct {
 	Name     string    `json:"name"`
@@ -95,6 +99,9 @@ type Organization struct {
 	Unowned string `json:"-"`
 	// RateLimits are not saved: they are many, and of use only beside fresh usage.
 	RateLimits []RateLimit `json:"-"`
+	// KeyCosts are those of the UTC day that begins at CostDay, in the order of the API. They are not saved: a day is short.
+	KeyCosts []KeyCost `json:"-"`
+	CostDay  time.Time `json:"-"`
 }
 
 // A Snapshot is all that is known at a moment. It is immutable, and another one as soon as anything changes.
@@ -214,6 +221,7 @@ func (o *Organization) reduced(s Settings) *Organization {
 	r.Only, r.Teams, r.Unowned = s.ProjectIDs, s.Teams, s.Unowned
 	if !s.Names {
 		r.Listed, r.Projects, r.Users, r.Keys = false, nil, nil, nil
+		r.KeyCosts = nil
 	}
 	if !s.Limits {
 		r.SpendLimits, r.RateLimits = nil, nil

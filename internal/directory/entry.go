@@ -1,6 +1,9 @@
 package directory
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // An Entry is where the look-ups of one organization go.
 type Entry struct {
@@ -82,6 +85,17 @@ func (e *Entry) setSpendLimits(projectID string, limits ...SpendLimit) {
 func (e *Entry) SetRateLimits(projectID string, limits []RateLimit) {
 	e.change(func(o *Organization) bool {
 		return replace(&o.RateLimits, limits, func(l *RateLimit) bool { return l.ProjectID == projectID })
+	})
+}
+
+// SetKeyCosts replaces what each key has cost on the UTC day that begins at a time.
+func (e *Entry) SetKeyCosts(day time.Time, costs []KeyCost) {
+	e.change(func(o *Organization) bool {
+		if o.CostDay.Equal(day) && slices.Equal(o.KeyCosts, costs) {
+			return false
+		}
+		o.CostDay, o.KeyCosts = day, slices.Clone(costs)
+		return true
 	})
 }
 

@@ -22,6 +22,9 @@ import (
 	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
+// namedKeys is the key that costs the most, with its name and its project's.
+var namedKeys = regexp.MustCompile(`"top_keys_today":\s*\[\s*\{\s*"api_key_id":\s*"key_\w+",\s*"name":\s*"[a-z-]+",\s*"project":\s*"[A-Z]\w+`)
+
 // Every series is stored and asked for by somebody. The demo is of a small company, and shows most late in the day, when
 // everything has been billed of it.
 func TestTheDemoHasFewSeries(t *testing.T) {
@@ -73,6 +76,14 @@ func TestTheDemoHasFewSeries(t *testing.T) {
 		// Besides the endpoints, five things are looked up.
 		if up != len(api.Endpoints)+5 || !settled.Match(text) || !bytes.Contains(text, []byte("openai_project_info{")) {
 			return fmt.Errorf("%d endpoints are up, %d series are shown", up, series)
+		}
+		// Who spends it is told by name, although nothing of it is a series.
+		status, err := process.Get(t.Context(), strings.TrimSuffix(url, "metrics")+"api/v1/status")
+		if err != nil {
+			return err
+		}
+		if !namedKeys.Match(status) {
+			return errors.New("no API key is named with its cost of today")
 		}
 		t.Logf("%d series", series)
 		if series >= 1100 {

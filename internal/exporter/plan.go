@@ -66,7 +66,7 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 	for i, a := range p.assigned {
 		p.entries[a.organization.Name] = entries[i]
 		if a.lookups {
-			p.organizations[i].Lookups = lookups(valid, entries[i])
+			p.organizations[i].Lookups = lookups(valid, entries[i], a)
 		}
 		p.organizations[i].BillFirst = !billed(e.ledger.View(), p.organizations[i].Name)
 		for _, s := range a.endpoints {
@@ -131,10 +131,16 @@ func (p *plan) directorySettings() []directory.Settings {
 	return out
 }
 
-func lookups(valid *config.Valid, entry *directory.Entry) fetcher.Lookups {
+func lookups(valid *config.Valid, entry *directory.Entry, a assignment) fetcher.Lookups {
 	l := fetcher.Lookups{Directory: entry, UserEmails: valid.Names().UserEmails}
 	if valid.Names().Enabled {
 		l.Names = valid.Names().Interval
+	}
+	for _, s := range a.endpoints {
+		// Where the bill is shown by key, the ledger has it.
+		if s.Endpoint.IsCosts() && !slices.Contains(s.GroupBy, "api_key_id") {
+			l.KeyCosts, l.CostFilters = true, s.Filters.Encode()
+		}
 	}
 	if valid.Limits().Enabled {
 		l.Limits = valid.Limits().Interval

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/collector"
+	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/pricing"
@@ -81,12 +82,14 @@ type names struct {
 	keys     map[string]*directory.Key
 	owners   directory.Owners
 	teams    bool
+	costs    map[string]decimal.Fixed // of keys on costDay, where the look-ups asked for it
+	costDay  time.Time
 	refusals []Refusal
 	only     []string // the names of the projects that are read, where not all of them are
 }
 
 func namesOf(o *directory.Organization) names {
-	n := names{projects: make(map[string]string), keys: make(map[string]*directory.Key)}
+	n := names{projects: make(map[string]string), keys: make(map[string]*directory.Key), costs: make(map[string]decimal.Fixed)}
 	if o == nil {
 		o = &directory.Organization{}
 	}
@@ -96,7 +99,12 @@ func namesOf(o *directory.Organization) names {
 	for i := range o.Keys {
 		n.keys[o.Keys[i].ID] = &o.Keys[i]
 	}
-	n.owners, n.teams = o.Owners(), o.Unowned != ""
+	n.owners, n.teams, n.costDay = o.Owners(), o.Unowned != "", o.CostDay
+	for _, c := range o.KeyCosts {
+		if usd, err := decimal.Parse(c.USD); err == nil {
+			n.costs[c.KeyID] = usd
+		}
+	}
 	for _, id := range o.Only {
 		n.only = append(n.only, cmp.Or(n.projects[id], id))
 	}
@@ -197,9 +205,22 @@ func topModels(items map[string]decimal.Fixed) (out []Model) {
 	return out
 }
 
-// topKeys are the API keys that have cost the most today, as far as they are shown.
-func topKeys(today []collector.Amount, n names) (out []Key) {
-	for _, s := range top(byKey(today)) {
+// keysToday is what each key has cost today: as it is shown where it is shown by key, else as the look-ups found it on the bill
+// of the day. Where no amount has a key, there is nothing to tell apart.
+func (n names) keysToday(today []collector.Amount, now time.Time) map[string]decimal.Fixed {
+	if charged := byKey(today); charged != nil {
+		return charged
+	}
+	_, keyless := n.costs[""]
+	if !n.costDay.Equal(now.UTC().Truncate(api.CostDay.Duration)) || keyless && len(n.costs) == 1 {
+		return nil
+	}
+	return n.costs
+}
+
+// topKeys are the API keys that have cost the most today.
+func topKeys(charged map[string]decimal.Fixed, n names) (out []Key) {
+	for _, s := range top(charged) {
 		k := Key{ID: s.value, USD: json.Number(s.usd.String()), Share: s.share}
 		if of := n.keys[s.value]; of != nil {
 			k.Name, k.Project = of.Name, cmp.Or(n.projects[of.ProjectID], of.ProjectID)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
@@ -131,6 +133,35 @@ func TestThePageSaysByNameWhoSpendsWhat(t *testing.T) {
 	}
 	if len(o.TopKeys) != 2 || o.TopKeys[0].Name != "crawler" || o.TopKeys[0].Project != "Search <beta>" || o.TopKeys[0].Share != 0.75 {
 		t.Errorf("keys: %+v", o.TopKeys)
+	}
+}
+
+// TestKeysThatTheSeriesDoNotShowAreNamedToo: as the look-ups found them on the bill of today, and of no other day.
+func TestKeysThatTheSeriesDoNotShowAreNamedToo(t *testing.T) {
+	for name, tc := range map[string]struct {
+		day   time.Time
+		costs []directory.KeyCost
+		want  []server.Key
+	}{
+		"today": {noon, []directory.KeyCost{{KeyID: "key_1", USD: "3"}, {KeyID: "", USD: "1"}, {KeyID: "key_2", USD: "-2"}}, []server.Key{
+			{ID: "key_1", Name: "crawler", Project: "Search <beta>", USD: "3", Share: 0.75}, {ID: "", USD: "1", Share: 0.25},
+		}},
+		"yesterday": {noon.AddDate(0, 0, -1), []directory.KeyCost{{KeyID: "key_1", USD: "3"}}, nil},
+		"no keys":   {noon, []directory.KeyCost{{KeyID: "", USD: "3"}}, nil},
+	} {
+		s := spenders(t, "acme")
+		for _, f := range s.View().Feeds {
+			for _, d := range f.Days {
+				for i := range d.Rows {
+					d.Rows[i].Labels = d.Rows[i].Labels[:min(len(d.Rows[i].Labels), 2)] // Without the key.
+				}
+			}
+		}
+		o := acme()
+		o.CostDay, o.KeyCosts = tc.day.Truncate(24*time.Hour), tc.costs
+		if diff := cmp.Diff(tc.want, start(t, spent(s, o)).status(t, "/api/v1/status")[0].TopKeys); diff != "" {
+			t.Errorf("%s: keys (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ type Organization struct {
 	Budgets []Budget `json:"budgets,omitempty"`
 	// TopProjects are those with the most cost of the running UTC day, at most five.
 	TopProjects []Project `json:"top_projects_today,omitempty"`
-	// TopModels and TopKeys are the same; keys are told apart where costs.group_by has api_key_id.
+	// TopModels and TopKeys are the same; keys are told apart by the look-ups, or where costs.group_by has api_key_id.
 	TopModels []Model `json:"top_models_today,omitempty"`
 	TopKeys   []Key   `json:"top_keys_today,omitempty"`
 	// Days are the last five weeks and the rest of the running UTC month; absent until costs were read, and where many
@@ -293,7 +293,7 @@ func organization(v *ledger.View, feeds map[feedKey]*ledger.FeedView, name strin
 	}
 	if f := feeds[feedKey{name, api.Costs}]; f != nil && len(f.Days) > 0 {
 		today, month := collector.Spend(f, now)
-		o.TopKeys = topKeys(today, n)
+		o.TopKeys = topKeys(n.keysToday(today, now), n)
 		o.CostTodayUSD = json.Number(collector.Total(today).String())
 		o.CostMonthToDateUSD = json.Number(collector.Total(month).String())
 	}

@@ -30,6 +30,7 @@ func TestNoTroubleTakesAwayWhatWasSpent(t *testing.T) {
 		{"an endpoint is down over midnight", func(m *month) { m.down[embeddings] = 8 }, false},
 		{"an endpoint is down for days", func(m *month) { m.down[completions] = 80 }, false},
 		{"the bill is down for three days", func(m *month) { m.down[costs] = 72 }, false},
+		{"the bill is down for longer than usage is read again", func(m *month) { m.down[costs] = 120 }, false},
 		{"everything is folded", func(m *month) {
 			m.limit = 1
 			m.by = []string{"model"} // A new grouping begins its label sets again.

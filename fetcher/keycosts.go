@@ -1,0 +1,67 @@
+package fetcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-kit/log/level"
+
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/directory"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
+)
+
+// keysAndCosts looks up the keys, and what each of them costs.
+func (l *lookup) keysAndCosts(ctx context.Context) error {
+	err := l.keys(ctx)
+	if err != nil || !l.options.KeyCosts {
+		return err
+	}
+	return l.keyCosts(ctx)
+}
+
+// keyCosts looks up what the bill charges for each key on the running UTC day. The poll of the bill does not ask by key: a row
+// for each key, project and line item of a month would be a multiple of what it reads. This is one request for one day.
+func (l *lookup) keyCosts(ctx context.Context) error {
+	costs, _ := api.Find(api.Costs)
+	today := l.client.Now().UTC().Truncate(api.CostDay.Duration)
+	q := Query{
+		Endpoint: costs, GroupBy: []string{"api_key_id"}, Filters: l.options.CostFilters,
+		Window: ledger.Window{Width: api.CostDay, From: today, To: today.Add(api.CostDay.Duration)},
+	}
+	read, _, err := l.client.read(ctx, q, l.client.clock.plan(), priorityLookup)
+	var e *Error
+	switch {
+	case errors.Is(err, errClock):
+		return nil // Which day it is shows at the next look-up.
+	case errors.As(err, &e) && (e.keyed() || e.Class == ClassNotFound || e.Class == ClassRequest):
+		// The keys are known all the same, and the poll of the bill says what is wrong with the bill.
+		level.Debug(l.logger).Log("msg", "The bill is not told by key", "err", err)
+		return nil
+	case err != nil:
+		return err
+	}
+	var charged []directory.KeyCost
+	err = read.Each(func(_ time.Time, row ledger.Row, _ []ledger.Label) {
+		var of directory.KeyCost
+		for _, label := range row.Labels {
+			if label.Name == "api_key_id" {
+				of.KeyID = label.Value
+			}
+		}
+		for i, m := range row.Measures {
+			if costs.Measures[m].Name == api.MeasureCost {
+				of.USD = row.Values[i].String()
+			}
+		}
+		if of.USD != "" {
+			charged = append(charged, of)
+		}
+	})
+	if err != nil {
+		return listError(costs.Path, "", err)
+	}
+	l.options.Directory.SetKeyCosts(today, charged)
+	return nil
+}
