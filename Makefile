@@ -276,7 +276,7 @@ SIMULATED = GOGC=1600 $(if $(wildcard /dev/shm),TMPDIR=/dev/shm)
 N     ?= 50
 
 .PHONY: simulation
-simulation: ## Live through weeks of the whole program, seed by seed; SEEDS=200, SEED=7, DAYS=20 (0 draws 8 to 30), ARGS='-skip kill'
+simulation: ## Live through weeks of the whole program, seed by seed; SEEDS=200, SEED=7, DAYS=20 (0 draws 20 to 60), ARGS='-skip kill'
 	@cd test/simulation && $(GO) vet ./... && $(SIMULATED) $(GO) test -count=1 -timeout 300m -v -run Seed . -args -seed $(SEED) -seeds $(SEEDS) -days $(DAYS) $(ARGS)
 
 .PHONY: mutation

@@ -44,7 +44,7 @@ type spoiler struct {
 	// lists is how the list of rows that a bucket does not use is there beside the one that it does.
 	lists int
 	// another is the organization whose key this one's file holds by mistake, until it is nil again. What tells an
-	// organization for certain is the bill, so it is asked first: condemned says that it was.
+	// organization for certain is the bill, so it is asked first: condemned is when its answer was refused.
 	another   *spoiler
 	condemned time.Time
 	wires     map[string]*wire
@@ -57,6 +57,8 @@ type wire struct {
 	ended     time.Time // when the newest answer was given
 	status    int       // of the newest answer; 0 where there was none
 	succeeded bool      // a request was ever answered with 200
+	leave     time.Time // until when the API has asked to be left alone
+	early     int       // requests that came before that
 	pages     []page    // of the newest read
 }
 
@@ -88,6 +90,15 @@ func (s *spoiler) heal() {
 	})
 }
 
+// condemn takes note that an answer was refused as another organization's.
+func (s *spoiler) condemn(e *api.Endpoint) {
+	s.change(func() {
+		if e.IsCosts() && s.condemned.IsZero() {
+			s.condemned = time.Now()
+		}
+	})
+}
+
 // wire returns what was seen of an endpoint. The lock must be held.
 func (s *spoiler) wire(endpoint string, audit bool) *wire {
 	key := endpoint + map[bool]string{true: " audits"}[audit]
@@ -114,6 +125,7 @@ type lot struct {
 	misled                                   bool
 	lists                                    int
 	another                                  *spoiler
+	keyed                                    bool // the request has the key of another organization
 }
 
 func (s *spoiler) draw(endpoint string, start int64) lot {
@@ -131,11 +143,10 @@ func (s *spoiler) draw(endpoint string, start int64) lot {
 	if m, ok := s.mangled[endpoint]; ok && now.Before(m.until) {
 		l.mangle, l.misled = m.do, m.do == nil
 	}
-	if s.another != nil && (endpoint == api.Costs || !s.condemned.IsZero() && time.Since(s.condemned) > time.Minute) {
+	if l.keyed = s.another != nil; l.keyed && (endpoint == api.Costs || !s.condemned.IsZero()) {
 		l.another = s.another
-		if endpoint == api.Costs && s.condemned.IsZero() && !l.missing && !l.empty && !l.gateway {
-			s.condemned = time.Now()
-		}
+		// A read that has begun ends with an error, so that it has not pages of both.
+		l.gateway = l.gateway || time.Since(s.condemned) < time.Minute
 	}
 	if s.holes[endpoint] > 0 && !l.missing && !l.empty && !l.gateway && !l.forgotten {
 		s.holes[endpoint]--
@@ -166,6 +177,9 @@ func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			x := s.wire(endpoint, audit)
 			x.flying++
 			x.begun = time.Now()
+			if x.begun.Before(x.leave) {
+				x.early++
+			}
 		})
 	}
 	status := 0
@@ -217,12 +231,20 @@ func (s *spoiler) answer(w http.ResponseWriter, r *http.Request, endpoint string
 	answer := httptest.NewRecorder()
 	sim := s.sim
 	if l.another != nil {
-		sim, r = l.another.sim, r.Clone(r.Context())
+		sim = l.another.sim
+	}
+	if l.keyed {
+		r = r.Clone(r.Context())
 		r.Header.Set("Authorization", "Bearer "+sim.AdminKey())
 	}
 	sim.Handler().ServeHTTP(answer, r) // A fault's abort passes through as the panic that it is.
 	for name, values := range answer.Header() {
 		w.Header()[name] = values
+	}
+	if seconds, err := strconv.Atoi(answer.Header().Get("Retry-After")); err == nil {
+		s.change(func() {
+			s.wire(endpoint, audit).leave = time.Now().Add(time.Duration(seconds) * time.Second)
+		})
 	}
 	body := answer.Body.Bytes()
 	if answer.Code == http.StatusOK && (l.hole || l.empty) {

@@ -5,6 +5,7 @@ package simulation_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
@@ -132,7 +133,7 @@ var apiEvents = []event{
 	// The Date of every answer is wrong for hours, as that of servers whose clock nobody sets.
 	{"drift", func(w *world) {
 		o := w.organization()
-		drift, d := w.duration(w.between(31*time.Second, 10*time.Minute), w.between(10*time.Minute, 90*time.Minute)), w.between(10*time.Minute, 5*time.Hour)
+		drift, d := w.duration(w.between(31*time.Second, 10*time.Minute), w.between(10*time.Minute, 90*time.Minute), w.between(90*time.Minute, 120*time.Hour)), w.between(10*time.Minute, 5*time.Hour)
 		if w.chance(0.5) {
 			drift = -drift
 		}
@@ -146,11 +147,15 @@ var apiEvents = []event{
 		if w.chance(0.5) {
 			o, other = other, o
 		}
-		if !slices.Contains(w.settings.groupBy, "project_id") || w.reshapes || !w.oracle.known(o, other) {
+		if !slices.Contains(w.settings.groupBy, "project_id") || w.reshapes || !w.oracle.told(o, other) {
 			return
 		}
 		w.note("the key of %s comes into the file of %s", other.name, o.name)
 		o.api.change(func() { o.api.another, o.api.condemned = other.api, time.Time{} })
+		w.putKey(o, other.key)
+		if w.chance(0.5) && w.running != nil && other.troubles["key"]+other.troubles["foreign"] == 0 {
+			w.oneKey(o, other)
+		}
 		w.ail(o, "foreign", w.between(10*time.Minute, 20*time.Hour), func() {
 			// The right key comes back, a new one, which ends all waiting.
 			o.api.change(func() { o.api.another = nil })
@@ -159,6 +164,19 @@ var apiEvents = []event{
 			o.sim.SetAdminKey(o.key)
 		})
 	}},
+}
+
+// oneKey reloads the configuration while two organizations have one key, which is warned of.
+func (w *world) oneKey(o, other *organization) {
+	from := w.log.Len()
+	w.reload()
+	later, earlier := w.organizations[1], w.organizations[0]
+	if w.settings.reversed {
+		later, earlier = earlier, later
+	}
+	if want := fmt.Sprintf(`organization \"%s\": has the key of organization \"%s\"`, later.name, earlier.name); !strings.Contains(w.log.String()[from:], want) {
+		w.fault("%s has the key of %s, and nobody is warned", o.name, other.name)
+	}
 }
 
 // concerned are the endpoints that something befalls; none means all.

@@ -3,14 +3,11 @@
 package simulation_test
 
 import (
-	"context"
-	"errors"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
@@ -39,6 +36,13 @@ type book struct {
 	held bool
 	// asked is what the API is asked to group by.
 	asked func() []string
+	// configured is what it is to be grouped by, and dropped what of that the API has refused since.
+	configured, dropped []string
+	// alive is the series that were shown when they were seen last, and retired what was estimated in those that have gone.
+	alive   map[string]*ledger.Series
+	retired []decimal.Fixed
+	// days is as of when each day of the bill was read last.
+	days map[int64]int64
 }
 
 // An epoch is the time of one shape, from its first read on. What a bucket said when it was first read in it is the
@@ -59,7 +63,9 @@ type epoch struct {
 	// low is the moment as of which everything up to lowTo has been counted at least.
 	low, lowTo, lowNext, pageTo int64
 	audited, dropped            bool
-	over                        bool // the shape has changed, and nothing was read in the new one yet
+	retired                     []map[string]decimal.Fixed // what was counted in it by series that have gone
+	vanished                    bool                       // there are such
+	over                        bool                       // the shape has changed, and nothing was read in the new one yet
 }
 
 const forever = math.MaxInt64
@@ -67,32 +73,12 @@ const forever = math.MaxInt64
 // hold is longer than a series is ever held at zero.
 const hold = 15 * time.Minute
 
-// A tap stands between what is read and the ledger.
-type tap struct {
-	fetcher.Feed
-	o *oracle
-	b *book
-}
-
-// tap returns the tap of a feed, the same each time.
-func (o *oracle) tap(organization, endpoint string, f fetcher.Feed) fetcher.Feed {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	t := o.taps[f]
-	if t == nil {
-		t = &tap{f, o, o.book(organization, endpoint)}
-		t.b.asked = f.GroupBy
-		o.taps[f] = t
-	}
-	return t
-}
-
 func (o *oracle) book(organization, endpoint string) *book {
 	k := [2]string{organization, endpoint}
 	b := o.books[k]
 	if b == nil {
 		e, _ := api.Find(endpoint)
-		b = &book{endpoint: e, totals: make([]map[string]decimal.Fixed, len(e.Measures)), withheld: make([]decimal.Fixed, len(e.Measures)), born: make([]map[string]newborn, len(e.Measures))}
+		b = &book{endpoint: e, days: map[int64]int64{}, retired: make([]decimal.Fixed, len(e.Derived)), totals: make([]map[string]decimal.Fixed, len(e.Measures)), withheld: make([]decimal.Fixed, len(e.Measures)), born: make([]map[string]newborn, len(e.Measures))}
 		for i := range b.totals {
 			b.totals[i], b.born[i] = map[string]decimal.Fixed{}, map[string]newborn{}
 		}
@@ -124,49 +110,6 @@ func (b *book) goesOn(f *ledger.FeedView) bool {
 	return b.epoch != nil && !b.epoch.over && b.epoch.started.Equal(f.Started) && slices.Equal(b.epoch.groupBy, f.GroupBy)
 }
 
-// Drop takes note of a dimension that the API refuses.
-func (t *tap) Drop(dimension string) error {
-	err := t.Feed.Drop(dimension)
-	t.o.mu.Lock()
-	defer t.o.mu.Unlock()
-	if x := t.b.organization; x.troubles["reject"] == 0 && time.Since(x.rejected) > 10*time.Minute {
-		t.o.w.fault("%s %s: %s is given up, which nobody refuses", x.name, t.b.endpoint.Name, dimension)
-	}
-	if err == nil && t.b.epoch != nil {
-		// What is read and not shown is no part of a shape.
-		if slices.Contains(t.b.epoch.groupBy, dimension) {
-			t.b.epoch.over, t.b.epoch.dropped = true, true
-		}
-		t.b.coarser = true
-	}
-	return err
-}
-
-// Book takes note of what is booked.
-func (t *tap) Book(ctx context.Context, r *ledger.Read) error {
-	t.o.mu.Lock()
-	t.o.remember(t.b)
-	t.o.mu.Unlock()
-	if err := t.Feed.Book(ctx, r); err != nil {
-		if !r.Window.Audit {
-			t.b.refused = time.Now()
-		}
-		if errors.Is(err, ledger.ErrForeign) {
-			t.o.w.note("%s %s: the answer is another organization's", t.b.organization.name, t.b.endpoint.Name)
-			if t.b.organization.troubles["foreign"] == 0 && time.Since(t.b.organization.well) > 11*t.o.w.settings.costsInterval {
-				// Until the bill is read again, an answer that tells nothing is taken for the other's.
-				t.o.w.fault("%s %s: an answer of its own is taken for another organization's", t.b.organization.name, t.b.endpoint.Name)
-			}
-		}
-		return err
-	}
-	t.o.mu.Lock()
-	defer t.o.mu.Unlock()
-	t.o.booked(t.b, r)
-	t.o.remember(t.b)
-	return nil
-}
-
 // remember keeps the totals that are shown.
 func (o *oracle) remember(b *book) {
 	f := o.feed(b)
@@ -183,6 +126,7 @@ func (o *oracle) remember(b *book) {
 	if f == b.seen {
 		return
 	}
+	o.retire(b, f)
 	b.seen = f
 	for _, s := range f.Series {
 		key := o.key(s.Labels)
@@ -263,7 +207,7 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 	if !r.Window.Audit {
 		b.asOf, b.pages, b.window = last, pages, r.Window
 	}
-	if b.endpoint.Stock {
+	if b.endpoint.Stock || b.endpoint.IsCosts() && b.readBill(r, pages) {
 		return
 	}
 	if !b.goesOn(f) {
@@ -304,10 +248,12 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 
 // begin begins an epoch.
 func (o *oracle) begin(b *book, f *ledger.FeedView, asOf int64) {
+	o.reborn(b, f)
 	n := len(b.endpoint.Measures)
 	ep := &epoch{
 		groupBy: f.GroupBy, asOf: asOf, started: f.Started, limit: asOf, lo: math.MaxInt64, covered: map[int64]uint64{},
 		start: make([]map[string]decimal.Fixed, n), base: make([]map[string]decimal.Fixed, n), vague: make([]decimal.Fixed, n),
+		retired: make([]map[string]decimal.Fixed, n),
 	}
 	for i := range n {
 		ep.start[i], ep.base[i] = map[string]decimal.Fixed{}, map[string]decimal.Fixed{}

@@ -3,6 +3,7 @@
 package simulation_test
 
 import (
+	"maps"
 	"math"
 	"time"
 
@@ -12,12 +13,15 @@ import (
 
 // counted is what was counted in the epoch, by label set, of a measure; without is what of it is withheld.
 func (o *oracle) counted(b *book, f *ledger.FeedView, measure int) (sums map[string]decimal.Fixed, withheld decimal.Fixed) {
-	sums = map[string]decimal.Fixed{}
+	sums = maps.Clone(b.epoch.retired[measure])
+	if sums == nil {
+		sums = map[string]decimal.Fixed{}
+	}
 	for _, s := range f.Series {
 		for i, m := range s.Measures {
 			if m == measure {
 				key := o.key(s.Labels)
-				sums[key] = s.Values[i].Sub(b.epoch.start[m][key])
+				sums[key] = sums[key].Add(s.Values[i]).Sub(b.epoch.start[m][key])
 			}
 		}
 	}
@@ -97,14 +101,14 @@ func (o *oracle) final() {
 func (o *oracle) exact(b *book, f *ledger.FeedView, m int) {
 	ep, name := b.epoch, b.organization.name+" "+b.endpoint.Name+" "+b.endpoint.Measures[m].Name
 	end := o.w.end.Truncate(24 * time.Hour).Add(48 * time.Hour).Unix()
-	want := o.truth(b, ep.groupBy, ep.lo, end, forever)[m]
+	want := o.known(b, ep.groupBy, ep.lo, end)[m]
 	for l, v := range ep.base[m] {
 		want[l] = want[l].Sub(v)
 	}
 	sums, withheld := o.counted(b, f, m)
 	got, truth := total(sums).Sub(withheld), total(want)
 	off := got.Sub(truth)
-	lossy := ep.unsure || f.HoursGivenUp > 0 || b.organization.gaveUp
+	lossy := ep.unsure || ep.vanished && o.w.falls || f.HoursGivenUp > 0 || b.organization.gaveUp
 	switch {
 	case nothing(off):
 		o.totals++

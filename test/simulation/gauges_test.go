@@ -168,6 +168,9 @@ func (o *oracle) honest(got scraped) {
 			x.api.mu.Lock()
 			seen := *x.api.wire(name, false)
 			x.api.mu.Unlock()
+			if seen.early > 0 {
+				w.fault("%s %s: the API has asked to be left alone, and was asked %d times before", x.name, name, seen.early)
+			}
 			booked := !b.polled.Before(seen.begun) && !b.refused.After(b.polled)
 			// A poll that failed is over when it has not been retried for a while.
 			calm := !seen.begun.IsZero() && seen.flying == 0 && now.Sub(seen.ended) > 90*time.Second && now.Sub(w.configured) > 10*time.Minute && w.settings.requests > 100
@@ -181,7 +184,7 @@ func (o *oracle) honest(got scraped) {
 				w.fault("%s is absent, although the newest poll failed (status %d)", key, seen.status)
 			}
 			patience := max(10*interval, 15*time.Minute) + 2*interval + 90*time.Minute
-			well := len(x.troubles) == 0 && x.faults.Torn == 0 && !w.broken
+			well := len(x.troubles) == 0 && x.faults.Torn == 0 && w.repair == nil
 			for _, since := range []time.Time{x.well, o.recovered, w.configured, w.stepped} {
 				well = well && now.Sub(since) > patience
 			}

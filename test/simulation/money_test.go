@@ -175,13 +175,21 @@ func (o *oracle) longer(got scraped, b *book, unbilled decimal.Fixed) {
 	if !ok {
 		return
 	}
-	if want := total(o.said(b, nil, budget.Calendar(w.settings.period, now).Start)); math.Abs(n-want.Float64()) > near*10 {
+	if want := total(o.sinceBeginning(b, budget.Calendar(w.settings.period, now).Start)); math.Abs(n-want.Float64()) > near*10 {
 		w.fault("the budget of %s for a %s has %v billed, the bill said %s", b.organization.name, w.settings.period, n, want)
 	}
 	if n := got[fmt.Sprintf("openai_budget_unbilled_estimate_usd{budget=\"longer of %s\",organization=%q,period=%q}", b.organization.name, b.organization.name, w.settings.period)]; math.Abs(n-unbilled.Float64()) > near {
 		w.fault("the budget of %s for a %s has %v that is not billed, it is %s", b.organization.name, w.settings.period, n, unbilled)
 	}
 	o.longs++
+}
+
+// sinceBeginning is what the bill said since a period began.
+func (o *oracle) sinceBeginning(b *book, begin time.Time) map[string]decimal.Fixed {
+	if b.organization.corrected {
+		return o.known(b, nil, begin.Unix(), b.asOf)[0]
+	}
+	return o.said(b, nil, begin)
 }
 
 // heldBill holds what the books have of a day of the bill against what the API said, charges and credits by themselves.

@@ -22,17 +22,19 @@ import (
 type oracle struct {
 	w *world
 
-	mu        sync.Mutex
-	taps      map[fetcher.Feed]*tap
-	books     map[[2]string]*book
-	bookings  int
-	estimates int // sums of estimates that were held against the truth
-	totals    int // sums that are exact in the end
-	lossy     int // sums that could be held to a bound only
-	levels    int // gauges of a level or of the newest bucket that were held
-	worths    int // days of usage in the books of money that were held
-	longs     int // budgets of longer periods that were held
-	months    int // what a month has cost was held
+	mu          sync.Mutex
+	waiting     *ambush // the read that waits for the reload that is under way
+	taps        map[fetcher.Feed]*tap
+	books       map[[2]string]*book
+	bookings    int
+	estimates   int // sums of estimates that were held against the truth
+	totals      int // sums that are exact in the end
+	lossy       int // sums that could be held to a bound only
+	levels      int // gauges of a level or of the newest bucket that were held
+	worths      int // days of usage in the books of money that were held
+	longs       int // budgets of longer periods that were held
+	retirements int // series that have gone
+	months      int // what a month has cost was held
 
 	highest   map[string]float64 // of every counter of the API's data that was ever shown
 	own       map[string]float64 // of the process' own counters
@@ -72,6 +74,9 @@ func (o *oracle) reconfigured() {
 		if f := o.feed(b); f != nil && !b.goesOn(f) && b.epoch != nil {
 			b.epoch.over = true
 		}
+		if want := o.w.grouped(b); o.w.shown(b) && !slices.Equal(b.configured, want) {
+			b.configured, b.dropped = want, nil // What was refused is tried again.
+		}
 	}
 	o.limit = max(o.limit, o.w.settings.labelSets)
 	o.filled = o.filled || len(o.w.settings.off) > 0 || !o.w.settings.costs || o.w.organizations[1].removed
@@ -91,8 +96,8 @@ func (o *oracle) begun() bool {
 	return true
 }
 
-// known says whether the bill of organizations was read, which says whose it is.
-func (o *oracle) known(all ...*organization) bool {
+// told says whether the bill of organizations was read, which says whose it is.
+func (o *oracle) told(all ...*organization) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return !slices.ContainsFunc(all, func(x *organization) bool { return x.removed || o.book(x.name, api.Costs).epoch == nil })
@@ -119,6 +124,14 @@ func (w *world) shown(b *book) bool {
 		return w.settings.costs
 	}
 	return !w.settings.off[b.endpoint.Name]
+}
+
+// grouped is what a book's endpoint is to be grouped by.
+func (w *world) grouped(b *book) []string {
+	if b.endpoint.IsCosts() {
+		return b.endpoint.GroupBy(w.settings.costsGroupBy)
+	}
+	return b.endpoint.GroupBy(w.settings.groupBy)
 }
 
 // scrape reads the exposition as Prometheus does and holds it against the contract.
@@ -238,6 +251,9 @@ func (o *oracle) counters(got scraped) {
 			continue
 		}
 		o.remember(b)
+		if want := slices.DeleteFunc(w.grouped(b), func(d string) bool { return slices.Contains(b.dropped, d) }); !slices.Equal(f.GroupBy, want) {
+			w.fault("%s %s is told apart by %v, and has to be by %v", b.organization.name, b.endpoint.Name, f.GroupBy, want)
+		}
 		own, without := ownSets(f)
 		sets[b.organization.name] += own
 		bare[b.organization.name] += without

@@ -185,18 +185,3 @@ func (w *world) torn(before, after []byte) (file []byte, lost bool) {
 	}
 	return file, true
 }
-
-// breakDisk has every commit fail: another file lies where the state was.
-func (w *world) breakDisk() {
-	w.must(os.Rename(w.state(), w.state()+".away"))
-	w.must(os.WriteFile(w.state(), []byte("not a database"), 0o600))
-	w.broken = true
-}
-
-func (w *world) repairDisk() {
-	if w.broken {
-		w.must(os.Rename(w.state()+".away", w.state()))
-		w.broken = false
-		w.oracle.recovered = time.Now()
-	}
-}

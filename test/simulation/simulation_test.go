@@ -22,7 +22,7 @@ import (
 var (
 	firstSeed = flag.Uint64("seed", 1, "the first seed")
 	seeds     = flag.Int("seeds", 1, "how many seeds")
-	lifetime  = flag.Int("days", 6, "simulated days of a seed, before the days in which it settles; 0 draws 8 to 30")
+	lifetime  = flag.Int("days", 6, "simulated days of a seed, before the days in which it settles; 0 draws 20 to 60")
 	lasting   = flag.Duration("for", 0, "go on with seeds for so long")
 	only      = flag.String("only", "", "the only kinds of events to have, comma-separated")
 	skip      = flag.String("skip", "", "kinds of events to leave out")

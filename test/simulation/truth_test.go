@@ -68,6 +68,52 @@ func (b *book) tells(m *api.Measure, groupBy []string) bool {
 	return true
 }
 
+// readBill takes note of when days of the bill were read. It says whether they are older days, for the books alone.
+func (b *book) readBill(r *ledger.Read, pages []page) bool {
+	for i, p := range pages {
+		end := p.at
+		switch {
+		case i+1 < len(pages):
+			end = pages[i+1].start
+		case r.Window.Audit:
+			end = r.Window.To.Unix()
+		}
+		for day := p.start - p.start%86400; day < end; day += 86400 {
+			if day != p.hole {
+				b.days[day] = p.at
+			}
+		}
+	}
+	return r.Window.Audit
+}
+
+// known is all that the API says from a time on and that can have been read: of a bill that is corrected ever later, what it
+// said of each day when that was read last.
+func (o *oracle) known(b *book, groupBy []string, from, to int64) []map[string]decimal.Fixed {
+	if !b.organization.corrected || !b.endpoint.IsCosts() {
+		return o.truth(b, groupBy, from, to, forever)
+	}
+	var sum []map[string]decimal.Fixed
+	for day := from - from%86400; day < to; day += 86400 {
+		asOf, read := b.days[day]
+		if !read {
+			asOf = forever // It has to be nothing.
+		}
+		for m, sums := range o.truth(b, groupBy, max(day, from), day+86400, asOf) {
+			if sum == nil {
+				sum = make([]map[string]decimal.Fixed, len(b.endpoint.Measures))
+			}
+			if sum[m] == nil {
+				sum[m] = map[string]decimal.Fixed{}
+			}
+			for l, v := range sums {
+				sum[m][l] = sum[m][l].Add(v)
+			}
+		}
+	}
+	return sum
+}
+
 func total(sums map[string]decimal.Fixed) (n decimal.Fixed) {
 	for _, v := range sums {
 		n = n.Add(v)
@@ -82,10 +128,12 @@ func (o *oracle) keep() map[[2]string]book {
 	known := map[[2]string]book{}
 	for k, b := range o.books {
 		c := *b
-		c.totals, c.born, c.withheld = cloned(b.totals), cloned(b.born), slices.Clone(b.withheld)
+		c.totals, c.born, c.withheld, c.days, c.dropped = cloned(b.totals), cloned(b.born), slices.Clone(b.withheld), maps.Clone(b.days), slices.Clone(b.dropped)
+		c.retired = slices.Clone(b.retired)
 		if b.epoch != nil {
 			ep := *b.epoch
 			ep.start, ep.base, ep.covered, ep.vague = cloned(ep.start), cloned(ep.base), maps.Clone(ep.covered), slices.Clone(ep.vague)
+			ep.retired = cloned(ep.retired)
 			c.epoch = &ep
 		}
 		known[k] = c

@@ -41,6 +41,8 @@ type organization struct {
 	rejected time.Time // when it last ceased to refuse dimensions
 	gaveUp   bool      // old hours of it were given up
 	budgeted int       // the project that has a budget of its own
+	// corrected: its bill is corrected when nobody reads it any more, too.
+	corrected bool
 	// troubles are what is wrong with it now, by kind; well is since when nothing is.
 	troubles map[string]int
 	well     time.Time
@@ -73,7 +75,8 @@ type world struct {
 	queue      []delayed
 	events     int
 	calm       bool
-	broken     bool // commits fail
+	repair     func() // ends what makes commits fail, or nil
+	ambush     *ambush
 	hash       hash.Hash
 	oracle     *oracle
 	lived      lived
@@ -110,6 +113,9 @@ func (w *world) live(days int) {
 		}
 	}()
 	w.setUp(days)
+	for range w.rng.IntN(4) - 1 {
+		w.happen(atFirst)
+	}
 	w.start()
 	if w.chance(0.4) { // Everything is new and held at zero.
 		w.pass(w.between(time.Second, 2*time.Minute))
@@ -133,7 +139,7 @@ func (w *world) live(days int) {
 		w.catchUp()
 		if !time.Now().Before(nextEvent) {
 			nextEvent = time.Now().Add(w.between(time.Minute, 8*time.Hour))
-			w.happen()
+			w.happen(events)
 		}
 		if !time.Now().Before(nextScrape) {
 			w.scrape()
@@ -168,7 +174,7 @@ func (w *world) setUp(days int) {
 	w.hash = sha256.New()
 	w.oracle = newOracle(w)
 	if days == 0 {
-		days = 8 + w.rng.IntN(23)
+		days = 20 + w.rng.IntN(41)
 	}
 	// Bubbles begin at 2000-01-01. The API knows some fields only since 2026, and months and years have to turn.
 	starts := []time.Time{
@@ -213,7 +219,7 @@ func (w *world) newOrganization(i int, name string) *organization {
 		o.Restate = simulator.Restatement{Up: 0.05, By: 0.3, After: 30 * time.Minute, Until: 20 * time.Hour}
 	}
 	if w.falls {
-		o.Restate = simulator.Restatement{Up: 0.05, Down: 0.05, By: 0.3, After: 30 * time.Minute, Until: 20 * time.Hour, Costs: 0.1}
+		o.Restate = simulator.Restatement{Up: 0.05, Down: 0.05, By: 0.3, After: 30 * time.Minute, Until: 20 * time.Hour, Costs: 0.1, CostsUntil: w.duration(0, 0, 10*24*time.Hour, 40*24*time.Hour)}
 		o.Credits = w.chance(0.5)
 	}
 	for e := range api.Endpoints {
@@ -242,6 +248,7 @@ func (w *world) newOrganization(i int, name string) *organization {
 		}
 	}
 	x := &organization{name: name, sim: simulator.New(o), key: o.AdminKey, budgeted: w.rng.IntN(5), troubles: map[string]int{}, well: time.Now()}
+	x.corrected = o.Restate.CostsUntil > 0
 	x.api = newSpoiler(x.sim, o.Seed)
 	if w.chance(0.4) {
 		x.faults = simulator.Faults{Throttle: 0.05, ServerError: 0.05, Gateway: 0.03, Empty: 0.03, Torn: 0.04, Reset: 0.03}
@@ -251,9 +258,11 @@ func (w *world) newOrganization(i int, name string) *organization {
 	return x
 }
 
-func (w *world) writeKey(o *organization) {
+func (w *world) writeKey(o *organization) { w.putKey(o, o.key) }
+
+func (w *world) putKey(o *organization, key string) {
 	path := filepath.Join(w.dir, o.name+".key")
-	w.must(errors.Join(os.WriteFile(path+".new", []byte(o.key+"\n"), 0o600), os.Rename(path+".new", path)))
+	w.must(errors.Join(os.WriteFile(path+".new", []byte(key+"\n"), 0o600), os.Rename(path+".new", path)))
 }
 
 // first is the earlier of the two clocks' moments: a start that lies ahead of the machine's clock is refused.

@@ -110,7 +110,7 @@ func (o *oracle) estimate(b *book, f *ledger.FeedView) {
 		}
 	}
 	for i := range want {
-		var got decimal.Fixed
+		got := b.retired[i]
 		for _, s := range f.Derived {
 			if at := slices.Index(s.Measures, i); at >= 0 {
 				got = got.Add(s.Values[at])
