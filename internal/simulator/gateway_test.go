@@ -65,10 +65,21 @@ func TestAGatewaySeesAllButWhatItLosesAndTheLeakedKey(t *testing.T) {
 		}
 		return all, leaked, key
 	}
+	unnamed := func(key, when string) {
+		t.Helper()
+		w := httptest.NewRecorder()
+		s.Gateway().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+		if strings.Contains(w.Body.String(), key) {
+			t.Errorf("%s the gateway names the key that goes past it", when)
+		}
+	}
 	near := func(a, b float64) bool { return math.Abs(a-b) < 1e-6*b }
 
+	_, _, key := tokens(begin, begin)
+	unnamed(key, "at first")
 	now = begin.Add(2*time.Hour + 30*time.Second)
-	others, leaked, key := tokens(begin, now.Truncate(time.Minute))
+	others, leaked, _ := tokens(begin, now.Truncate(time.Minute))
+	unnamed(key, "two hours later")
 	all, ofKey, _ := counted(t, s, "/", key)
 	if !near(all, 0.93*others) || ofKey != 0 || leaked == 0 {
 		t.Errorf("it has seen %v tokens, %v of the leaked key, want 0.93 of %v and nothing of %v", all, ofKey, others, leaked)
