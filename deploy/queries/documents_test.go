@@ -7,6 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/openai-exporter/openai_exporter/deploy/queries"
 )
 
 var (
@@ -44,5 +48,41 @@ func TestQueriesInDocumentsCountReplicasOnce(t *testing.T) {
 	}
 	if seen < 50 {
 		t.Errorf("only %d metrics are asked for in documents", seen)
+	}
+}
+
+// What promtool tests of the cookbook is what stands there, in the words that every server knows.
+func TestTheCookbooksQueriesAreThoseThatPromtoolTests(t *testing.T) {
+	document, err := os.ReadFile("../../docs/cookbook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inLine := func(expr string) string { return strings.Join(strings.Fields(expr), " ") }
+	stands := map[string]bool{}
+	for _, m := range blocks.FindAllStringSubmatch(string(document), -1) {
+		stands[inLine(queries.Portable(m[1]))] = true
+	}
+	b, err := os.ReadFile("../prometheus/tests/openai-cookbook.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Tests []struct {
+			Exprs []struct{ Expr string } `yaml:"promql_expr_test"`
+		}
+	}
+	if err := yaml.Unmarshal(b, &file); err != nil {
+		t.Fatal(err)
+	}
+	tested := 0
+	for _, test := range file.Tests {
+		for _, e := range test.Exprs {
+			if tested++; !stands[inLine(e.Expr)] {
+				t.Errorf("docs/cookbook.md does not ask %s", e.Expr)
+			}
+		}
+	}
+	if tested < 3 {
+		t.Errorf("promtool tests only %d queries of the cookbook", tested)
 	}
 }

@@ -54,6 +54,9 @@ func IncreaseAt(selector, window, offset string) string {
 // anchored finds what IncreaseAt has written, and what documents write in its place: they name the labels to leave out.
 var anchored = regexp.MustCompile(`max (by|without) \(([^)]*)\) \((increase|rate)\((\w+)((?:\{[^}]*\})?)\[([^]]+)\] anchored(?: offset ([^)]+))?\)\)`)
 
+// A window of the past ends whole weeks ago, so that its beginning is spelt by one duration after the other.
+var weeks, hours = regexp.MustCompile(`^[0-9]+w$`), regexp.MustCompile(`^[0-9]+[dhm]$`)
+
 // Portable spells the increases of an expression for servers that do not know anchored: Prometheus before 3.16, Mimir, Thanos,
 // VictoriaMetrics. The provider's counters never fall, so an increase is the difference between the value at the end of the
 // window and the one at its beginning, which is at most an hour old there; where a series is younger than the window, it is
@@ -64,12 +67,13 @@ func Portable(expr string) string {
 		m := anchored.FindStringSubmatch(s)
 		by, function, selector, window, offset := m[1]+" ("+m[2]+")", m[3], m[4]+m[5], m[6], m[7]
 		end, start := "", " offset "+window
-		if offset != "" {
-			end = " offset " + offset
-			if offset != "-"+window {
-				panic("queries: no window that ends at " + offset)
-			}
-			start = ""
+		switch {
+		case offset == "-"+window:
+			end, start = " offset "+offset, ""
+		case weeks.MatchString(offset) && hours.MatchString(window):
+			end, start = " offset "+offset, " offset "+offset+window
+		case offset != "":
+			panic("queries: no window of " + window + " that ends at " + offset)
 		}
 		if function == "rate" || strings.HasPrefix(selector, "openai_exporter_") {
 			return fmt.Sprintf("max %s (%s(%s[%s]%s))", by, function, selector, window, end)

@@ -131,6 +131,15 @@ func TestAnIncreaseIsADifferenceWhereAnchoredIsNotKnown(t *testing.T) {
 			"max without (instance, job) (rate(openai_estimated_cost_usd_total[15m] anchored))",
 			"max without (instance, job) (rate(openai_estimated_cost_usd_total[15m]))",
 		},
+		{
+			"max without (instance, job) (increase(openai_estimated_cost_usd_total[1h] anchored offset 1w))",
+			"(max without (instance, job) (max_over_time(openai_estimated_cost_usd_total[1h] offset 1w)) - (max without (instance, job) (last_over_time(openai_estimated_cost_usd_total[1h] offset 1w1h))" +
+				" or min without (instance, job) (min_over_time(openai_estimated_cost_usd_total[1h] offset 1w))))",
+		},
+		{
+			"max without (instance, job) (rate(openai_estimated_cost_usd_total[15m] anchored offset 1w))",
+			"max without (instance, job) (rate(openai_estimated_cost_usd_total[15m] offset 1w))",
+		},
 		{"sum(up)", "sum(up)"},
 	} {
 		if diff := cmp.Diff(c.portable, queries.Portable(c.anchored)); diff != "" {
