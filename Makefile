@@ -17,6 +17,7 @@ PROMETHEUS_VERSION    := 3.16.0
 PROMETHEUS_BEFORE     := 3.15.0
 ALERTMANAGER_VERSION  := 0.31.1
 VICTORIAMETRICS_VERSION := 1.151.0
+THANOS_VERSION        := 0.42.4
 HELM_VERSION          := 4.3.1
 KUSTOMIZE_VERSION     := 5.8.1
 KUBECONFORM_VERSION   := 0.8.0
@@ -42,6 +43,7 @@ ALERTMANAGER  := $(BIN)/alertmanager-$(ALERTMANAGER_VERSION)
 AMTOOL        := $(BIN)/amtool-$(ALERTMANAGER_VERSION)
 VICTORIAMETRICS := $(BIN)/victoria-metrics-$(VICTORIAMETRICS_VERSION)
 VMALERT       := $(BIN)/vmalert-$(VICTORIAMETRICS_VERSION)
+THANOS        := $(BIN)/thanos-$(THANOS_VERSION)
 HELM          := $(BIN)/helm-$(HELM_VERSION)
 KUSTOMIZE     := $(BIN)/kustomize-$(KUSTOMIZE_VERSION)
 KUBECONFORM   := $(BIN)/kubeconform-$(KUBECONFORM_VERSION)
@@ -233,8 +235,8 @@ cluster: $(ETCD) $(APISERVER) $(CONTROLLERS) $(KUBECTL) $(OPERATOR) $(DISCOVERIN
 		$(GO) test -tags cluster -count=1 -timeout 20m -v -run '$(RUN)' ./test/cluster
 
 .PHONY: e2e
-e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(VICTORIAMETRICS) ## Run the real binary under kill -9 and faults, and with a real Prometheus, Alertmanager and VictoriaMetrics
-	@PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) ALERTMANAGER=$(ALERTMANAGER) VICTORIAMETRICS=$(VICTORIAMETRICS) CHROMIUM='$(CHROMIUM)' \
+e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(VICTORIAMETRICS) $(VMALERT) $(THANOS) ## Run the real binary under kill -9 and faults, and with a real Prometheus, Alertmanager, VictoriaMetrics and Thanos
+	@PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) ALERTMANAGER=$(ALERTMANAGER) VICTORIAMETRICS=$(VICTORIAMETRICS) VMALERT=$(VMALERT) THANOS=$(THANOS) CHROMIUM='$(CHROMIUM)' \
 		$(GO) test -tags e2e -count=1 -timeout 20m ./test/...
 
 .PHONY: browser
@@ -341,7 +343,7 @@ release: $(GORELEASER) $(CYCLONEDX) ## Publish the tag that is checked out, as a
 ##@ Tools
 
 .PHONY: tools
-tools: $(GOLANGCI_LINT) $(PROMETHEUS) $(PROMTOOL) $(PROMTOOL_BEFORE) $(ALERTMANAGER) $(AMTOOL) $(VICTORIAMETRICS) $(VMALERT) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(KUBE_SCORE) $(ACTIONLINT) $(AJV) $(SCHEMAS) ## Build the pinned tools into .cache/bin, once
+tools: $(GOLANGCI_LINT) $(PROMETHEUS) $(PROMTOOL) $(PROMTOOL_BEFORE) $(ALERTMANAGER) $(AMTOOL) $(VICTORIAMETRICS) $(VMALERT) $(THANOS) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(KUBE_SCORE) $(ACTIONLINT) $(AJV) $(SCHEMAS) ## Build the pinned tools into .cache/bin, once
 
 # A browser can't be built here: where it can be installed without asking, it is.
 .PHONY: chromium
@@ -469,6 +471,15 @@ $(VICTORIAMETRICS) $(VMALERT) &: tools/victoriametrics/go.mod tools/victoriametr
 	mv "$$dir/victoria-metrics" $(VICTORIAMETRICS)
 	mv "$$dir/vmalert" $(VMALERT)
 	touch $(VICTORIAMETRICS) $(VMALERT)
+
+# Thanos can't be installed by go install either, because of the replaces in its go.mod. It is released with slicelabels, and
+# does not build without.
+$(THANOS): tools/thanos/go.mod tools/thanos/go.sum
+	@mkdir -p $(BIN)
+	echo "Building thanos $(THANOS_VERSION), some minutes the first time"
+	CGO_ENABLED=0 $(GO) build -C tools/thanos -tags slicelabels -trimpath \
+		-ldflags '-s -w -X github.com/prometheus/common/version.Version=$(THANOS_VERSION)' -o $@.new github.com/thanos-io/thanos/cmd/thanos
+	mv $@.new $@
 
 # etcd is built with the Kubernetes of the same module, whose client of it is of the same version.
 $(ETCD) $(APISERVER) $(CONTROLLERS) $(KUBECTL) &: tools/kubernetes/go.mod tools/kubernetes/go.sum

@@ -47,6 +47,9 @@ func TestPinnedVersionsAgree(t *testing.T) {
 	if got, want := find("tools/victoriametrics/go.mod", `github\.com/VictoriaMetrics/VictoriaMetrics v(\S+)`), find("Makefile", `VICTORIAMETRICS_VERSION\s*:= (\S+)`); got != want {
 		t.Errorf("tools/victoriametrics has VictoriaMetrics %s, the Makefile %s", got, want)
 	}
+	if got, want := find("tools/thanos/go.mod", `github\.com/thanos-io/thanos v(\S+)`), find("Makefile", `THANOS_VERSION\s*:= (\S+)`); got != want {
+		t.Errorf("tools/thanos has Thanos %s, the Makefile %s", got, want)
+	}
 	if v := strings.TrimSpace(read(t, "VERSION")); !regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?$`).MatchString(v) {
 		t.Errorf("VERSION holds %q, want a semantic version", v)
 	}

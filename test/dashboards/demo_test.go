@@ -22,7 +22,7 @@ func TestTheReconcileDashboardNamesTheLeakedKeyOfTheDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := regexp.MustCompile("(?s)```yaml\n(rule_files:\n.*?)```").FindStringSubmatch(string(document))
-	if m == nil || strings.Count(m[1], "localhost:10095") != 2 {
+	if len(m) != 2 || strings.Count(m[1], "localhost:10095") != 2 {
 		t.Fatal("docs/reconcile.md does not say how to try it on the demo")
 	}
 	checkout, err := filepath.Abs(root)

@@ -18,8 +18,16 @@ import (
 	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
-// A prom is a running Prometheus, and the simulated API at the other end.
-type prom struct{ url, api string }
+// A prom is a running Prometheus or what takes its place, and the simulated API at the other end.
+type prom struct {
+	url, api string
+	words    func(string) string // how it is asked, if not as Prometheus is
+	differs  *regexp.Regexp      // what it gives another answer to than Prometheus does
+}
+
+// afternoon is a Wednesday at which everything is used and billed that day: how much is goes with the hour and the day of the
+// week, and a bill follows some hours after a midnight.
+var afternoon = time.Date(2026, 11, 18, 14, 0, 0, 0, time.UTC)
 
 // startAll starts a simulated API, an exporter of two organizations and Prometheus. The settings are lines of
 // usage.endpoints.
@@ -28,7 +36,7 @@ func startAll(t *testing.T, settings string) *prom {
 	binary := process.Build(t)
 	api, target, dir := process.FreeAddress(t), process.FreeAddress(t), t.TempDir()
 	p := &prom{url: "http://" + process.FreeAddress(t), api: "http://" + api}
-	process.Start(t, binary, "simulate", "--listen-address="+api, "--scale=20", "--lateness=minutes")
+	process.Start(t, binary, "simulate", "--listen-address="+api, "--start="+afternoon.Format(time.RFC3339), "--scale=20", "--lateness=minutes")
 	process.Eventually(t, 3*time.Minute, "the simulator answers", func() error { return p.control(t, "faults?profile=none") })
 
 	names := settings == "" // A test of some endpoints does without the look-ups, too.
@@ -37,7 +45,7 @@ func startAll(t *testing.T, settings string) *prom {
 			"    decisions: {group_by: [project_id, user_id, api_key_id, model]}\n"
 	}
 	// Estimate and bill are compared on a day that both know as a whole, a day after its end.
-	begin := time.Now().UTC().Truncate(24 * time.Hour).Add(-48 * time.Hour)
+	begin := afternoon.Truncate(24 * time.Hour).Add(-48 * time.Hour)
 	organization := fmt.Sprintf("{api_key_file: key, base_url: %q, requests_per_minute: 6000, name: ", p.api+"/v1")
 	process.WriteFile(t, filepath.Join(dir, "key"), "sk-admin-dashboards\n")
 	process.WriteFile(t, filepath.Join(dir, "exporter.yml"), fmt.Sprintf(`

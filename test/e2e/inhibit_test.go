@@ -76,7 +76,7 @@ func TestWhatFollowsFromOneTroubleIsNotToldTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range cases {
-		process.Eventually(t, 20*time.Second, fmt.Sprintf("%v is silenced: %v", c.labels, c.silenced), func() error {
+		process.Eventually(t, 3*time.Minute, fmt.Sprintf("%v is silenced: %v", c.labels, c.silenced), func() error {
 			silenced, err := inhibited(t, m.alertmanager, c.labels)
 			if err == nil && silenced != c.silenced {
 				err = errors.New("it is not so")

@@ -76,7 +76,7 @@ usage:
 costs: {interval: 2s}
 names: {interval: 10s}
 limits: {enabled: false}
-counters: {zero_hold: 3s}
+counters: {zero_hold: 10s}
 teams: [{name: support, project_ids: [%s]}]
 `, api+"/v1", project))
 	args := []string{"--config.file=" + filepath.Join(dir, "exporter.yml"), "--storage.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + target}

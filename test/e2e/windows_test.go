@@ -108,7 +108,7 @@ usage:
 costs: {interval: 2s}
 names: {enabled: false}
 limits: {enabled: false}
-counters: {zero_hold: 3s}
+counters: {zero_hold: 10s}
 `, l.api+"/v1"))
 	l.args = []string{"--config.file=" + filepath.Join(dir, "exporter.yml"), "--storage.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + target}
 	l.program = process.Start(t, l.binary, l.args...)

@@ -86,9 +86,10 @@ counters: {start: %q, zero_hold: 3s}
 	if out, err := promtool.CombinedOutput(); err != nil {
 		t.Fatalf("promtool: %v\n%s", err, out)
 	}
+	thanos := uploadTo(t, dir, blocks) // Before a Prometheus makes other blocks of them.
 	prometheus := startPrometheus(t, dir, blocks, target)
 	exporter := process.Start(t, binary, "--config.file="+config, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+target)
-	process.Eventually(t, time.Minute, "the exporter is ready", func() error {
+	process.Eventually(t, 3*time.Minute, "the exporter is ready", func() error {
 		_, err := process.Get(t.Context(), "http://"+target+"/-/ready")
 		return err
 	})
@@ -97,8 +98,9 @@ counters: {start: %q, zero_hold: 3s}
 
 	victoria := importInto(t, dir, output, target)
 	t.Run("so do they in VictoriaMetrics", func(t *testing.T) { perDay(t, api, victoria, begin, liveCosts) })
+	t.Run("so do they in Thanos", func(t *testing.T) { perDay(t, api, thanos, begin, liveCosts) })
 
-	for name, url := range map[string]string{"Prometheus": prometheus, "VictoriaMetrics": victoria} {
+	for name, url := range map[string]string{"Prometheus": prometheus, "VictoriaMetrics": victoria, "Thanos": thanos} {
 		t.Run("verify finds every day of "+name+" equal", func(t *testing.T) {
 			p := process.Start(t, binary, "verify", "--config.file="+config, "--prometheus.url="+url, "--tolerance=0",
 				"--start="+begin.Format(time.DateOnly), "--end="+liveCosts.Format(time.DateOnly))
@@ -137,7 +139,7 @@ scrape_configs:
 	address := process.FreeAddress(t)
 	process.Start(t, process.Tool(t, "PROMETHEUS", "prometheus"), "--config.file="+config, "--storage.tsdb.path="+data,
 		"--storage.tsdb.retention.time=1y", "--web.listen-address="+address)
-	process.Eventually(t, time.Minute, "Prometheus is ready", func() error {
+	process.Eventually(t, 3*time.Minute, "Prometheus is ready", func() error {
 		_, err := process.Get(t.Context(), "http://"+address+"/-/ready")
 		return err
 	})
@@ -151,7 +153,7 @@ func importInto(t *testing.T, dir, file, target string) (url string) {
 	url = "http://" + address
 	process.Start(t, process.Tool(t, "VICTORIAMETRICS", "victoria-metrics"), "-storageDataPath="+filepath.Join(dir, "victoria"), "-retentionPeriod=1y",
 		"-httpListenAddr="+address, "-search.latencyOffset=0s", "-search.disableCache")
-	process.Eventually(t, time.Minute, "VictoriaMetrics is ready", func() error {
+	process.Eventually(t, 3*time.Minute, "VictoriaMetrics is ready", func() error {
 		_, err := process.Get(t.Context(), url+"/-/ready")
 		return err
 	})

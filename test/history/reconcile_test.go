@@ -49,7 +49,7 @@ limits: {enabled: false}
 	process.Start(t, binary, "--config.file="+config, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+target)
 	price := regexp.MustCompile(`(?m)^(openai_effective_price_usd\{.+\}) (\S+)$`)
 	var prices [][][]byte
-	process.Eventually(t, time.Minute, "prices are learned", func() error {
+	process.Eventually(t, 3*time.Minute, "prices are learned", func() error {
 		text, err := process.Get(t.Context(), "http://"+target+"/metrics")
 		if prices = price.FindAllSubmatch(text, -1); err == nil && len(prices) < 20 {
 			err = fmt.Errorf("%d prices", len(prices))
