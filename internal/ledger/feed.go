@@ -23,13 +23,13 @@ type Feed struct {
 	meta    meta
 
 	spans        map[int64]*span
-	fingerprints map[bucketKey]Fingerprint // of buckets in spans
-	list         []*series                 // by id
-	at           map[uint32]int            // id → index in list
-	index        map[string]*series        // by indexKey
-	folded       map[uint64]int64          // hash of a folded label set → start of the newest bucket that has it
-	held         map[hold]time.Time        // until when
-	own          int                       // label sets with series of their own
+	fingerprints map[bucketKey]*Fingerprint // of buckets in spans
+	list         []*series                  // by id
+	at           map[uint32]int             // id → index in list
+	index        map[string]*series         // by indexKey
+	folded       map[uint64]int64           // hash of a folded label set → start of the newest bucket that has it
+	held         map[hold]time.Time         // until when
+	own          int                        // label sets with series of their own
 	books        books
 
 	stock      []Row
@@ -42,11 +42,12 @@ type Feed struct {
 	lastAudit time.Time
 	stats     []MeasureView
 
-	gone   bool      // it is not configured any more, and nothing is booked to it
-	place  int       // in the view
-	shown  *FeedView // there
-	moved  bool      // a series has changed since
-	staged *stage    // made of it and not installed yet, or nil
+	gone    bool      // it is not configured any more, and nothing is booked to it
+	place   int       // in the view
+	shown   *FeedView // there
+	shownAs *shape    // its shape then
+	moved   bool      // a series has changed since
+	staged  *stage    // made of it and not installed yet, or nil
 }
 
 func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed, error) {
@@ -63,7 +64,7 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 		layouts: newLayouts(c.meta.Layouts, measures),
 		meta:    c.meta.meta,
 		shape:   newShape(o.Endpoint, c.meta.GroupBy, c.meta.Filters),
-		spans:   map[int64]*span{}, fingerprints: map[bucketKey]Fingerprint{}, at: map[uint32]int{}, index: map[string]*series{},
+		spans:   map[int64]*span{}, fingerprints: map[bucketKey]*Fingerprint{}, at: map[uint32]int{}, index: map[string]*series{},
 		folded: c.folded, held: map[hold]time.Time{}, books: newBooks(),
 		stats: make([]MeasureView, len(measures)),
 	}

@@ -18,8 +18,7 @@ type Fingerprint struct {
 
 // Known is the fingerprint of the bucket that starts at start, if what is on record is what was read then.
 func (r *Read) Known(start time.Time) (Fingerprint, bool) {
-	p, ok := r.Window.fingerprints[start.Unix()]
-	return p, ok
+	return r.Window.fingerprints.at(start.Unix())
 }
 
 // Same adds a bucket that has the bytes of its fingerprint.
@@ -32,22 +31,42 @@ func (r *Read) Same(start time.Time, p Fingerprint) {
 // Fingerprint notes that of the open bucket, after its last row.
 func (r *Read) Fingerprint(p Fingerprint) { r.buckets[r.open].fingerprint = p }
 
-// fingerprintsOf are the fingerprints of the buckets of a width.
-func (f *Feed) fingerprintsOf(width int64) map[int64]Fingerprint {
-	fingerprints := make(map[int64]Fingerprint, len(f.fingerprints))
-	for k, p := range f.fingerprints {
-		if k.width == width {
-			fingerprints[k.start] = p
-		}
+// Fingerprints are those of the buckets of a window.
+type fingerprints struct {
+	from, width int64
+	list        []*Fingerprint // nil for a bucket that has none
+}
+
+func (f *fingerprints) at(start int64) (Fingerprint, bool) {
+	if f.width == 0 || start < f.from || mod(start-f.from, f.width) != 0 {
+		return Fingerprint{}, false
 	}
-	return fingerprints
+	if i := (start - f.from) / f.width; i < int64(len(f.list)) && f.list[i] != nil {
+		return *f.list[i], true
+	}
+	return Fingerprint{}, false
+}
+
+// fingerprintsOf are the fingerprints of the buckets of a width in a time.
+func (f *Feed) fingerprintsOf(from, to, width int64) fingerprints {
+	of := fingerprints{from: from, width: width}
+	if len(f.fingerprints) == 0 {
+		return of
+	}
+	for start := from; start < to; start += width {
+		of.list = append(of.list, f.fingerprints[bucketKey{start, width}])
+	}
+	return of
 }
 
 // stands says whether what a read takes for being on record is there.
 func (f *Feed) stands(r *Read) error {
 	for i := range r.buckets {
 		b := &r.buckets[i]
-		if b.same && f.fingerprints[bucketKey{b.start.Unix(), seconds(r.Window.Width.Duration)}] != b.fingerprint {
+		if !b.same {
+			continue
+		}
+		if p := f.fingerprints[bucketKey{b.start.Unix(), seconds(r.Window.Width.Duration)}]; p == nil || *p != b.fingerprint {
 			return fmt.Errorf("the bucket %s is no longer on record as it was read before", b.start.UTC().Format(time.RFC3339))
 		}
 	}
@@ -57,9 +76,16 @@ func (f *Feed) stands(r *Read) error {
 // fingerprint notes the fingerprints of buckets that were taken over.
 func (st *stage) fingerprint(read []readBucket, width int64) {
 	for i := range read {
-		if b := &read[i]; b.fingerprint.Size > 0 {
-			st.fingerprints[bucketKey{b.start.Unix(), width}] = b.fingerprint
+		b := &read[i]
+		if b.fingerprint.Size == 0 {
+			continue
 		}
+		k := bucketKey{b.start.Unix(), width}
+		p := st.f.fingerprints[k]
+		if p == nil || *p != b.fingerprint {
+			p = new(b.fingerprint)
+		}
+		st.fingerprints[k] = p
 	}
 }
 

@@ -19,9 +19,9 @@ type Window struct {
 	// Audit marks the slow path: closed hours read again.
 	Audit bool
 
-	shape        *shape                // the one of the feed that planned it
-	probe        bool                  // it is to tell whose answers these are, and is not booked
-	fingerprints map[int64]Fingerprint // of buckets that are on record, by their start
+	shape        *shape       // the one of the feed that planned it
+	probe        bool         // it is to tell whose answers these are, and is not booked
+	fingerprints fingerprints // of buckets that are on record
 }
 
 // A Read is what the API said about a window: whole buckets of summed rows, as fine as they were asked for. It is filled

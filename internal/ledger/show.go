@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"time"
@@ -33,9 +34,7 @@ func (f *Feed) show() {
 	switch {
 	case f.options.Endpoint.Stock:
 	case f.options.Endpoint.IsCosts():
-		for _, at := range slices.Sorted(maps.Keys(f.spans)) {
-			v.Days = append(v.Days, Day{Start: time.Unix(at, 0).UTC(), Rows: f.rows(f.spans[at].buckets[at])})
-		}
+		v.Days = f.days()
 	default:
 		// The width may have grown since the newest bucket was read.
 		width := int64(f.options.Width.Duration / time.Second)
@@ -44,7 +43,27 @@ func (f *Feed) show() {
 			v.LastBucket = f.rows(sp.buckets[start])
 		}
 	}
-	f.shown = v
+	f.shown, f.shownAs = v, f.shape
+}
+
+// days shows the bill. Most of its days are those of the former view.
+func (f *Feed) days() []Day {
+	before := make(map[int64]Day)
+	if f.shown != nil && f.shownAs == f.shape {
+		for _, d := range f.shown.Days {
+			before[d.Start.Unix()] = d
+		}
+	}
+	out := make([]Day, 0, len(f.spans))
+	for _, at := range slices.Sorted(maps.Keys(f.spans)) {
+		bucket := f.spans[at].buckets[at]
+		d, known := before[at]
+		if !known || !bytes.Equal(d.bucket, bucket) {
+			d = Day{Start: time.Unix(at, 0).UTC(), Rows: f.rows(bucket), bucket: bucket}
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // showSeries shows the series, which are those of the former view unless one of them has changed.

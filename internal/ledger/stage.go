@@ -19,7 +19,7 @@ type stage struct {
 
 	spans        map[int64]*span // new versions; nil for a span that goes
 	buckets      map[bucketKey][]byte
-	fingerprints map[bucketKey]Fingerprint
+	fingerprints map[bucketKey]*Fingerprint
 	series       map[uint32]*series // new versions; nil for a series that goes
 	places       map[string]place   // index keys resolved so far in this stage, but for those that had a series
 	key          []byte             // scratch
@@ -48,7 +48,7 @@ func (f *Feed) newStage() *stage {
 	return &stage{
 		own: own,
 		f:   f, shape: f.shape, meta: m,
-		spans: map[int64]*span{}, buckets: map[bucketKey][]byte{}, fingerprints: map[bucketKey]Fingerprint{}, series: map[uint32]*series{}, places: map[string]place{},
+		spans: map[int64]*span{}, buckets: map[bucketKey][]byte{}, fingerprints: map[bucketKey]*Fingerprint{}, series: map[uint32]*series{}, places: map[string]place{},
 		folded: map[uint64]int64{}, deltas: map[uint32][]decimal.Fixed{}, seen: map[uint32]int64{},
 		pieces: map[bucketKey][]byte{},
 		stats:  slices.Clone(f.stats),

@@ -91,6 +91,8 @@ type Row struct {
 type Day struct {
 	Start time.Time
 	Rows  []Row
+
+	bucket []byte // of which the rows are
 }
 
 // A Set is a set of small numbers.

@@ -74,7 +74,7 @@ func (f *Feed) PollWindow(now time.Time) Window {
 		}
 		return 0
 	})
-	return Window{Width: f.options.Width, From: time.Unix(from, 0).UTC(), shape: f.shape, fingerprints: f.fingerprintsOf(seconds(f.options.Width.Duration))}
+	return Window{Width: f.options.Width, From: time.Unix(from, 0).UTC(), shape: f.shape, fingerprints: f.fingerprintsOf(from, now.Unix(), seconds(f.options.Width.Duration))}
 }
 
 // start is where counting starts when there is no state; fixed is false for "now".
@@ -134,12 +134,10 @@ func (f *Feed) AuditWindow(now time.Time) (Window, bool) {
 	}
 	// A read is held in memory until it is booked: with very many label sets it takes some hours at a time.
 	page := max(min(int64(api.Hour.Max), auditRows/max(int64(f.own), 1)), 1) * seconds(time.Hour)
+	from, to := f.round.cursor, min(f.round.cursor+page, f.round.end)
 	return Window{
-		Width: api.Hour,
-		From:  time.Unix(f.round.cursor, 0).UTC(),
-		To:    time.Unix(min(f.round.cursor+page, f.round.end), 0).UTC(),
-		Audit: true,
-		shape: f.shape, fingerprints: f.fingerprintsOf(seconds(time.Hour)),
+		Width: api.Hour, From: time.Unix(from, 0).UTC(), To: time.Unix(to, 0).UTC(), Audit: true,
+		shape: f.shape, fingerprints: f.fingerprintsOf(from, to, seconds(time.Hour)),
 	}, true
 }
 

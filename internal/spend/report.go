@@ -108,7 +108,7 @@ func (b *Books) Report(v *ledger.View, now time.Time) []Organization {
 				usage = append(usage, f)
 			}
 		}
-		p := b.of(o.Name)
+		p := b.taught(o.Name, bill)
 		r := Organization{
 			Name:      o.Name,
 			Effective: p.bought.Effective(),

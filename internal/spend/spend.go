@@ -71,6 +71,7 @@ func (s *Settings) BillFrom(organization string, now time.Time) time.Time {
 type Books struct {
 	views    Views
 	settings atomic.Pointer[Settings]
+	bills    atomic.Pointer[billsOf]
 	prices   sync.Map // of *priced by organization
 	named    sync.Map // what the log has named, by unknown
 	namings  atomic.Int64
@@ -83,51 +84,78 @@ func New(v Views) *Books {
 	return b
 }
 
-// Configure makes these the settings.
-func (b *Books) Configure(s Settings) { b.settings.Store(&s) }
+// Configure makes these the settings, and forgets the prices of organizations that are gone.
+func (b *Books) Configure(s Settings) {
+	b.settings.Store(&s)
+	b.prices.Range(func(name, _ any) bool {
+		view := b.views.View()
+		if !slices.ContainsFunc(view.Organizations, func(o ledger.OrganizationView) bool { return o.Name == name }) {
+			b.prices.Delete(name)
+		}
+		return true
+	})
+}
+
+// billsOf are the bills in a view by organization.
+type billsOf struct {
+	of *ledger.View
+	by map[string]*ledger.FeedView
+}
 
 // priced is what an organization's bill taught, and what the prices are since. It holds until the bill or the settings
 // are others.
 type priced struct {
-	view     *ledger.View // the newest that has this bill
 	bill     *ledger.FeedView
+	closed   []*ledger.DayBook // of the bill: those that teach
 	settings *Settings
 	bought   *pricing.Learned // what was paid, whether the estimate may learn from it or not
 	prices   *pricing.Prices
 }
 
-// of returns the present prices of an organization. Two callers may learn the same at the same time, because waiting
-// for each other would be a lock.
+// of returns the present prices of an organization.
 func (b *Books) of(organization string) *priced {
-	view, settings := b.views.View(), b.settings.Load()
+	view := b.views.View()
+	bills := b.bills.Load()
+	if bills == nil || bills.of != view {
+		bills = &billsOf{of: view, by: make(map[string]*ledger.FeedView, len(view.Organizations))}
+		for _, f := range view.Feeds {
+			if f.Endpoint.IsCosts() {
+				bills.by[f.Organization] = f
+			}
+		}
+		b.bills.Store(bills)
+	}
+	return b.taught(organization, bills.by[organization])
+}
+
+// taught returns the prices that a bill teaches, if there is one. Two callers may learn the same at the same time, because
+// waiting for each other would be a lock. Most polls of a bill change no day that is closed.
+func (b *Books) taught(organization string, bill *ledger.FeedView) *priced {
+	p := &priced{bill: bill, settings: b.settings.Load()}
 	var known *priced
 	if v, ok := b.prices.Load(organization); ok {
-		if known = v.(*priced); known.view == view && known.settings == settings {
+		if known = v.(*priced); known.bill == p.bill && known.settings == p.settings {
 			return known
 		}
 	}
-	var bill *ledger.FeedView
-	for _, f := range view.Feeds {
-		if f.Organization == organization && f.Endpoint.IsCosts() {
-			bill = f
+	if bill != nil {
+		p.closed = closed(bill)
+		if known != nil && known.bought != nil && slices.EqualFunc(known.closed, p.closed, (*ledger.DayBook).SameSales) {
+			p.bought = known.bought
+		} else {
+			p.bought = pricing.Learn(charges(p.closed))
+			b.nameItems(organization, p.bought.Unparsed())
 		}
 	}
-	if known != nil && known.bill == bill && known.settings == settings {
-		p := *known
-		p.view = view
-		b.prices.Store(organization, &p)
-		return &p
+	if known != nil && known.settings == p.settings && known.bought == p.bought {
+		p.prices = known.prices
+	} else {
+		o := pricing.Options{File: p.settings.File}
+		if p.settings.Learn {
+			o.Learned = p.bought
+		}
+		p.prices = pricing.New(o)
 	}
-	p := &priced{view: view, bill: bill, settings: settings}
-	if bill != nil {
-		p.bought = pricing.Learn(charges(bill))
-		b.nameItems(organization, p.bought.Unparsed())
-	}
-	o := pricing.Options{File: settings.File}
-	if settings.Learn {
-		o.Learned = p.bought
-	}
-	p.prices = pricing.New(o)
 	b.prices.Store(organization, p)
 	return p
 }
@@ -163,14 +191,22 @@ func (b *Books) Pricer(organization string, e *api.Endpoint) func(start time.Tim
 // learnFrom is how far back the bill teaches prices.
 const learnFrom = 35 * day
 
-// charges are the line items of the closed days of the bill, whatever is shown of it. A day of which they are not known
-// teaches nothing.
-func charges(bill *ledger.FeedView) []pricing.Charge {
-	var out []pricing.Charge
+// closed are the days of a bill that teach prices: those that are over. A day of which the line items are not known teaches
+// nothing.
+func closed(bill *ledger.FeedView) []*ledger.DayBook {
+	var out []*ledger.DayBook
 	for _, d := range bill.Books {
-		if !d.Itemized || d.Start.Add(day).After(bill.ReadAt) || d.Start.Before(bill.ReadAt.Add(-learnFrom)) {
-			continue
+		if d.Itemized && !d.Start.Add(day).After(bill.ReadAt) && !d.Start.Before(bill.ReadAt.Add(-learnFrom)) {
+			out = append(out, d)
 		}
+	}
+	return out
+}
+
+// charges are the line items of days, whatever is shown of them.
+func charges(days []*ledger.DayBook) []pricing.Charge {
+	var out []pricing.Charge
+	for _, d := range days {
 		d.Sales(func(item ledger.Item, sale ledger.Sale) {
 			out = append(out, pricing.Charge{Day: d.Start, LineItem: item.LineItem, Unit: item.Unit, USD: sale.USD, Quantity: sale.Quantity, Free: sale.Free})
 		})
