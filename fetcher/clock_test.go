@@ -41,6 +41,7 @@ func TestAWrongDateThatIsNotTheAPIsLastingOneMovesNothing(t *testing.T) {
 		{"one answer, given twice by a cache", []func(http.ResponseWriter, *http.Request) bool{
 			dated(-time.Hour, 200, "X-Request-Id", "req_same"), dated(-time.Hour, 200, "X-Request-Id", "req_same"),
 		}},
+		{"one answer, and one that is not the API's", []func(http.ResponseWriter, *http.Request) bool{dated(year, 200), dated(year, 200, "X-Request-Id", "")}},
 		{"answers that are not the API's", []func(http.ResponseWriter, *http.Request) bool{dated(year, 200, "X-Request-Id", ""), dated(year, 200, "X-Request-Id", "")}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

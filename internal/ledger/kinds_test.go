@@ -197,6 +197,7 @@ func TestAStockIsTheNewestBucketThatHasIt(t *testing.T) {
 		hour:                      {"proj_a": 50},
 		hour.Add(-time.Hour):      {"proj_a": 40, "proj_b": 30},
 		hour.Add(-10 * time.Hour): {"proj_b": 99, "proj_c": 7, "proj_d": 5},
+		hour.Add(-30 * time.Hour): {"proj_e": 1000}, // The first read goes back further than a level stands.
 	}
 	book := func() map[string]int64 {
 		t.Helper()

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func TestAStockCostsWhatItsLevelIsForAsLongAsItLasts(t *testing.T) {
 		for at := w.From; at.Before(g.now); at = at.Add(w.Width.Duration) {
 			r.Bucket(at)
 			for project, n := range levels(at) {
-				r.Row([]string{project}, []decimal.Fixed{decimal.FromInt(n)})
+				r.Row([]string{project}[:len(r.Columns())], []decimal.Fixed{decimal.FromInt(n)})
 			}
 		}
 		if err := g.feed.Book(t.Context(), r); err != nil {
@@ -90,4 +91,19 @@ func TestAStockCostsWhatItsLevelIsForAsLongAsItLasts(t *testing.T) {
 	check("in minutes", yesterday, 24, whole...)
 	check("in minutes", tomorrow, 24, next...)
 	check("in minutes", noon.AddDate(0, 0, 2), 0, "a: 0 charged, 0 credited, 102.5 estimated", "b: 0 charged, 0 credited, 205 estimated")
+	// Where the API refuses to tell projects apart, nobody can say which one it is.
+	if err := g.feed.Drop("project_id"); err != nil {
+		t.Fatal(err)
+	}
+	g.pass(24 * time.Hour)
+	poll()
+	if d := g.dayBook(noon.AddDate(0, 0, 3)); d == nil || d.Split || !strings.HasPrefix(strings.Join(spellDay(d), ", "), ": 0 charged, 0 credited, ") || len(spellDay(d)) != 1 {
+		t.Errorf("without projects: %+v", d)
+	}
+	check("without projects", tomorrow, 24, next...)
+	g.pass(400 * 24 * time.Hour)
+	poll()
+	if d := g.dayBook(tomorrow); d != nil {
+		t.Errorf("after 400 days there is still %v", spellDay(d))
+	}
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
 )
@@ -62,6 +64,27 @@ func TestReadingFineTakesNoMoreRequests(t *testing.T) {
 	fine, coarse := asked(false), asked(true)
 	if !maps.EqualFunc(fine, coarse, maps.Equal) || fine["completions"][200] == 0 {
 		t.Errorf("requests by endpoint and code: %v when read fine, %v when read as shown", fine, coarse)
+	}
+}
+
+// TestFoldingChangesNoPrice: the bill is folded for those who look at it, and teaches what it says.
+func TestFoldingChangesNoPrice(t *testing.T) {
+	learned := func(limit int) (prices []string) {
+		a := newAccount(t, time.Date(2026, 11, 12, 7, 0, 0, 0, time.UTC), simulator.Options{Seed: 1}, shown)
+		a.limit = limit
+		a.open()
+		a.book(a.ends[0], a.feeds[0], a.feeds[0].PollWindow(a.now))
+		if o := a.ledger.View().Organizations[0]; (o.Overflow > 0) != (limit > 0) {
+			t.Fatalf("with a limit of %d there are %d label sets, and %d are folded", limit, o.LabelSets, o.Overflow)
+		}
+		for _, p := range a.report().Effective {
+			prices = append(prices, fmt.Sprint(p.LineItem, " / ", p.Unit, ": ", p.USD))
+		}
+		return prices
+	}
+	want := learned(0)
+	if diff := cmp.Diff(want, learned(5)); diff != "" || len(want) < 20 {
+		t.Errorf("of %d prices (-whole +folded):\n%s", len(want), diff)
 	}
 }
 

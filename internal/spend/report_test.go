@@ -299,6 +299,33 @@ func TestADayThatWasPartlyFreeDoesNotLowerThePriceOfTheNext(t *testing.T) {
 	}
 }
 
+// TestARowIsPricedByItsTimeAndItsRegion: whenever it is booked, and wherever else the organization is.
+func TestARowIsPricedByItsTimeAndItsRegion(t *testing.T) {
+	list, err := pricing.ParseList([]byte(`[{"id":"openai","models":[{"id":"m","match":{"equals":"m"},"prices":[
+		{"prices":{"input_mtok":2,"regional_factor":1.5}},
+		{"constraint":{"start_date":"2026-11-19"},"prices":{"input_mtok":4,"regional_factor":1.5}}]}]}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	books := spend.New(organization(t, nil))
+	books.Configure(spend.Settings{File: list, Regional: func(organization, project string) bool { return organization == "acme" && project == "eu" }})
+	embeddings := find(t, "embeddings")
+	million := []decimal.Fixed{{}, decimal.FromInt(1_000_000)}
+	for _, c := range []struct {
+		organization, project string
+		at                    time.Time
+		want                  string
+	}{
+		{"acme", "us", daysAgo(2), "2"}, {"acme", "us", daysAgo(1), "4"}, {"acme", "us", now, "4"},
+		{"acme", "eu", daysAgo(2), "3"}, {"acme", "eu", now, "6"}, {"other", "eu", now, "4"}, {"acme", "", now, "4"},
+	} {
+		usd, unpriced := books.Pricer(c.organization, embeddings)(c.at, []string{"project_id", "model"}, labels("model project_id", "m|"+c.project), million)
+		if usd.String() != c.want || !unpriced.IsZero() {
+			t.Errorf("a million tokens of %s in %s at %s cost %s, want %s", c.project, c.organization, c.at.Format(time.DateTime), usd, c.want)
+		}
+	}
+}
+
 func TestNewBillsTeachNewPrices(t *testing.T) {
 	const input = "gpt-4o-2024-08-06, input"
 	day := func(usd string) []*ledger.DayBook {

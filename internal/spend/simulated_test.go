@@ -5,6 +5,7 @@
 package spend_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -36,6 +37,7 @@ type account struct {
 	ends   []*api.Endpoint
 	groups map[string][]string
 	coarse bool // nothing is read but what is shown
+	limit  int  // of label sets, if there is one
 	// audits is how far back audits go, 72 hours at least.
 	audits time.Duration
 	// settings are those of the books. Prices are learned in any case.
@@ -95,7 +97,7 @@ func (a *account) open() {
 		}
 		options, a.ends = append(options, o), append(a.ends, e)
 	}
-	a.feeds, err = l.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: 20_000}, options)
+	a.feeds, err = l.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: cmp.Or(a.limit, 20_000)}, options)
 	if err != nil {
 		a.t.Fatal(err)
 	}

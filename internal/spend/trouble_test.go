@@ -5,6 +5,7 @@
 package spend_test
 
 import (
+	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -122,10 +123,12 @@ func TestAWrongDateTakesAwayNothing(t *testing.T) {
 		if asked++; asked > 2 { // Two answers tell the clock.
 			check()
 		}
-		at := a.now.Add([]time.Duration{365 * 24 * time.Hour, -40 * 24 * time.Hour}[asked%2])
+		const year = 365 * 24 * time.Hour
+		at := a.now.Add([]time.Duration{year, -40 * 24 * time.Hour}[asked%2])
 		switch asked % 11 {
-		case 3:
-			w.Header().Set("Date", at.Format(http.TimeFormat))
+		case 3, 4: // Two that agree, as a gateway's do.
+			w.Header().Set("Date", a.now.Add(year).Format(http.TimeFormat))
+			w.Header().Set("X-Request-Id", fmt.Sprint("req_gateway_", asked))
 			w.WriteHeader(http.StatusBadGateway)
 		case 7:
 			api.ServeHTTP(dated{w, at}, r)
