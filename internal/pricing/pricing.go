@@ -46,6 +46,12 @@ func Knows(serviceTier string) bool {
 	return known
 }
 
+// Priced says whether tokens of a service tier have a price where their model has one.
+func Priced(serviceTier string) bool {
+	t, known := tierNames[serviceTier]
+	return known && t.priced()
+}
+
 // priced says whether tokens of the tier have a price.
 func (t Tier) priced() bool { return t != Scale && t != unknownTier }
 

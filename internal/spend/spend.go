@@ -184,7 +184,11 @@ func (b *Books) Pricer(organization string, e *api.Endpoint) func(start time.Tim
 				}
 			}
 		}
-		return b.of(organization).prices.Row(e, l, values)
+		usd, unpriced = b.of(organization).prices.Row(e, l, values)
+		if l.Model != "" && !unpriced.IsZero() && pricing.Priced(l.ServiceTier) {
+			b.nameModel(organization, e.Name, l.Model)
+		}
+		return usd, unpriced
 	}
 }
 

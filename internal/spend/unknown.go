@@ -35,6 +35,14 @@ func (b *Books) nameTier(organization, endpoint, tier string) {
 	}
 }
 
+// nameModel tells the log of a model that has no price for some of its usage, in whatever tier.
+func (b *Books) nameModel(organization, endpoint, model string) {
+	if logger := b.settings.Load().Logger; logger != nil && b.news(unknown{organization, "model", model}) {
+		level.Warn(logger).Log("msg", "A model has no price for some of its usage before the bill has it: it is counted as unpriced and not as spent; give it one in pricing.file",
+			"organization", organization, "endpoint", endpoint, "model", model)
+	}
+}
+
 // nameItems tells the log of line items that teach nothing because nobody knows how they are spelled.
 func (b *Books) nameItems(organization string, items []string) {
 	logger := b.settings.Load().Logger

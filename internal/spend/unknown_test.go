@@ -12,7 +12,7 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/spend"
 )
 
-// TestWhatNobodyKnowsIsNamedOnceInTheLog: a tier by its name, and line items by theirs.
+// TestWhatNobodyKnowsIsNamedOnceInTheLog: a tier by its name, line items by theirs, and a model that has no price.
 func TestWhatNobodyKnowsIsNamedOnceInTheLog(t *testing.T) {
 	item := ledger.Item{LineItem: "warp | gpt-4o, input", Unit: "tokens"}
 	known := ledger.Item{LineItem: "gpt-4o, input", Unit: "tokens"}
@@ -28,8 +28,23 @@ func TestWhatNobodyKnowsIsNamedOnceInTheLog(t *testing.T) {
 			books.Pricer("acme", e)(now, []string{"service_tier"}, []ledger.Label{{Name: "service_tier", Value: tier}}, make([]decimal.Fixed, len(e.Measures)))
 		}
 	}
+	row := make([]decimal.Fixed, len(e.Measures))
+	for i, m := range e.Measures {
+		if m.Name == "input_tokens" {
+			row[i] = decimal.FromInt(7)
+		}
+	}
+	for range 3 {
+		for _, l := range [][]ledger.Label{
+			{{Name: "model", Value: "gpt-99"}}, {{Name: "model", Value: "gpt-99"}, {Name: "service_tier", Value: "flex"}}, // No list and no bill has it.
+			{{Name: "model", Value: "gpt-4o"}}, {{Name: "model", Value: "gpt-4o"}, {Name: "service_tier", Value: "warp"}}, // The tier has none.
+			{{Name: "model", Value: "gpt-4o"}, {Name: "service_tier", Value: "scale"}}, nil,
+		} {
+			books.Pricer("acme", e)(now, []string{"model", "service_tier"}, l, row)
+		}
+	}
 	for what, times := range map[string]int{
-		"level=warn": 3, "service_tier=warp": 1, "service_tier=hyper": 1, `line_items="warp | gpt-4o, input"`: 1, "service_tier=fast": 0, "organization=acme": 3,
+		"level=warn": 4, "model=gpt-99": 1, "model=gpt-4o": 0, "service_tier=warp": 1, "service_tier=hyper": 1, `line_items="warp | gpt-4o, input"`: 1, "service_tier=fast": 0, "organization=acme": 4,
 	} {
 		if n := strings.Count(out.String(), what); n != times {
 			t.Errorf("%q is named %d times, want %d, in\n%s", what, n, times, out.String())
