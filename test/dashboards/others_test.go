@@ -85,7 +85,7 @@ func (p *prom) growsAs(t *testing.T, one *prom, rests []time.Time) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, err := p.answer(t, p.inWords(expr), end)
+			b, err := p.answer(t, expr, end)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -199,10 +199,10 @@ func (p *prom) points(t *testing.T, expr string, instant bool) (int, error) {
 	}
 	var err error
 	if now := time.Now(); instant {
-		err = p.get(t, "/api/v1/query", url.Values{"query": {expr}}, &data)
+		err = p.get(t, "/api/v1/query", url.Values{"query": {p.inWords(expr)}}, &data)
 	} else {
 		err = p.get(t, "/api/v1/query_range", url.Values{
-			"query": {expr}, "step": {"5"}, "start": {fmt.Sprint(now.Add(-5 * time.Minute).Unix())}, "end": {fmt.Sprint(now.Unix())},
+			"query": {p.inWords(expr)}, "step": {"5"}, "start": {fmt.Sprint(now.Add(-5 * time.Minute).Unix())}, "end": {fmt.Sprint(now.Unix())},
 		}, &data)
 	}
 	n := 0

@@ -20,16 +20,6 @@ import (
 	"github.com/openai-exporter/openai_exporter/test/process"
 )
 
-// midnight is where the API's clock stands first. It is that of a Wednesday, since how much is used goes with the day of the week,
-// and of the next one, since who used a key within the last day is asked of Prometheus' clock, which is behind.
-var midnight = func() string {
-	day := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, 1)
-	for day.Weekday() != time.Wednesday {
-		day = day.AddDate(0, 0, 1)
-	}
-	return day.Format(time.RFC3339)
-}()
-
 // dropped is the share that the simulator's gateway loses.
 const dropped = 0.07
 
@@ -42,8 +32,16 @@ func TestWhatNoGatewayHasSeenIsToldToHalfAPointAndByWhom(t *testing.T) {
 	binary, dir := process.Build(t), t.TempDir()
 	listen, target := process.FreeAddress(t), process.FreeAddress(t)
 	p := &prom{url: "http://" + process.FreeAddress(t), api: "http://" + listen}
+	began, err := time.Parse(time.RFC3339, wednesday)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The day on which a key was used is one of the API's, which is over for Prometheus.
+	p.words = func(expr string) string {
+		return strings.ReplaceAll(expr, "time()", strconv.FormatInt(began.Add(16*time.Hour).Unix(), 10))
+	}
 	// The clock stands still but for steps. The two days before teach the prices.
-	process.Start(t, binary, "simulate", "--listen-address="+listen, "--start="+midnight, "--speed=1e-9", "--scale=2", "--lateness=minutes")
+	process.Start(t, binary, "simulate", "--listen-address="+listen, "--start="+wednesday, "--speed=1e-9", "--scale=2", "--lateness=minutes")
 	process.Eventually(t, 3*time.Minute, "the simulator answers", func() error { return p.control(t, "faults?profile=none") })
 	process.WriteFile(t, filepath.Join(dir, "key"), "sk-admin-reconcile\n")
 	configure := func(interval string) {
@@ -53,19 +51,15 @@ usage: {interval: %s, audit: {interval: 5s, window: 24h}}
 costs: {interval: 1h}
 limits: {enabled: false}
 counters: {start: %q, zero_hold: 10s}
-`, p.api+"/v1", interval, midnight))
+`, p.api+"/v1", interval, wednesday))
 	}
 	start := func() *process.Program {
 		return process.Start(t, binary, "--config.file="+filepath.Join(dir, "exporter.yml"), "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+target)
 	}
 	configure("2s")
 
-	began, err := time.Parse(time.RFC3339, midnight)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var projects []string
-	for c := range p.tokens(t, began.Add(-24*time.Hour), midnight) {
+	for c := range p.tokens(t, began.Add(-24*time.Hour), wednesday) {
 		if c.project != "" && !slices.Contains(projects, c.project) { // The playground has none.
 			projects = append(projects, c.project)
 		}
