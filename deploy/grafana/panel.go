@@ -238,6 +238,18 @@ func table(title, description, sortBy string, columns ...column) *panel {
 	return p
 }
 
+// hiding leaves labels out of a table that tell its rows apart and that nobody needs to read.
+func (p *panel) hiding(labels ...string) *panel {
+	for _, t := range p.Transformations {
+		if hidden, ok := t.Options["excludeByName"].(map[string]any); ok {
+			for _, label := range labels {
+				hidden[label] = true
+			}
+		}
+	}
+	return p
+}
+
 // every sets the smallest step.
 func (p *panel) every(step string) *panel {
 	p.Interval = step

@@ -17,6 +17,10 @@ func Reconcile() *Dashboard {
 	// Keys of projects that are unseen which were used within the day, and which no gateway says it uses.
 	keys := fmt.Sprintf(`(%s > time() - 86400) and on (organization, project_id) (organization_project:openai_unseen_usd:share1d%s > scalar(openai:unseen_share:threshold))`+
 		` unless on (organization, api_key_id) organization_api_key:openai_seen:present1d`, queries.Gauge(`openai_api_key_last_used_timestamp_seconds{organization=~"$organization",project_id=~"$project",project_id!=""}`), project)
+	// A table takes the queries of a project for one row where their labels are the same.
+	each := func(series string) string {
+		return withNamesOf("max by (organization, project_id) (" + series + project + ")")
+	}
 	perModel := func(expr string) string { return "sum by (model) (" + expr + ")" }
 	projects := choice("project", "Project", "organization_project_model:openai_counted_tokens:increase1d"+whose, "project_id")
 	return newDashboard(Dashboard{
@@ -40,8 +44,8 @@ func Reconcile() *Dashboard {
 				column{name: "Organization", label: "organization", width: 130},
 				column{name: "Project", label: "project_id", width: 260},
 				column{name: "Name", label: "project_name"},
-				column{name: "Unseen", expr: withNamesOf("organization_project:openai_unseen_usd:increase1d" + project), unit: usd, width: 130},
-				column{name: "Share of it", expr: withNamesOf("organization_project:openai_unseen_usd:share1d" + project), unit: "percentunit", width: 190, more: []property{
+				column{name: "Unseen", expr: each("organization_project:openai_unseen_usd:increase1d"), unit: usd, width: 130},
+				column{name: "Share of it", expr: each("organization_project:openai_unseen_usd:share1d"), unit: "percentunit", width: 190, more: []property{
 					{"max", 1.0}, {"min", 0.0}, {"thresholds", thresholdsOf(good, from(0.02, warning), from(0.1, bad))}, {"custom.cellOptions", map[string]any{"type": "gauge", "mode": "basic"}},
 				}},
 			),
@@ -55,7 +59,7 @@ func Reconcile() *Dashboard {
 				column{name: "Key id", label: "api_key_id", width: 200},
 				column{name: "Owner", label: "owner_name"},
 				column{name: "Last use", expr: withNamesOf(`(`+keys+`) * on (organization, api_key_id) group_left (api_key_name, owner_name) topk by (organization, api_key_id) (1, openai_api_key_info)`) + " * 1000", unit: "dateTimeAsIso", width: 180},
-			),
+			).hiding("organization", "project_id"),
 			lines("Seen ÷ billed", "Tokens by model, each point of the seven days UTC before it. The bill is hours late, so a single day says little.", "percentunit",
 				query{"{{model}} {{token_type}}", "min by (model, token_type) (organization_model:openai_seen_tokens:billed_share7d" + whose + ")"}).between(0, 1.2),
 		}},
@@ -68,10 +72,10 @@ func Reconcile() *Dashboard {
 				column{name: "Seen share", expr: "min by (model, token_type) (organization_model:openai_seen_tokens:share1d" + whose + ")", unit: "percentunit", width: 130, more: []property{{"decimals", 1}}},
 				column{name: "Billed", expr: "sum by (model, token_type) (organization_model:openai_billed_tokens:increase1d" + whose + ")", unit: "short", width: 120},
 				column{name: "Seen ÷ billed, 7 days", expr: "min by (model, token_type) (organization_model:openai_seen_tokens:billed_share7d" + whose + ")", unit: "percentunit", width: 170, more: []property{{"decimals", 1}}},
-			),
-			ranking("Unseen dollars by model", "By estimated prices."+day, usd, 10, query{"{{model}}", perModel("organization_project_model:openai_unseen_usd:increase1d" + project)}),
+			).wide(13),
+			ranking("Unseen dollars by model", "By estimated prices."+day, usd, 10, query{"{{model}}", perModel("organization_project_model:openai_unseen_usd:increase1d" + project)}).wide(5),
 			lines("Seen tokens by way", "What each way of seeing has seen, each point of the 24 hours before it.", "short",
-				query{"{{source}}", "sum by (source) (organization_project_model:openai_seen_tokens:increase1d" + whose + ")"}).numbered(),
+				query{"{{source}}", "sum by (source) (organization_project_model:openai_seen_tokens:increase1d" + whose + ")"}).numbered().wide(6),
 		}},
 	)
 }

@@ -32,6 +32,7 @@ func TestPicturesOfDashboards(t *testing.T) {
 		v.draw(t, "budget", 7*24*time.Hour, time.Hour)
 		v.draw(t, "usage", fine, often)
 		v.draw(t, "limits", fine, often)
+		v.draw(t, "reconcile", 24*time.Hour, 20*time.Minute)
 	})
 	t.Run("trouble", func(t *testing.T) {
 		t.Parallel()
@@ -58,7 +59,7 @@ func view(t *testing.T, prometheus string, now time.Time) *viewer {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServer(http.Dir(built)))
-	mux.Handle("/dashboards/", http.StripPrefix("/dashboards/", http.FileServer(http.Dir(filepath.Join(root, "deploy/grafana/dashboards")))))
+	mux.Handle("/deploy/", http.StripPrefix("/deploy/", http.FileServer(http.Dir(filepath.Join(root, "deploy")))))
 	mux.Handle("/prometheus/", http.StripPrefix("/prometheus", httputil.NewSingleHostReverseProxy(target)))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -78,7 +79,11 @@ func (v *viewer) draw(t *testing.T, name string, span, scrape time.Duration) {
 			Targets []struct{ Expr string }
 		}
 	}
-	b, err := os.ReadFile(filepath.Join(root, "deploy/grafana/dashboards", name+".json"))
+	path := "deploy/grafana/dashboards/" + name + ".json"
+	if name == "reconcile" {
+		path = "deploy/prometheus/reconcile/dashboard.json" // It stands beside its rules.
+	}
+	b, err := os.ReadFile(filepath.Join(root, path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +101,7 @@ func (v *viewer) draw(t *testing.T, name string, span, scrape time.Duration) {
 	}
 	const wide, line, head = 1600, 38, 94 // A line of Grafana's grid, and what is above the first one, in pixels.
 	address := v.url + "/?" + url.Values{
-		"dashboard": {"/dashboards/" + name + ".json"}, "theme": {"dark"}, "scrape": {strconv.Itoa(int(scrape.Seconds()))},
+		"dashboard": {"/" + path}, "theme": {"dark"}, "scrape": {strconv.Itoa(int(scrape.Seconds()))},
 		"from": {v.now.Add(-span).Format(time.RFC3339)}, "to": {v.now.Format(time.RFC3339)},
 	}.Encode()
 	process.Eventually(t, 5*time.Minute, "the picture of "+name, func() error {
@@ -112,7 +117,7 @@ func (v *viewer) draw(t *testing.T, name string, span, scrape time.Duration) {
 		case is[3] != "":
 			t.Fatalf("%s: %s", name, is[3])
 		case strings.Contains(said, "unexpected error"):
-			t.Fatalf("a panel of %s is not drawn", name)
+			return fmt.Errorf("a panel of %s is not drawn", name) // On a machine that is busy some need another try.
 		case is[1] != is[2]:
 			return fmt.Errorf("%s queries of %s are answered", is[2], is[1])
 		}

@@ -19,15 +19,21 @@ import (
 // record starts a Prometheus on the data of a directory, if there are any.
 func record(t *testing.T, dir, config string, flags ...string) (url string) {
 	t.Helper()
+	_, url = startPrometheus(t, dir, config, flags...)
+	return url
+}
+
+func startPrometheus(t *testing.T, dir, config string, flags ...string) (p *process.Program, url string) {
+	t.Helper()
 	address := process.FreeAddress(t)
 	process.WriteFile(t, filepath.Join(dir, "prometheus.yml"), config)
-	process.Start(t, process.Tool(t, "PROMETHEUS", "prometheus"), append(flags, "--config.file="+filepath.Join(dir, "prometheus.yml"),
+	p = process.Start(t, process.Tool(t, "PROMETHEUS", "prometheus"), append(flags, "--config.file="+filepath.Join(dir, "prometheus.yml"),
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)...)
 	process.Eventually(t, time.Minute, "Prometheus is ready", func() error {
 		_, err := process.Get(t.Context(), "http://"+address+"/-/ready")
 		return err
 	})
-	return "http://" + address
+	return p, "http://" + address
 }
 
 // liveThroughTrouble lets a real Prometheus scrape an exporter through two bouts of errors and a restart.

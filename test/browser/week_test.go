@@ -4,6 +4,7 @@ package browser_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 // A week is lived through hour by hour, its last hours finer, and scraped once in each step.
 const (
 	hours = 159
+	leaks = 148 // From this hour on a key goes past the gateways.
 	fine  = 12 * time.Hour
 	often = 10 * time.Minute
 )
@@ -27,6 +30,7 @@ const (
 // A week is what a Prometheus would have scraped in it.
 type week struct {
 	api, target string
+	projects    []string // whose traffic gateways see
 	now         time.Time
 	scraped     bytes.Buffer // OpenMetrics with timestamps
 }
@@ -39,6 +43,7 @@ func liveThroughWeek(t *testing.T, binary string) *week {
 	process.WriteFile(t, key, adminKey+"\n")
 	_, api := simulate(t, binary, "--lateness=hours", "--speed=1e-9", "--start=2026-11-11T00:20:00Z")
 	w := &week{api: "http://" + api, now: time.Date(2026, 11, 11, 0, 20, 0, 0, time.UTC)}
+	w.control(t, "leak") // Nothing goes past the gateways yet.
 	more := strings.Replace(pictured, "usage: {interval: 1s}", `usage:
   interval: 1s
   endpoints:
@@ -47,8 +52,12 @@ func liveThroughWeek(t *testing.T, binary string) *week {
     code_interpreter_sessions: {interval: 1s}`, 1)
 	w.target = serveWith(t, binary, more, account{"acme", api, key})
 	becomes(t, w.target, `<title>\d+ endpoints up to date`)
+	w.find(t, "(openai_project_info){")
 	w.scrape(t)
-	for range hours {
+	for hour := range hours {
+		if hour == leaks {
+			w.control(t, "leak?key="+w.find(t, `openai_api_key_info\{api_key_id="([^"]+)"[^}]*project_id="`+w.find(t, `project_id="([^"]+)",project_name="Search"`)))
+		}
 		w.step(t, time.Hour)
 	}
 	for range int(fine / often) {
@@ -60,9 +69,7 @@ func liveThroughWeek(t *testing.T, binary string) *week {
 // step moves the clock and scrapes once all that can have changed was read.
 func (w *week) step(t *testing.T, by time.Duration) {
 	t.Helper()
-	if _, err := process.Post(t.Context(), w.api+"/_simulator/advance?by="+by.String()); err != nil {
-		t.Fatal(err)
-	}
+	w.control(t, "advance?by="+by.String())
 	w.now = w.now.Add(by)
 	read, before := float64(w.now.Truncate(time.Minute).Unix()), w.metric(t, costsPolled)
 	process.Eventually(t, time.Minute, w.now.Format(time.DateTime), func() error {
@@ -75,6 +82,29 @@ func (w *week) step(t *testing.T, by time.Duration) {
 		return nil
 	})
 	w.scrape(t)
+}
+
+// control tells the simulated API what to do.
+func (w *week) control(t *testing.T, path string) {
+	t.Helper()
+	if _, err := process.Post(t.Context(), w.api+"/_simulator/"+path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// find waits until something is exposed.
+func (w *week) find(t *testing.T, pattern string) (found string) {
+	t.Helper()
+	of := regexp.MustCompile(pattern)
+	process.Eventually(t, time.Minute, pattern, func() error {
+		text, err := process.Get(t.Context(), w.target+"metrics")
+		if m := of.FindSubmatch(text); m != nil {
+			found = string(m[1])
+			return err
+		}
+		return cmp.Or(err, errors.New("it is not exposed"))
+	})
+	return found
 }
 
 var (
@@ -108,13 +138,39 @@ func (w *week) scrape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.write("up", "", "1")
+	const target = `job="openai",instance="openai-exporter:10095"`
+	w.write("up", target, "1")
+	w.samples(t, target, text)
+	if w.projects == nil {
+		for _, m := range project.FindAllSubmatch(text, -1) {
+			w.projects = append(w.projects, string(m[1]))
+		}
+	}
+	for _, id := range w.projects {
+		seen, err := process.Get(t.Context(), w.api+"/_simulator/gateway?project_id="+id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.samples(t, fmt.Sprintf(`job="gateway",instance="gateway:4000",organization="acme",project_id=%q`, id), seen)
+	}
+}
+
+// project is one that is exposed.
+var project = regexp.MustCompile(`(?m)^openai_project_info\{[^}]*project_id="([^"]+)"`)
+
+// samples writes down those of a target.
+func (w *week) samples(t *testing.T, target string, text []byte) {
+	t.Helper()
 	for line := range strings.Lines(string(text)) {
 		if m := sample.FindStringSubmatch(line); m != nil {
 			if m[1] == "openai_exporter_last_success_timestamp_seconds" { // By the exporter's clock, which is not the API's here.
 				m[3] = strconv.FormatInt(w.now.Unix(), 10)
 			}
-			w.write(m[1], m[2], m[3])
+			labels := target
+			if m[2] != "" {
+				labels += "," + m[2]
+			}
+			w.write(m[1], labels, m[3])
 		} else if !strings.HasPrefix(line, "#") {
 			t.Fatalf("no sample: %q", line)
 		}
@@ -122,20 +178,40 @@ func (w *week) scrape(t *testing.T) {
 }
 
 func (w *week) write(name, labels, value string) {
-	if labels != "" {
-		labels = "," + labels
-	}
-	fmt.Fprintf(&w.scraped, "%s{job=\"openai\",instance=\"openai-exporter:10095\"%s} %s %d\n", name, labels, value, w.now.Unix())
+	fmt.Fprintf(&w.scraped, "%s{%s} %s %d\n", name, labels, value, w.now.Unix())
 }
 
-// prometheus serves what was scraped.
+// reconciliation are the rules that say what no gateway has seen. Each stands on others, so many deep.
+const (
+	reconciliation = "deploy/prometheus/reconcile/openai-reconcile.yml"
+	deep           = 6
+)
+
+// prometheus serves what was scraped, and what the rules of reconciliation make of it.
 func (w *week) prometheus(t *testing.T) (url string) {
 	t.Helper()
 	dir := t.TempDir()
 	file, data := filepath.Join(dir, "week.om"), filepath.Join(dir, "data")
 	process.WriteFile(t, file, w.scraped.String()+"# EOF\n")
-	if out, err := exec.CommandContext(t.Context(), process.Tool(t, "PROMTOOL", "promtool"), "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=400h", file, data).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, process.Tail(string(out), 2000))
+	blocks := func(from string, more ...string) {
+		t.Helper()
+		arguments := append([]string{"tsdb", "create-blocks-from", from}, more...)
+		if out, err := exec.CommandContext(t.Context(), process.Tool(t, "PROMTOOL", "promtool"), arguments...).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, process.Tail(string(out), 2000))
+		}
 	}
-	return record(t, dir, "scrape_configs: []\n", "--storage.tsdb.retention.time=100y", "--query.lookback-delta=61m")
+	serve := func() (*process.Program, string) {
+		return startPrometheus(t, dir, "scrape_configs: []\n", "--storage.tsdb.retention.time=100y", "--query.lookback-delta=61m")
+	}
+	blocks("openmetrics", "--max-block-duration=400h", file, data)
+	// Some midnights for what is compared day by day, the day that is drawn for what stands on that.
+	start := w.now.Add(-72 * time.Hour)
+	for range deep {
+		p, of := serve()
+		blocks("rules", "--url="+of, "--start="+start.Format(time.RFC3339), "--end="+w.now.Format(time.RFC3339), "--eval-interval=20m", "--output-dir="+data, filepath.Join(root, reconciliation))
+		p.End(t, syscall.SIGTERM)
+		start = w.now.Add(-24 * time.Hour)
+	}
+	_, url = serve()
+	return url
 }
