@@ -54,6 +54,7 @@ type reading struct {
 	through int64 // the end of the newest bucket, which may be running
 	closed  int64 // the end of the newest bucket that was over, or 0
 	gap     int64 // the first bucket that it lacks, or 0
+	lacked  int64 // the newest bucket that it lacks before others that it has, or 0
 	audit   bool
 }
 
@@ -101,8 +102,11 @@ func (m marks) begin(r reading, origin int64, fixed bool, to reach) marks {
 	if !fixed {
 		m.CountsFrom = r.asOf
 		// What this read says is the baseline. A bucket that it does not have is one of which the API says nothing
-		// yet, so all of it will count.
-		origin = r.from
+		// yet, so all of it will count. One that is left out between others was there all the same: it, and with it the
+		// span that it is in, is met later.
+		if origin = r.from; r.gap != 0 && r.lacked != 0 {
+			origin = to.spanOf(r.lacked) + to.span
+		}
 	}
 	m.Origin = origin
 	// Hours before the start belong to the audit window too: they have a baseline and may still grow.

@@ -111,7 +111,7 @@ func (b *booking) make() error {
 		err = f.examine(r)
 	}
 	if err == nil {
-		at.gap, err = f.admit(r)
+		at.gap, err = f.admit(r, at)
 	}
 	if err == nil && len(r.buckets) > 0 {
 		st := f.newStage()

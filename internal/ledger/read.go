@@ -116,6 +116,9 @@ func (r *Read) reading() (reading, error) {
 		if start < at.from || mod(start, width) != 0 || !r.Window.To.IsZero() && !b.start.Before(r.Window.To) {
 			return at, fmt.Errorf("the API answered with a bucket that was not asked for: %s", b.start.UTC().Format(time.RFC3339))
 		}
+		if before := start - width; i > 0 && r.buckets[i-1].start.Unix() < before {
+			at.lacked = before
+		}
 		if i > 0 && b.start.Equal(r.buckets[i-1].start) || b.repeated {
 			return at, fmt.Errorf("the API answered with the bucket %s twice", b.start.UTC().Format(time.RFC3339))
 		}

@@ -23,7 +23,7 @@ type refused struct {
 // admit looks whether a read is whole. One that leaves out a bucket is refused: what is left out is unknown, not zero.
 // After some in a row what is there is taken, and gap says where the first bucket is missing. That one stays open: it
 // is neither read, nor settled, nor final. An old page without any bucket is given up like one that is refused.
-func (f *Feed) admit(r *Read) (gap int64, err error) {
+func (f *Feed) admit(r *Read, is reading) (gap int64, err error) {
 	at, found := r.gap()
 	row := &f.refused.polls
 	if r.Window.Audit {
@@ -35,7 +35,9 @@ func (f *Feed) admit(r *Read) (gap int64, err error) {
 		*row = 0
 		return 0, nil
 	}
-	if *row++; *row < tries {
+	// With a hole in the running hour nothing of a new shape could be counted until that hour is over.
+	early := !f.meta.Started && is.lacked >= f.spanOf(is.asOf)
+	if *row++; *row < tries || early {
 		return 0, fmt.Errorf("the API left out the bucket %s of those that it was asked for: nothing of the answer is counted, and it is asked for again", at.UTC().Format(time.RFC3339))
 	}
 	*row = 0

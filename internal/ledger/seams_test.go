@@ -231,6 +231,49 @@ func TestAReadFromBeforeTheGroupingChangedThereAndBackIsRefused(t *testing.T) {
 	}
 }
 
+// TestAHoleInTheFirstReadOfAShapeIsMetLater: what it leaves out was counted in the former shape, so it does not count again.
+func TestAHoleInTheFirstReadOfAShapeIsMetLater(t *testing.T) {
+	for _, width := range []api.Width{api.Minute, api.Hour} {
+		for _, back := range []time.Duration{3 * time.Hour, 20 * time.Minute} {
+			g := newRig(t)
+			g.options.Width, g.options.Lookback = width, 5*time.Hour
+			g.open()
+			g.poll()
+			for range 24 * 6 {
+				g.pass(10 * time.Minute)
+				g.use(0, a, 1)
+				g.poll()
+				g.audit()
+			}
+			g.options.GroupBy = []string{"project_id"}
+			g.configure()
+			hole := g.now.Add(-back).Truncate(width.Duration)
+			if width == api.Hour && !hole.Before(g.now.Truncate(time.Hour)) {
+				continue // It is the newest one, which the API need not have yet.
+			}
+			g.hole = func(start time.Time) bool { return start.Equal(hole) }
+			refused := 0
+			for g.feed.Book(context.Background(), g.read(embeddings, g.feed.GroupBy(), g.feed.PollWindow(g.now))) != nil {
+				if refused++; refused > 10 {
+					t.Fatal("nothing is ever booked")
+				}
+				g.pass(10 * time.Minute)
+			}
+			g.hole = nil
+			of := labels{project: "proj_a"}
+			for range 24 * 6 {
+				g.pass(10 * time.Minute)
+				g.use(0, a, 1)
+				g.poll()
+				g.audit()
+			}
+			if got := g.shown()[of]; got != 24*6 {
+				t.Errorf("%s, %s back: %d are counted, want 144", width.Name, back, got)
+			}
+		}
+	}
+}
+
 func TestTheNewestClosedBucketIsShownAfterTheWidthHasGrown(t *testing.T) {
 	g := newRig(t)
 	l := a

@@ -109,7 +109,9 @@ var apiEvents = []event{
 		w.note("%s refuses to group %s by %s", o.name, e, d)
 		o.sim.SetRejectGroupBy(e, d)
 		w.ail(o, "reject", w.between(time.Minute, 30*time.Hour), func() {
-			o.sim.SetRejectGroupBy(e)
+			for i := range api.Endpoints {
+				o.sim.SetRejectGroupBy(api.Endpoints[i].Name)
+			}
 			o.rejected = time.Now()
 		})
 	}},

@@ -57,9 +57,11 @@ type epoch struct {
 	vague   []decimal.Fixed // by how much the totals at its start may be off, by measure: what was withheld then
 	unsure  bool            // something was held at zero then, so its total is not known
 	covered map[int64]uint64
-	base    []map[string]decimal.Fixed
-	poll    int64 // as of which the newest poll is
-	newest  int64 // as of which the newest read is
+	// unmet are the hours of which the first read left out a minute. They have no baseline until they are read whole.
+	unmet  map[int64]bool
+	base   []map[string]decimal.Fixed
+	poll   int64 // as of which the newest poll is
+	newest int64 // as of which the newest read is
 	// low is the moment as of which everything up to lowTo has been counted at least.
 	low, lowTo, lowNext, pageTo int64
 	audited, dropped            bool
@@ -210,14 +212,18 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 	if b.endpoint.Stock || b.endpoint.IsCosts() && b.readBill(r, pages) {
 		return
 	}
-	if !b.goesOn(f) {
-		o.begin(b, f, last)
+	// Buckets that begin while later pages are read are left to the next read.
+	width := int64(r.Window.Width.Duration / time.Second)
+	to := min(last, r.AsOf.Unix()/width*width+width)
+	first := !b.goesOn(f)
+	if first {
+		o.begin(b, f, to)
 	}
 	ep := b.epoch
-	to := last
 	if !r.Window.To.IsZero() {
 		to = min(to, r.Window.To.Unix())
 	}
+	ep.meet(r, pages, to, first)
 	for i, p := range pages {
 		end := to
 		if i+1 < len(pages) {
@@ -251,7 +257,7 @@ func (o *oracle) begin(b *book, f *ledger.FeedView, asOf int64) {
 	o.reborn(b, f)
 	n := len(b.endpoint.Measures)
 	ep := &epoch{
-		groupBy: f.GroupBy, asOf: asOf, started: f.Started, limit: asOf, lo: math.MaxInt64, covered: map[int64]uint64{},
+		groupBy: f.GroupBy, asOf: asOf, started: f.Started, limit: asOf, lo: math.MaxInt64, covered: map[int64]uint64{}, unmet: map[int64]bool{},
 		start: make([]map[string]decimal.Fixed, n), base: make([]map[string]decimal.Fixed, n), vague: make([]decimal.Fixed, n),
 		retired: make([]map[string]decimal.Fixed, n),
 	}
@@ -321,6 +327,9 @@ func (o *oracle) cover(b *book, from, to, asOf int64) {
 	}
 	to = min(to, ep.limit)
 	for hour := from - from%3600; hour < to; hour += 3600 {
+		if ep.unmet[hour] {
+			continue
+		}
 		run := int64(-1)
 		for m := int64(0); m <= 60; m++ {
 			at := hour + m*60

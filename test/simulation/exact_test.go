@@ -50,7 +50,7 @@ func (o *oracle) bounds() {
 		ep := b.epoch
 		upper := o.truth(b, ep.groupBy, ep.lo, ep.newest, ep.newest)
 		var lower []map[string]decimal.Fixed
-		if ep.low > 0 && f.HoursGivenUp == 0 && !b.organization.gaveUp {
+		if ep.low > 0 && len(ep.unmet) == 0 && f.HoursGivenUp == 0 && !b.organization.gaveUp {
 			lower = o.truth(b, ep.groupBy, ep.lo, min(ep.lowTo, ep.low), ep.low)
 		}
 		for m := range b.endpoint.Measures {

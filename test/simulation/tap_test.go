@@ -74,7 +74,8 @@ func (t *tap) Book(ctx context.Context, r *ledger.Read) error {
 		if errors.Is(err, ledger.ErrForeign) {
 			t.o.w.note("%s %s: the answer is another organization's", t.b.organization.name, t.b.endpoint.Name)
 			t.b.organization.api.condemn(t.b.endpoint)
-			if len(t.b.organization.troubles) == 0 && time.Since(t.b.organization.well) > 11*t.o.w.settings.costsInterval {
+			patience := 11 * t.o.w.settings.costsInterval
+			if len(t.b.organization.troubles) == 0 && time.Since(t.b.organization.well) > patience && time.Since(t.o.w.begun) > patience && t.o.w.settings.costs {
 				// Until the bill is read again, an answer that tells nothing is taken for the other's.
 				t.o.w.fault("%s %s: an answer of its own is taken for another organization's", t.b.organization.name, t.b.endpoint.Name)
 			}

@@ -68,6 +68,23 @@ func (b *book) tells(m *api.Measure, groupBy []string) bool {
 	return true
 }
 
+// meet takes note of hours that the first read has not whole, and of those that a later one has.
+func (ep *epoch) meet(r *ledger.Read, pages []page, to int64, first bool) {
+	holes := map[int64]bool{}
+	for _, p := range pages {
+		if p.hole > 0 {
+			holes[p.hole-p.hole%3600] = true
+		}
+	}
+	if first && r.Window.Width.Duration < time.Hour {
+		ep.unmet = holes
+		return
+	}
+	maps.DeleteFunc(ep.unmet, func(hour int64, _ bool) bool {
+		return !holes[hour] && pages[0].start <= hour && hour+3600 <= to
+	})
+}
+
 // readBill takes note of when days of the bill were read. It says whether they are older days, for the books alone.
 func (b *book) readBill(r *ledger.Read, pages []page) bool {
 	for i, p := range pages {
@@ -133,6 +150,7 @@ func (o *oracle) keep() map[[2]string]book {
 		if b.epoch != nil {
 			ep := *b.epoch
 			ep.start, ep.base, ep.covered, ep.vague = cloned(ep.start), cloned(ep.base), maps.Clone(ep.covered), slices.Clone(ep.vague)
+			ep.unmet = maps.Clone(ep.unmet)
 			ep.retired = cloned(ep.retired)
 			c.epoch = &ep
 		}
