@@ -130,8 +130,8 @@ func (c *Collector) read() *page {
 }
 
 // prepare makes what scrapes have lately asked for, so that a poll pays for what it has changed and the next scrape finds
-// it made. It rests for three times as long as it took: with many endpoints to poll it would never stop, and what it
-// leaves out the next scrape makes.
+// it made. It rests for nine times as long as it took: with many endpoints to poll it would never stop, and what it leaves
+// out the next scrape makes.
 func (c *Collector) prepare() {
 	begin := time.Now()
 	forms := c.cache.recent(begin)
@@ -143,7 +143,7 @@ func (c *Collector) prepare() {
 		return
 	}
 	c.renew(forms)
-	c.resting = begin.Add(4 * time.Since(begin))
+	c.resting = begin.Add(10 * time.Since(begin))
 }
 
 // renew makes the page of now in the forms. The caller holds making.
