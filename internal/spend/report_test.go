@@ -316,8 +316,13 @@ func TestARowIsPricedByItsTimeAndItsRegion(t *testing.T) {
 		at                    time.Time
 		want                  string
 	}{
-		{"acme", "us", daysAgo(2), "2"}, {"acme", "us", daysAgo(1), "4"}, {"acme", "us", now, "4"},
-		{"acme", "eu", daysAgo(2), "3"}, {"acme", "eu", now, "6"}, {"other", "eu", now, "4"}, {"acme", "", now, "4"},
+		{"acme", "us", daysAgo(2), "2"},
+		{"acme", "us", daysAgo(1), "4"},
+		{"acme", "us", now, "4"},
+		{"acme", "eu", daysAgo(2), "3"},
+		{"acme", "eu", now, "6"},
+		{"other", "eu", now, "4"},
+		{"acme", "", now, "4"},
 	} {
 		usd, unpriced := books.Pricer(c.organization, embeddings)(c.at, []string{"project_id", "model"}, labels("model project_id", "m|"+c.project), million)
 		if usd.String() != c.want || !unpriced.IsZero() {
