@@ -49,11 +49,6 @@ func TestTheReconcileDashboardNamesTheLeakedKeyOfTheDemo(t *testing.T) {
 		return err
 	})
 	p.names(t, "demo", project, key, false)
-	process.Eventually(t, 5*time.Minute, "the project is the one that is unseen the most", func() error {
-		answer, err := p.answer(t, `count by (project_id) (topk(1, organization_project:openai_unseen_usd:share1d{project_id!=""}))`, time.Now())
-		if want := fmt.Sprintf("{project_id=%q}", project); err == nil && answer[want] != 1 {
-			err = fmt.Errorf("it is %v, not %s", answer, want)
-		}
-		return err
-	})
+	// Two keys share what the project uses most.
+	p.seen(t, "a large part of the project is unseen", fmt.Sprintf(`organization_project:openai_unseen_usd:share1d{project_id=%q} > 0.3`, project))
 }
