@@ -21,6 +21,7 @@ type gateway struct {
 	mu      sync.Mutex
 	leaked  string // the key
 	through time.Time
+	ended   time.Time // from here on it has found nothing, since the traffic has an end
 	seen    map[use]inOut
 }
 
@@ -70,6 +71,21 @@ func (g *gateway) pass() {
 		}
 	}
 	g.through = now
+}
+
+// end is told of an end of the traffic before it is set or, with the zero time, is no more. Where there was one, what the
+// gateway found nothing of has come by all the same.
+func (g *gateway) end(t time.Time) {
+	if g.seen == nil {
+		return
+	}
+	g.pass()
+	if !g.ended.IsZero() && g.ended.Before(g.through) {
+		g.through = g.ended
+	}
+	if g.ended = t; t.Before(g.through) && !t.IsZero() {
+		g.ended = g.through
+	}
 }
 
 // uses are the tokens of a range, as everybody knows them in the end. What has no key was done in the playground.

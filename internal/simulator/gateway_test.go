@@ -107,3 +107,39 @@ func TestAGatewaySeesAllButWhatItLosesAndTheLeakedKey(t *testing.T) {
 		t.Errorf("the projects add up to %v, want %v", sum, got)
 	}
 }
+
+// While the traffic has an end the gateway sees nothing. When it has none any more, everything of that time has come by, once.
+func TestAGatewayCountsWhatAnEndHasHeldBack(t *testing.T) {
+	begin := time.Date(2026, 9, 15, 8, 0, 0, 0, time.UTC)
+	through := begin.Add(6 * time.Hour)
+	see := func(ends bool) float64 {
+		now := begin
+		s := simulator.New(simulator.Options{Seed: 1, Clock: func() time.Time { return now }})
+		count := func() (all float64) {
+			all, _, _ = counted(t, s, "/", "")
+			return all
+		}
+		count()
+		for _, step := range []struct {
+			at, end time.Duration // after the beginning; no end is 0
+		}{{time.Hour, time.Hour}, {2 * time.Hour, 0}, {3 * time.Hour, 90 * time.Minute}, {4 * time.Hour, 200 * time.Minute}, {5 * time.Hour, 0}} {
+			now = begin.Add(step.at)
+			before := count()
+			switch {
+			case !ends:
+			case step.end == 0:
+				s.SetEnd(time.Time{})
+			default:
+				s.SetEnd(begin.Add(step.end))
+			}
+			if after := count(); after < before {
+				t.Errorf("after %s the gateway has %.0f, and had %.0f", step.at, after, before)
+			}
+		}
+		now = through
+		return count()
+	}
+	if with, without := see(true), see(false); math.Abs(with-without) > 1e-6*without {
+		t.Errorf("with ends the gateway has seen %.0f, without %.0f", with, without)
+	}
+}

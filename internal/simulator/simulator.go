@@ -194,8 +194,11 @@ func (s *Simulator) SetStringAmounts(on bool) { s.change(func(o *Options) { o.St
 // SetResultKey changes the field that holds a bucket's rows.
 func (s *Simulator) SetResultKey(key string) { s.change(func(o *Options) { o.ResultKey = key }) }
 
-// SetEnd stops the traffic at that moment. A zero time lets it run on.
+// SetEnd stops the traffic at that moment. A zero time lets it run on, as if it had never stopped.
 func (s *Simulator) SetEnd(t time.Time) {
+	s.gateway.mu.Lock()
+	defer s.gateway.mu.Unlock()
+	s.gateway.end(t)
 	s.changePast(func(o *Options) { o.End = t })
 }
 

@@ -50,7 +50,7 @@ organizations: [{name: acme, api_key_file: key, base_url: %q, requests_per_minut
 usage: {interval: %s, audit: {interval: 5s, window: 24h}}
 costs: {interval: 1h}
 limits: {enabled: false}
-counters: {start: %q, zero_hold: 1s}
+counters: {start: %q, zero_hold: 10s}
 `, p.api+"/v1", interval, wednesday))
 	}
 	start := func() *process.Program {
