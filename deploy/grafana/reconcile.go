@@ -22,14 +22,13 @@ func Reconcile() *Dashboard {
 		return withNamesOf("max by (organization, project_id) (" + series + project + ")")
 	}
 	perModel := func(expr string) string { return "sum by (model) (" + expr + ")" }
-	projects := choice("project", "Project", "organization_project_model:openai_counted_tokens:increase1d"+whose, "project_id")
 	return newDashboard(Dashboard{
 		UID: "openai-reconcile", Title: "OpenAI / Reconcile",
 		Description: "What OpenAI counts and charges beside what gateways and applications see in the path. Needs the rules of deploy/prometheus/reconcile.",
 		Time:        timeRange{"now-24h", "now"}, Timezone: "utc", Refresh: "5m",
 	}, []variable{
 		choice("organization", "Organization", "organization_project_model:openai_counted_tokens:increase1d", "organization"),
-		projects,
+		projects("organization_project_model:openai_counted_tokens:increase1d" + whose),
 	},
 		row{height: 4, panels: []*panel{
 			stat("Unseen share", "The share of estimated dollars that no gateway has seen, of tokens alone."+day, "percentunit", "max(organization:openai_unseen_usd:share1d"+whose+")").

@@ -33,11 +33,15 @@ var (
 	plain      = form{"`increase(x[…])`", false, func(metric, window string) string { return fmt.Sprintf("increase(%s[%s])", metric, window) }}
 )
 
+// startsStored are the features with which Prometheus stores start timestamps beside the samples.
+const startsStored = "st-storage,use-start-timestamps"
+
 // A server records what the exporter shows.
 type server struct {
 	prometheus
-	name  string
-	forms []form
+	name     string
+	forms    []form
+	features string // of start timestamps
 }
 
 // startServers starts Prometheus as it is, with each way to make use of start timestamps, and VictoriaMetrics.
@@ -45,17 +49,18 @@ func startServers(t *testing.T, dir, target string) []server {
 	t.Helper()
 	config := fmt.Sprintf("scrape_configs:\n- job_name: openai\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  static_configs: [{targets: [%q]}]\n", target)
 	version := strings.TrimPrefix(regexp.MustCompile(`-[0-9.]+$`).FindString(process.Tool(t, "PROMETHEUS", "prometheus")), "-")
-	servers := []server{{startPrometheus(t, "prometheus", filepath.Join(dir, "plain"), config), "Prometheus " + version, []form{anchored, difference, plain}}}
-	for _, feature := range []string{"created-timestamp-zero-ingestion", "st-storage,use-start-timestamps"} {
+	servers := []server{{startPrometheus(t, "prometheus", filepath.Join(dir, "plain"), config), "Prometheus " + version, []form{anchored, difference, plain}, ""}}
+	for _, feature := range []string{"created-timestamp-zero-ingestion", startsStored} {
 		servers = append(servers, server{
-			startPrometheus(t, "prometheus", filepath.Join(dir, feature[:2]), config, "--enable-feature="+feature), "Prometheus with `" + strings.ReplaceAll(feature, ",", "`, `") + "`", []form{anchored, difference, plain},
+			// Experimental functions are needed to ask for the start timestamps themselves, and change nothing else.
+			startPrometheus(t, "prometheus", filepath.Join(dir, feature[:2]), config, "--enable-feature="+feature+",promql-experimental-functions"), "Prometheus with `" + strings.ReplaceAll(feature, ",", "`, `") + "`", []form{anchored, difference, plain}, feature,
 		})
 	}
 	address := process.FreeAddress(t)
 	// What has just been scraped is to be seen at once.
 	process.Start(t, process.Tool(t, "VICTORIAMETRICS", "victoria-metrics"), "-promscrape.config="+filepath.Join(dir, "plain.yml"), "-storageDataPath="+filepath.Join(dir, "victoria"),
 		"-httpListenAddr="+address, "-search.latencyOffset=0s", "-search.disableCache", "-inmemoryDataFlushInterval=1s", "-promscrape.configCheckInterval=0")
-	return append(servers, server{prometheus("http://" + address), "VictoriaMetrics", []form{difference, plain}})
+	return append(servers, server{prometheus("http://" + address), "VictoriaMetrics", []form{difference, plain}, ""})
 }
 
 // What was measured of a form.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,6 +62,7 @@ func TestInWindowsQueriesSayWhatTheAPISays(t *testing.T) {
 		l.settle(t, step.by+" later")
 	}
 
+	l.keepsStarts(t, l.servers[slices.IndexFunc(l.servers, func(s server) bool { return s.features == startsStored })])
 	windows := l.windows(30)
 	if born := l.born(windows); born < 50 {
 		t.Errorf("series were born inside of windows %d times, which proves little", born)
