@@ -25,16 +25,9 @@ func (l *lookup) keysAndCosts(ctx context.Context) error {
 // for each key, project and line item of a month would be a multiple of what it reads. This is one request for one day.
 func (l *lookup) keyCosts(ctx context.Context) error {
 	costs, _ := api.Find(api.Costs)
-	today := l.client.Now().UTC().Truncate(api.CostDay.Duration)
-	q := Query{
-		Endpoint: costs, GroupBy: []string{"api_key_id"}, Filters: l.options.CostFilters,
-		Window: ledger.Window{Width: api.CostDay, From: today, To: today.Add(api.CostDay.Duration)},
-	}
-	read, _, err := l.client.read(ctx, q, l.client.clock.plan(), priorityLookup)
+	today, read, err := l.billOfToday(ctx, costs)
 	var e *Error
 	switch {
-	case errors.Is(err, errClock):
-		return nil // Which day it is shows at the next look-up.
 	case errors.As(err, &e) && (e.keyed() || e.Class == ClassNotFound || e.Class == ClassRequest):
 		// The keys are known all the same, and the poll of the bill says what is wrong with the bill.
 		level.Debug(l.logger).Log("msg", "The bill is not told by key", "err", err)
@@ -64,4 +57,21 @@ func (l *lookup) keyCosts(ctx context.Context) error {
 	}
 	l.options.Directory.SetKeyCosts(today, charged)
 	return nil
+}
+
+// billOfToday reads the bill of the running UTC day by key. Which day it is shows the API's clock, so a read that was planned by
+// a wrong one is planned again.
+func (l *lookup) billOfToday(ctx context.Context, costs *api.Endpoint) (time.Time, *ledger.Read, error) {
+	for wrong := 0; ; wrong++ {
+		p := l.client.clock.plan()
+		p.trusting = wrong >= trusts
+		today := p.api.Truncate(api.CostDay.Duration)
+		read, _, err := l.client.read(ctx, Query{
+			Endpoint: costs, GroupBy: []string{"api_key_id"}, Filters: l.options.CostFilters,
+			Window: ledger.Window{Width: api.CostDay, From: today, To: today.Add(api.CostDay.Duration)},
+		}, p, priorityLookup)
+		if !errors.Is(err, errClock) {
+			return today, read, err
+		}
+	}
 }

@@ -102,3 +102,39 @@ func TestABillThatIsNotToldByKeyIsNoFailureOfTheKeys(t *testing.T) {
 		})
 	}
 }
+
+// TestTheBillByKeyIsAskedAgainAfterAWrongDate: within the same look-up, and of the right day. What one answer says of the time
+// raises a doubt; the next one settles it.
+func TestTheBillByKeyIsAskedAgainAfterAWrongDate(t *testing.T) {
+	for _, wrong := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			pass(time.Until(time.Date(2026, 11, 18, 22, 0, 0, 0, time.UTC)))
+			sim := simulator.New(simulator.Options{})
+			seen := &witness{}
+			d, entry := known(t, false)
+			// Servers of the same API whose clocks are wrong, each in its own way.
+			var servers []*simulator.Simulator
+			for _, ahead := range []time.Duration{26 * time.Hour, -26 * time.Hour}[:wrong] {
+				servers = append(servers, simulator.New(simulator.Options{Clock: func() time.Time { return time.Now().Add(ahead) }}))
+			}
+			asked := 0
+			schedule(t, seen, fetcher.Organization{
+				Name: "acme", Lookups: fetcher.Lookups{Directory: entry, Names: time.Hour, KeyCosts: true},
+				Client: client(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					server := sim
+					if strings.HasSuffix(r.URL.Path, "/costs") {
+						if asked++; asked <= wrong {
+							server = servers[asked-1]
+						}
+					}
+					server.Handler().ServeHTTP(w, r)
+				})), seen),
+			})
+			pass(30 * time.Second)
+			today := time.Date(2026, 11, 18, 0, 0, 0, 0, time.UTC)
+			if o := d.Snapshot().Organizations[0]; !o.CostDay.Equal(today) || len(o.KeyCosts) < 4 {
+				t.Errorf("after %d wrong answers the bill was asked for %d times; of %s it knows %d keys", wrong, asked, o.CostDay, len(o.KeyCosts))
+			}
+		})
+	}
+}
