@@ -212,9 +212,9 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 	if b.endpoint.Stock || b.endpoint.IsCosts() && b.readBill(r, pages) {
 		return
 	}
-	// Buckets that begin while later pages are read are left to the next read.
-	width := int64(r.Window.Width.Duration / time.Second)
-	to := min(last, r.AsOf.Unix()/width*width+width)
+	// Every page ends where the first one's now is, which the cursor carries, whenever it is as of. What is used while
+	// later pages are read is left to the next read.
+	to := pages[0].at
 	first := !b.goesOn(f)
 	if first {
 		o.begin(b, f, to)
