@@ -19,16 +19,20 @@ const maxSize = 1 << 20
 
 // Load reads and validates the file. Relative paths in it start at its folder.
 func Load(path string) (*Valid, error) {
-	f, err := os.Open(path)
+	data, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, fmt.Errorf("read configuration: %w: name a file that is there and can be read with --config.file, or leave it out if $%s is all there is to say", err, DefaultKeyEnv)
 	}
 	return Parse(path, data)
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxSize+1))
 }
 
 // Parse validates the text of a file of that name. The error is a Problems that holds everything that is wrong.

@@ -80,8 +80,8 @@ func TestEverySituationHasItsLine(t *testing.T) {
 		{"a key that is two words", "sk-admin one", listen, `organization default: no admin key: environment variable OPENAI_ADMIN_KEY holds white space or characters that no key has: it must hold the admin key and nothing else`},
 
 		// The configuration.
-		{"no such file", "", "--config.file=missing.yml", `read configuration: open missing.yml: no such file or directory`},
-		{"a directory", "", "--config.file=.", `read configuration: read .: is a directory`},
+		{"no such file", "", "--config.file=missing.yml", `read configuration: open missing.yml: no such file or directory: name a file that is there and can be read with --config.file, or leave it out if $OPENAI_ADMIN_KEY is all there is to say`},
+		{"a directory", "", "--config.file=.", `read configuration: read .: is a directory: name a file that is there and can be read with --config.file, or leave it out if $OPENAI_ADMIN_KEY is all there is to say`},
 		{"no YAML", "", "--config.file=brackets.yml", `brackets.yml:2: not YAML: did not find expected node content`},
 		{"two mistakes at once", "", "--config.file=typo.yml", `typo.yml:1: usage: unknown key "intervall"; did you mean interval? allowed: interval, bucket_width, lookback, group_by, audit, endpoints
 typo.yml:2: costs.interval: must be 1s at least`},
@@ -96,7 +96,7 @@ two.yml:1: organizations[1]: names no key: with several organizations each needs
 		{"an address in use", goodKey, "--web.listen-address=" + address, `listen on ` + address + `: address already in use; see --web.listen-address`},
 		{"no address", goodKey, "--web.listen-address=nonsense", `listen on nonsense: missing port in address; see --web.listen-address`},
 		{"no port", goodKey, "--web.listen-address=:99999", `listen on :99999: invalid port; see --web.listen-address`},
-		{"no such web configuration", goodKey, listen + " --web.config.file=missing.yml", `read web configuration missing.yml: open missing.yml: no such file or directory`},
+		{"no such web configuration", goodKey, listen + " --web.config.file=missing.yml", `read web configuration missing.yml: no such file or directory: name a file that is there and can be read with --web.config.file`},
 		{"half a web configuration", goodKey, listen + " --web.config.file=web.yml", `read web configuration web.yml:1: tls_server_config: missing one of key or key_file`},
 		{"a relative telemetry path", goodKey, listen + " --web.telemetry-path=metrics", `telemetry path "metrics" is no plain absolute path: set --web.telemetry-path to one like /metrics`},
 		{"a telemetry path that is taken", goodKey, listen + " --web.telemetry-path=/-/healthy", `telemetry path /-/healthy is taken: choose another --web.telemetry-path`},

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"strconv"
@@ -37,6 +38,9 @@ func checkWebConfig(path string) error {
 		return errors.Join(problems...)
 	}
 	content, readErr := os.ReadFile(path)
+	if failed := (*fs.PathError)(nil); errors.As(readErr, &failed) {
+		return fmt.Errorf("read web configuration %s: %w: name a file that is there and can be read with --web.config.file", path, failed.Err)
+	}
 	var file yaml.Node
 	if readErr != nil || yaml.Unmarshal(content, &file) != nil || len(file.Content) == 0 {
 		return fmt.Errorf("read web configuration %s: %w", path, err)

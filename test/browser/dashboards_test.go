@@ -37,7 +37,7 @@ func TestPicturesOfDashboards(t *testing.T) {
 	t.Run("trouble", func(t *testing.T) {
 		t.Parallel()
 		url := liveThroughTrouble(t, binary)
-		view(t, url, time.Now()).draw(t, "health", 5*time.Minute, time.Second)
+		view(t, url, time.Now()).draw(t, "health", troubled, 4*time.Second)
 	})
 }
 

@@ -36,6 +36,9 @@ func startPrometheus(t *testing.T, dir, config string, flags ...string) (p *proc
 	return p, "http://" + address
 }
 
+// troubled is how long the trouble goes on. Some graphs have a point every five minutes.
+const troubled = 20 * time.Minute
+
 // liveThroughTrouble lets a real Prometheus scrape an exporter through two bouts of errors and a restart.
 func liveThroughTrouble(t *testing.T, binary string) (prometheus string) {
 	t.Helper()
@@ -54,35 +57,34 @@ func liveThroughTrouble(t *testing.T, binary string) (prometheus string) {
 organizations: [{name: acme, api_key_file: key, base_url: "http://%s/v1", requests_per_minute: 6000}]
 usage: {interval: 5s, audit: {interval: 10s, window: 24h}}
 costs: {interval: 10s}
-counters: {start: today, zero_hold: 5s}
+counters: {start: today, zero_hold: 10s}
 `, api))
 	args := []string{"--config.file=" + filepath.Join(dir, "exporter.yml"), "--storage.path=" + filepath.Join(dir, "state"), "--web.listen-address=" + target}
 	exporter := process.Start(t, binary, args...)
 	prometheus = record(t, dir, fmt.Sprintf(`
-global: {scrape_interval: 1s, scrape_timeout: 1s}
+global: {scrape_interval: 4s, scrape_timeout: 4s}
 scrape_configs: [{job_name: openai, scrape_native_histograms: true, static_configs: [{targets: [%q]}]}]
 `, target))
-	// Each scrape is a second.
-	scraped := func(seconds int) {
-		process.Eventually(t, 10*time.Minute, fmt.Sprintf("%d scrapes", seconds), func() error {
-			return answers(t, prometheus, fmt.Sprintf("sum(count_over_time(up[1h])) >= %d", seconds))
+	scraped := func(minutes int) {
+		process.Eventually(t, 2*troubled, fmt.Sprintf("%d minutes are scraped", minutes), func() error {
+			return answers(t, prometheus, fmt.Sprintf("sum(count_over_time(up[1h])) >= %d", minutes*15))
 		})
 	}
-	scraped(75)
+	scraped(5)
 	control("faults?profile=faulty")
-	scraped(100)
+	scraped(7)
 	control("faults?profile=none")
-	scraped(160)
+	scraped(11)
 	if code := exporter.End(t, syscall.SIGTERM); code != 0 {
 		t.Fatalf("the exporter ended with %d", code)
 	}
 	process.Start(t, binary, args...)
 	control("conditions?profile=restated")
-	scraped(210)
+	scraped(14)
 	control("faults?profile=faulty")
-	scraped(240)
+	scraped(16)
 	control("conditions?profile=instant")
-	scraped(300)
+	scraped(20)
 	return prometheus
 }
 

@@ -76,6 +76,9 @@ function Bars(props) {
 }
 
 function Graph({ data, timeRange, timeZone, width, height, options }) {
+  if (!data.series.length) {
+    return <div>No data</div>
+  }
   return (
     <TimeSeries frames={data.series} structureRev={data.structureRev} timeRange={timeRange} timeZone={timeZone} width={width} height={height}
       legend={options.legend} options={options}>{nothing}</TimeSeries>
@@ -122,5 +125,5 @@ export const panels = () => ({
   timeseries: plugin('timeseries', Graph, graph),
   stat: plugin('stat', Stat),
   bargauge: plugin('bargauge', Bars),
-  table: plugin('table', Table, { align: 'auto', cellOptions: { type: 'auto' }, inspect: false }),
+  table: plugin('table', Table, { align: 'auto', cellOptions: { type: 'auto' }, inspect: false, width: undefined, minWidth: undefined }),
 })
