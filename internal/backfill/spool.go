@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -110,7 +111,7 @@ func openSpool(dir, of string, tasks []*task) (*spool, error) {
 		return nil, fmt.Errorf("%s %w", dir, errElsewhere)
 	default:
 		for i, t := range old.Tasks {
-			if t.Organization != tasks[i].Organization || t.Endpoint != tasks[i].Endpoint || len(t.Records) != len(tasks[i].Records) || t.Done > tasks[i].plan.buckets() {
+			if !t.continues(tasks[i]) {
 				return nil, fmt.Errorf("%s: %w", dir, errSpool)
 			}
 			t.endpoint, t.plan, t.filters, t.groupBy = tasks[i].endpoint, tasks[i].plan, tasks[i].filters, without(tasks[i].groupBy, t.Dropped)
@@ -130,6 +131,12 @@ func openSpool(dir, of string, tasks []*task) (*spool, error) {
 		}
 	}
 	return s, s.write()
+}
+
+// continues says whether what a state holds can be a part of a task.
+func (t *task) continues(whole *task) bool {
+	return t != nil && t.Organization == whole.Organization && t.Endpoint == whole.Endpoint &&
+		len(t.Records) == len(whole.Records) && slices.Min(t.Records) >= 0 && t.Done >= 0 && t.Done <= whole.plan.buckets()
 }
 
 // unused makes sure that a directory without a state holds nothing of the user, because in the end it is removed.
