@@ -3,6 +3,7 @@ package backfill
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -46,5 +47,21 @@ func TestReplaceKeepsFilesOfTheUserAndLeavesNothingBehind(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhatIsSaidOfAFailureAgreesWithIt: where the same command would fail again, it says what to do before, or instead.
+func TestWhatIsSaidOfAFailureAgreesWithIt(t *testing.T) {
+	wrapped := func(err error) error { return fmt.Errorf("write output: %w", err) }
+	for err, want := range map[error]string{
+		wrapped(&os.PathError{Op: "write", Path: "o", Err: syscall.ENOSPC}): "write output: write o: no space left on device; what was read is kept in o.partial: free some space and run the same command again to go on",
+		wrapped(syscall.EIO):    "write output: input/output error; what was read is kept in o.partial: run the same command again to go on",
+		wrapped(errSpool):       "write output: damaged: remove the directory to start again",
+		wrapped(errOtherRun):    "write output: another backfill writes to the same output: let it finish, or name another file with --output",
+		wrapped(errInterrupted): "write output: interrupted; what was read is kept in o.partial: run the same command again to go on",
+	} {
+		if got := advise(err, "o.partial").Error(); got != want {
+			t.Errorf("said %q, want %q", got, want)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -126,6 +127,16 @@ func TestAnOutputThatExistsIsLeftAlone(t *testing.T) {
 	}
 }
 
+// A filling writer has room for so many bytes.
+type filling struct{ left int }
+
+func (f *filling) Write(b []byte) (int, error) {
+	if f.left -= len(b); f.left < 0 {
+		return 0, syscall.ENOSPC
+	}
+	return len(b), nil
+}
+
 func TestStdoutGetsAllOfItOrNothing(t *testing.T) {
 	w := newWorld(t, simulator.Options{Seed: 5})
 	o := only(w.options(t, now.Add(-8*24*time.Hour), now.Add(-5*24*time.Hour)), "completions")
@@ -137,6 +148,12 @@ func TestStdoutGetsAllOfItOrNothing(t *testing.T) {
 	if out.String() != read(t, file.Output) {
 		t.Error("the standard output differs from a file")
 	}
+	// Its last byte counts as well.
+	o.Stdout = &filling{out.Len() - 1}
+	if _, err := backfill.Run(t.Context(), o); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("an output that is a byte short gives %v", err)
+	}
+	o.Stdout = &out
 	out.Reset()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -112,11 +112,11 @@ func startDemo(ctx context.Context, logger log.Logger, start time.Time) (_ *demo
 }
 
 // listens waits until the simulator has an address. One that has ended has none to poll, even if it ended without an error
-// because it was told to stop.
+// because it was told to stop; nor has one that is about to.
 func listens(ctx context.Context, listening <-chan net.Addr, ended <-chan error) (net.Addr, error) {
 	select {
 	case a := <-listening:
-		return a, nil
+		return a, context.Cause(ctx)
 	case err := <-ended:
 		if err == nil {
 			err = context.Cause(ctx)

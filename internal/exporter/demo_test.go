@@ -145,6 +145,12 @@ func TestADemoWhoseSimulatorHasEndedDoesNotStart(t *testing.T) {
 			t.Errorf("%s: the address is %v, the error %v, want %v", name, a, err, tc.want)
 		}
 	}
+	// One that has just begun to listen ends as well.
+	listening := make(chan net.Addr, 1)
+	listening <- &net.TCPAddr{}
+	if _, err := listens(stopped, listening, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("told to stop as it listens: the error is %v", err)
+	}
 }
 
 // What a gateway sees is there without a request to the API's own port.
