@@ -111,3 +111,18 @@ func TestTwoBackfillsDoNotWriteToTheSameOutput(t *testing.T) {
 	other.Organizations[0].Source = w.client
 	run(t, other) // It goes on with what was read.
 }
+
+func TestAFileOfTheUserBesideTheOutputIsLeftAlone(t *testing.T) {
+	o, _ := interrupted(t)
+	beside := o.Output + ".next"
+	if err := os.WriteFile(beside, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, o)
+	if read(t, beside) != "precious" {
+		t.Error("it was overwritten")
+	}
+	if entries, err := os.ReadDir(filepath.Dir(o.Output)); err != nil || len(entries) != 2 {
+		t.Errorf("beside the output there is %v, %v", entries, err)
+	}
+}
