@@ -40,11 +40,11 @@ func Reconcile() *Dashboard {
 		}},
 		row{height: 9, panels: []*panel{
 			table("Who is unseen", "Projects by what of them no gateway has seen. A project that is unseen as a whole has a key in use that goes past every gateway."+day, "Unseen",
-				column{name: "Organization", label: "organization", width: 130},
-				column{name: "Project", label: "project_id", width: 260},
+				column{name: "Organization", label: "organization", width: 105},
+				column{name: "Project", label: "project_id", width: 225},
 				column{name: "Name", label: "project_name"},
-				column{name: "Unseen", expr: each("organization_project:openai_unseen_usd:increase1d"), unit: usd, width: 130},
-				column{name: "Share of it", expr: each("organization_project:openai_unseen_usd:share1d"), unit: "percentunit", width: 190, more: []property{
+				column{name: "Unseen", expr: each("organization_project:openai_unseen_usd:increase1d"), unit: usd, width: 105},
+				column{name: "Share of it", expr: each("organization_project:openai_unseen_usd:share1d"), unit: "percentunit", width: 165, more: []property{
 					{"max", 1.0}, {"min", 0.0}, {"thresholds", thresholdsOf(good, from(0.02, warning), from(0.1, bad))}, {"custom.cellOptions", map[string]any{"type": "gauge", "mode": "basic"}},
 				}},
 			),
@@ -55,9 +55,9 @@ func Reconcile() *Dashboard {
 			table("Keys past the gateways", "Keys of projects that are unseen by more than the alert's threshold, used within the last day, which no gateway says it uses. Where gateways have no label api_key_id, all keys of these projects. Needs names.", "Last use",
 				column{name: "Project", label: "project_name"},
 				column{name: "Key", label: "api_key_name"},
-				column{name: "Key id", label: "api_key_id", width: 200},
+				column{name: "Key id", label: "api_key_id", width: 170},
 				column{name: "Owner", label: "owner_name"},
-				column{name: "Last use", expr: withNamesOf(`(`+keys+`) * on (organization, api_key_id) group_left (api_key_name, owner_name) topk by (organization, api_key_id) (1, openai_api_key_info)`) + " * 1000", unit: "dateTimeAsIso", width: 180},
+				column{name: "Last use", expr: withNamesOf(`(`+keys+`) * on (organization, api_key_id) group_left (api_key_name, owner_name) topk by (organization, api_key_id) (1, openai_api_key_info)`) + " * 1000", unit: "dateTimeAsIso", width: 155},
 			).hiding("organization", "project_id"),
 			lines("Seen ÷ billed", "Tokens by model, each point of the seven days UTC before it. The bill is hours late, so a single day says little.", "percentunit",
 				query{"{{model}} {{token_type}}", "min by (model, token_type) (organization_model:openai_seen_tokens:billed_share7d" + whose + ")"}).between(0, 1.2),
