@@ -19,11 +19,16 @@ const (
 // drift, and a clock that steps only moves on to its own ticks.
 type grid struct{ interval, offset time.Duration }
 
-// newGrid returns the ticks of an endpoint: the same ones after every restart, within the first tenth of the interval.
+// newGrid returns the ticks of an endpoint: the same ones after every restart. Organizations are spread over the interval,
+// since a thousand of them in its first seconds would wait for one another. The endpoints of one come within a tenth of
+// it, so that they share commits.
 func newGrid(organization, endpoint string, interval time.Duration) grid {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(organization + "\x00" + endpoint))
-	return grid{interval, time.Duration(h.Sum64() % uint64(max(interval/10, 1)))}
+	among := func(name string, span time.Duration) time.Duration {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(name))
+		return time.Duration(h.Sum64() % uint64(max(span, 1)))
+	}
+	return grid{interval, (among(organization, interval) + among(organization+"\x00"+endpoint, interval/10)) % interval}
 }
 
 // after is the first tick after t.

@@ -1,6 +1,7 @@
 package fetcher
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -8,7 +9,7 @@ import (
 func TestTicksAreAlignedWhateverTheTime(t *testing.T) {
 	for _, interval := range []time.Duration{time.Second, 7 * time.Second, time.Minute, 15 * time.Minute, 25 * time.Hour} {
 		g := newGrid("acme", "completions", interval)
-		if g.offset < 0 || g.offset > interval/10 {
+		if g.offset < 0 || g.offset >= interval {
 			t.Errorf("%s: the offset is %s", interval, g.offset)
 		}
 		now := time.Date(1969, 12, 31, 23, 0, 0, 0, time.UTC)
@@ -25,6 +26,27 @@ func TestTicksAreAlignedWhateverTheTime(t *testing.T) {
 	}
 	if newGrid("acme", "completions", time.Minute) == newGrid("acme", "costs", time.Minute) {
 		t.Error("two endpoints are polled at the same moment")
+	}
+}
+
+func TestOrganizationsAreSpreadOverTheInterval(t *testing.T) {
+	const interval, tenth = time.Minute, time.Minute / 10
+	var polls [10]int
+	for i := range 1000 {
+		organization := fmt.Sprintf("customer-%04d", i)
+		first := newGrid(organization, "completions", interval).offset
+		polls[first/tenth]++
+		for _, endpoint := range []string{"embeddings", "images", "costs"} {
+			apart := (newGrid(organization, endpoint, interval).offset - first + interval) % interval
+			if apart = min(apart, interval-apart); apart > tenth {
+				t.Fatalf("%s: %s is polled %s apart from completions", organization, endpoint, apart)
+			}
+		}
+	}
+	for i, n := range polls {
+		if n < 60 || n > 140 {
+			t.Errorf("%d of 1000 organizations are polled in tenth %d of the interval", n, i)
+		}
 	}
 }
 
