@@ -89,7 +89,7 @@ type Ledger struct {
 	settings Settings
 	feeds    []*Feed                  // configured, in order
 	own      map[string]*organization // of which there may be thousands
-	holding  map[*Feed]bool           // those that hold a series at zero
+	holding  map[*Feed]time.Time      // when those that hold series at zero release the first of them
 	accused  map[string]bool          // organizations of which the log says that another one answers
 
 	staged    []*Feed  // those that have a stage
@@ -116,7 +116,7 @@ func Open(o Options) (*Ledger, error) {
 		queue:     queue{pace: o.Pace},
 		writing:   make(chan struct{}, 1),
 		own:       map[string]*organization{},
-		holding:   map[*Feed]bool{},
+		holding:   map[*Feed]time.Time{},
 		accused:   map[string]bool{},
 	}
 	if l.logger == nil {

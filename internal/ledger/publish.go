@@ -37,12 +37,3 @@ func (l *Ledger) showOrganization(v *View, name string) {
 	}
 	v.Organizations[l.own[name].place] = o
 }
-
-// hold notes whether a feed holds a series at zero.
-func (l *Ledger) hold(f *Feed) {
-	if len(f.held) > 0 {
-		l.holding[f] = true
-	} else {
-		delete(l.holding, f)
-	}
-}

@@ -69,14 +69,22 @@ func (l *Ledger) release(now time.Time) (wait time.Duration, held bool) {
 func (l *Ledger) nextRelease() (next time.Time, held bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for f := range l.holding {
-		for _, until := range f.held {
-			if !held || until.Before(next) {
-				next, held = until, true
-			}
+	for _, until := range l.holding {
+		if !held || until.Before(next) {
+			next, held = until, true
 		}
 	}
 	return next, held
+}
+
+// hold notes when a feed has to release the first of the series that it holds at zero, if it holds any.
+func (l *Ledger) hold(f *Feed) {
+	delete(l.holding, f)
+	for _, until := range f.held {
+		if first, held := l.holding[f]; !held || until.Before(first) {
+			l.holding[f] = until
+		}
+	}
 }
 
 func (l *Ledger) wakeUp() {

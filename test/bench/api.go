@@ -171,12 +171,15 @@ func usageEndpoint(path string) string {
 	return api.Endpoints[i].Name
 }
 
-// tickBefore is when the exporter was to poll last: at multiples of the interval, each endpoint up to a tenth of it
-// later, by its name.
+// tickBefore is when the exporter was to poll last: organizations are spread over the interval by their names, and the
+// endpoints of one over a tenth of it.
 func tickBefore(t time.Time, organization, endpoint string, interval time.Duration) time.Time {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(organization + "\x00" + endpoint))
-	offset := time.Duration(h.Sum64() % uint64(max(interval/10, 1)))
+	among := func(name string, span time.Duration) time.Duration {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(name))
+		return time.Duration(h.Sum64() % uint64(max(span, 1)))
+	}
+	offset := among(organization, interval) + among(organization+"\x00"+endpoint, interval/10)
 	return t.Add(-offset).Truncate(interval).Add(offset)
 }
 
