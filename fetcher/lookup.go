@@ -121,6 +121,7 @@ func (l *lookup) run(ctx context.Context) {
 		took := time.Now()
 		err := l.look(ctx)
 		if ctx.Err() != nil {
+			l.stop(err)
 			return // Who gave up was us.
 		}
 		// What was found before the trouble is worth keeping too.

@@ -68,6 +68,7 @@ func (p *poller) run(ctx context.Context) {
 			return p.polled.Feed.PollWindow(now), true
 		})
 		if ctx.Err() != nil || errors.Is(err, ledger.ErrGone) {
+			p.stop(err)
 			return // Who gave up was us, or a reload that is about to stop this.
 		}
 		begin = p.finish(time.Since(took), err)
@@ -160,6 +161,7 @@ func (p *poller) audits(ctx context.Context, next time.Time) time.Time {
 			return window, due
 		})
 		if ctx.Err() != nil || !due || errors.Is(err, ledger.ErrGone) {
+			p.stop(err)
 			return next
 		}
 		if p.observer != nil {

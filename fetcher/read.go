@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/go-kit/log/level"
 
@@ -75,8 +76,17 @@ func (c *Client) retry(ctx context.Context, r request, consume func(answer) erro
 			return err
 		}
 		level.Debug(c.o.Logger).Log("msg", "Asking again", "endpoint", r.name, "err", err, "request_id", e.RequestID, "in", pause)
+		since := time.Now()
 		if err := sleep(ctx, pause); err != nil {
-			return err
+			return &stopped{err, since.Add(e.RetryAfter)}
 		}
 	}
 }
+
+// stopped says that the context ended while the API was left alone, for which it may have asked until some moment.
+type stopped struct {
+	error
+	asked time.Time
+}
+
+func (s *stopped) Unwrap() error { return s.error }

@@ -3,6 +3,7 @@ package fetcher_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -66,6 +67,46 @@ func TestAReloadEndsNoWaitThatTheSameAPIHasImposed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A short Retry-After is waited for within a poll, which a reload ends.
+func TestAReloadWithinAShortRetryAfterDoesNotAskSooner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var throttled []time.Time // when requests came since the API has asked to be left alone
+		var begun atomic.Bool
+		f := &fake{before: func(w http.ResponseWriter, r *http.Request) bool {
+			if !begun.Load() || !strings.HasSuffix(r.URL.Path, "/embeddings") {
+				return false
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			throttled = append(throttled, time.Now())
+			return says(429, "", "Retry-After", "2")(w, r)
+		}}
+		seen := &witness{}
+		c := client(t, serve(t, f), seen)
+		a := open(t, counts, options(t, "embeddings"), options(t, "moderations"))
+		polled := a.polled(t, time.Minute)
+		for i := range polled {
+			polled[i].Feed = &unaudited{a.feeds[i]}
+		}
+		s := schedule(t, seen, fetcher.Organization{Name: "acme", Client: c, Endpoints: polled})
+		pass(3 * time.Minute)
+		begun.Store(true)
+		until(status(t, s, "embeddings").NextPoll.Add(time.Second))
+		s.Apply([]fetcher.Organization{{Name: "acme", Client: c, Endpoints: polled[1:]}})
+		s.Apply([]fetcher.Organization{{Name: "acme", Client: c, Endpoints: polled[:1]}})
+		pass(5 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(throttled) < 2 {
+			t.Fatal("not asked again")
+		}
+		if wait := throttled[1].Sub(throttled[0]); wait < 2*time.Second || wait > 4*time.Second {
+			t.Errorf("asked again after %s, want the 2 s that the API has asked for", wait)
+		}
+	})
 }
 
 func TestAnotherKeyEndsAWaitThatHasOutlivedAReload(t *testing.T) {

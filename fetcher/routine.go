@@ -99,6 +99,18 @@ func (r *routine) finish(took time.Duration, err error) time.Time {
 	return r.until
 }
 
+// stop takes note of what the API has asked for when a reload ends a poll or a look-up, since it outlives that.
+func (r *routine) stop(err error) {
+	var s *stopped
+	if !errors.As(err, &s) || !s.asked.After(time.Now()) {
+		return
+	}
+	r.until, r.asked = s.asked, s.asked
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.NextPoll = s.asked.UTC()
+}
+
 // count begins or goes on with a streak of failures, or ends one and says so.
 func (r *routine) count(err error, e *Error) {
 	waited := r.awaiting
