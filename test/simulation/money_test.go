@@ -57,19 +57,29 @@ func (o *oracle) billed(b *book, day, asOf int64) bill {
 type dated struct {
 	start            int64
 	by               bill
-	estimates, whole int // endpoints that have estimates of the day, and those that have all its hours
+	estimates, whole int // endpoints that have estimates of the day, and those with usage that have all its hours
 	bill             *ledger.DayBook
 	split            bool // both are known by project
 }
 
-// priced are the endpoints of an organization whose usage is priced and was read.
+// priced are the endpoints of an organization whose usage, or whose level, is priced and was read.
 func (o *oracle) priced(name string) (out []*ledger.FeedView) {
 	for _, f := range o.w.running.View().Feeds {
-		if f.Organization == name && len(f.Endpoint.Derived) > 0 && !f.ReadAt.IsZero() {
+		if f.Organization == name && !f.Endpoint.IsCosts() && !f.ReadAt.IsZero() {
 			out = append(out, f)
 		}
 	}
 	return out
+}
+
+// flows is how many endpoints have usage. A day is whole without its levels.
+func flows(priced []*ledger.FeedView) (n int) {
+	for _, f := range priced {
+		if !f.Endpoint.Stock {
+			n++
+		}
+	}
+	return n
 }
 
 func bookOf(f *ledger.FeedView, day int64) *ledger.DayBook {
@@ -93,7 +103,7 @@ func (o *oracle) dated(f *ledger.FeedView, usage []*ledger.FeedView, day int64, 
 			continue
 		}
 		d.estimates++
-		if book.Hours == 24 {
+		if book.Hours == 24 && !u.Endpoint.Stock {
 			d.whole++
 		}
 		book.Projects(func(project string, by ledger.Amounts) { d.by.add(project, by) })
@@ -252,7 +262,7 @@ func (o *oracle) forecast(b *book, f *ledger.FeedView, usage []*ledger.FeedView,
 		}
 		x := o.dated(f, usage, day, charged)
 		settled := d != nil && d.ReadAt.Unix() >= day+settles
-		sum := budget.Day{Start: time.Unix(day, 0).UTC(), HasBill: d != nil, HasEstimate: len(usage) > 0 && x.whole == len(usage) || x.estimates > 0 && day == now.Truncate(24*time.Hour).Unix()}
+		sum := budget.Day{Start: time.Unix(day, 0).UTC(), HasBill: d != nil, HasEstimate: flows(usage) > 0 && x.whole == flows(usage) || x.estimates > 0 && day == now.Truncate(24*time.Hour).Unix()}
 		total := x.by.total()
 		sum.Charged, sum.Credited = total.Charged, total.Credited
 		if !settled { // As one that is estimated at what the projects are charged and lack.
