@@ -276,6 +276,7 @@ DAYS  ?= 6
 # Weeks write much and wait for the disk often, so the state is in memory where there is a file system for that.
 SIMULATED = GOGC=1600 $(if $(wildcard /dev/shm),TMPDIR=/dev/shm)
 N     ?= 50
+LIVES ?= 0
 
 .PHONY: simulation
 simulation: ## Live through weeks of the whole program, seed by seed; SEEDS=200, SEED=7, DAYS=20 (0 draws 20 to 60), ARGS='-skip kill'
@@ -284,6 +285,10 @@ simulation: ## Live through weeks of the whole program, seed by seed; SEEDS=200,
 .PHONY: mutation
 mutation: ## Change what decides numbers in N places, one at a time, and print what the tests did not notice
 	@$(GO) run ./tools/mutation -n $(N) $(ARGS)
+
+.PHONY: bugs
+bugs: ## Make each deliberate bug, and say which of LIVES simulated seeds or which test of its package notices it
+	@$(GO) run ./tools/mutation -bugs -seed $(SEED) -lives $(LIVES) $(ARGS)
 
 .PHONY: bench
 bench: $(PROMETHEUS) ## Measure what scrapes, polls and organizations cost, beside what others pay, up to an hour; ONLY=scrape,organizations,decode,fine,million,prometheus,poll,catchup,growth,others; BASE=commit to compare polls with; ARGS=-quick to try it

@@ -111,6 +111,27 @@ func TestAnEmptyFirstAnswerIsNoBaseline(t *testing.T) {
 	g.expect(counts{a: 0})
 }
 
+// TestAnEmptyFirstAnswerIsAskedForAgain: as far back as before, and not from 1970 on.
+func TestAnEmptyFirstAnswerIsAskedForAgain(t *testing.T) {
+	for name, g := range map[string]*rig{"usage": newRig(t), "the bill": costsRig(t)} {
+		g.open()
+		first := g.feed.PollWindow(g.now)
+		if age := g.now.Sub(first.From); age > 40*24*time.Hour {
+			t.Errorf("%s is asked for from %s on at first", name, first.From)
+		}
+		for range 3 {
+			empty := ledger.NewRead(g.options.Endpoint, g.feed.GroupBy(), g.feed.PollWindow(g.now))
+			empty.AsOf = g.now
+			if err := g.feed.Book(context.Background(), empty); err != nil {
+				t.Fatal(err)
+			}
+			if again := g.feed.PollWindow(g.now); !again.From.Equal(first.From) {
+				t.Errorf("%s is asked for from %s on after an answer without buckets, and was from %s", name, again.From, first.From)
+			}
+		}
+	}
+}
+
 func TestAnEmptyFirstBillIsNoBaseline(t *testing.T) {
 	g := costsRig(t).open()
 	today := g.now.Truncate(24 * time.Hour)

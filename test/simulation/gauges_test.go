@@ -166,7 +166,7 @@ func (o *oracle) honest(got scraped) {
 				interval = w.settings.costsInterval
 			}
 			x.api.mu.Lock()
-			seen := *x.api.wire(name, false)
+			seen, condemned := *x.api.wire(name, false), x.api.condemned
 			x.api.mu.Unlock()
 			if seen.early > 0 {
 				w.fault("%s %s: the API has asked to be left alone, and was asked %d times before", x.name, name, seen.early)
@@ -174,6 +174,8 @@ func (o *oracle) honest(got scraped) {
 			booked := !b.polled.Before(seen.begun) && !b.refused.After(b.polled)
 			// A poll that failed is over when it has not been retried for a while.
 			calm := !seen.begun.IsZero() && seen.flying == 0 && now.Sub(seen.ended) > 90*time.Second && now.Sub(w.configured) > 10*time.Minute && w.settings.requests > 100
+			// Once an answer was another organization's, polls ask for one hour of their own first, as audits do.
+			calm = calm && seen.begun.After(condemned)
 			switch {
 			case !calm:
 			case booked && (!shown || up != 1):

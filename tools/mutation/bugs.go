@@ -55,7 +55,10 @@ var bugs = []bug{
 	{name: "a series is retired that is still used", file: ledger + "retire.go", old: "through-s.seen > to.idle", text: "through-s.seen > to.idle/8"},
 }
 
-// tryBugs makes each bug and lives through some seeds with it.
+// slow are tests that take a minute and are about damage to the disk.
+const slow = "PowerCut|Damaged"
+
+// tryBugs makes each bug and lives through some seeds with it. One that they do not notice the tests of its package have to.
 func tryBugs(first uint64, lives int, only string) error {
 	dir, err := os.MkdirTemp("", "bugs-")
 	if err != nil {
@@ -102,6 +105,21 @@ func (b bug) try(dir string, first uint64, lives int) (verdict string, err error
 	if err != nil {
 		return "", err
 	}
+	if verdict, err := live(dir, b, list, first, lives); verdict != "" || err != nil {
+		return verdict, err
+	}
+	out, _ := exec.CommandContext(context.Background(), "go", "test", "-overlay", list, "-failfast", "-timeout", limit.String(), "-skip", slow, "./"+filepath.Dir(b.file)).CombinedOutput()
+	if !strings.HasPrefix(string(out), "ok") { // What it says tells whether it has passed.
+		return "noticed by " + failed(string(out)), nil
+	}
+	return fmt.Sprintf("NOT NOTICED by the tests of %s and %d seeds from %d on", filepath.Dir(b.file), lives, first), nil
+}
+
+// live lives through seeds with a bug until one notices it.
+func live(dir string, b bug, list string, first uint64, lives int) (verdict string, err error) {
+	if lives == 0 {
+		return "", nil
+	}
 	binary := filepath.Join(dir, "simulation.test")
 	ctx := context.Background()
 	if out, err := exec.CommandContext(ctx, "go", "-C", "test/simulation", "test", "-c", "-overlay", list, "-o", binary, ".").CombinedOutput(); err != nil {
@@ -117,7 +135,18 @@ func (b bug) try(dir string, first uint64, lives int) (verdict string, err error
 			return "noticed by seed " + seed + ": " + fault(string(out)), nil
 		}
 	}
-	return fmt.Sprintf("NOT NOTICED by %d seeds from %d on", lives, first), nil
+	return "", nil
+}
+
+// failed is the first test that failed.
+func failed(output string) string {
+	for line := range strings.SplitSeq(output, "\n") {
+		if name, found := strings.CutPrefix(line, "--- FAIL: "); found {
+			name, _, _ = strings.Cut(name, " ")
+			return name
+		}
+	}
+	return "the tests, of which none says so: " + strings.TrimSpace(output[:min(len(output), 200)])
 }
 
 // fault is the first line that says what is wrong.

@@ -46,7 +46,7 @@ func main() {
 	n := flag.Int("n", 50, "how many changes to try")
 	seed := flag.Uint64("seed", uint64(time.Now().Unix()), "what decides which")
 	pkg := flag.String("package", "", "the only package to change, such as internal/ledger")
-	deliberate := flag.Bool("bugs", false, "make the deliberate bugs instead, and live through simulated seeds with each")
+	deliberate := flag.Bool("bugs", false, "make the deliberate bugs instead, and live through simulated seeds with each, or run the tests of its package")
 	lives := flag.Int("lives", 6, "how many seeds to live through with a deliberate bug, from -seed on")
 	name := flag.String("bug", "", "the only deliberate bugs to make: those with this in their name")
 	flag.Parse()
