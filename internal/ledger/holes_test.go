@@ -131,6 +131,31 @@ func TestARestartChangesNoEstimate(t *testing.T) {
 	}
 }
 
+// TestADateThatIsBehindRestatesNothing: what begins after the Date is left out of the read, which seems to end within an
+// hour that audits have put on record whole.
+func TestADateThatIsBehindRestatesNothing(t *testing.T) {
+	g := newRig(t).open()
+	for range 10 * 60 {
+		g.poll()
+		g.audit()
+		g.pass(time.Minute)
+		g.use(0, a, 3)
+	}
+	for m := range 60 {
+		off := -4*time.Hour - time.Duration(m)*time.Minute
+		w := g.feed.PollWindow(g.now.Add(off))
+		w.To = g.now.Add(off)
+		r := g.readOff(w, off)
+		r.Window.To = time.Time{}
+		if err := g.feed.Book(context.Background(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.expectAmount("restated down", g.measure().RestatedDown, 0)
+	g.settle()
+	g.expect(counts{a: 1800})
+}
+
 func TestAWrongDateDoesNotStick(t *testing.T) {
 	g := newRig(t).open()
 	g.poll()

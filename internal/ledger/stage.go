@@ -77,14 +77,15 @@ func (st *stage) apply(r *Read, at reading) error {
 		st.olderBill(r)
 		return nil
 	}
-	// A span is booked in one width, so the buckets are taken span by span.
+	// A span is booked in one width, so the buckets are taken span by span. By a Date that is behind, a read seems to end
+	// where others went on, so it does not tell where the API's now is.
 	for lo := 0; lo < len(r.buckets); {
 		span := to.spanOf(r.buckets[lo].start.Unix())
 		hi := lo + 1
 		for hi < len(r.buckets) && r.buckets[hi].start.Unix() < span+to.span {
 			hi++
 		}
-		part := spanRead{start: span, width: seconds(r.Window.Width.Duration), buckets: r.buckets[lo:hi], first: first, last: hi == len(r.buckets), audit: at.audit}
+		part := spanRead{start: span, width: seconds(r.Window.Width.Duration), buckets: r.buckets[lo:hi], first: first, last: hi == len(r.buckets) && at.through >= st.meta.ReadThrough, audit: at.audit}
 		if err := st.bookSpan(part, to); err != nil {
 			return err
 		}
