@@ -11,7 +11,7 @@ type spanRead struct {
 	start, width int64
 	buckets      []readBucket
 	first        bool // of the first read of a shape
-	last         bool // its last bucket is the read's
+	last         bool // its last bucket is the read's, which goes to the API's now
 	audit        bool
 }
 
@@ -27,11 +27,11 @@ func (r *spanRead) through() (end int64, gapless bool) {
 
 // bookSpan books what a read has of a span: bucket by bucket, or as a whole where it is on record in another width. A
 // span changes hands only when the read has it whole, from its start to its end or to the API's now; what is left out
-// waits for a read that has. A read that ends before what polls have read was answered by a clock that is behind.
+// waits for a read that has.
 func (st *stage) bookSpan(r spanRead, to reach) error {
 	end, gapless := r.through()
 	whole := gapless && end >= r.start+to.span
-	toItsEnd := whole || gapless && r.last && end >= min(r.start+to.span, st.meta.ReadThrough)
+	toItsEnd := whole || gapless && r.last
 	held := st.f.spans[r.start]
 	switch {
 	case held == nil && !st.meta.admits(r.start, whole):

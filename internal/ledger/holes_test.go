@@ -102,44 +102,6 @@ func TestAWrongDateForAWhileLosesNothing(t *testing.T) {
 	}
 }
 
-// TestAReadThatEndsBeforeFormerOnesTakesNoHourApart: by a Date of the day before, an answer ends two minutes before the end of an
-// hour that is on record whole. What it does not have of that hour was there all the same.
-func TestAReadThatEndsBeforeFormerOnesTakesNoHourApart(t *testing.T) {
-	g := newRig(t).open()
-	g.poll()
-	g.audit()
-	want := int64(0)
-	for i := range 30 * 60 {
-		g.pass(time.Minute)
-		g.use(0, a, 1)
-		want++
-		if i%10 == 0 {
-			g.poll()
-			g.audit()
-		}
-	}
-	g.poll()
-	g.audit()
-	g.expect(counts{a: want})
-
-	believed := g.now.Add(-26 * time.Hour).Truncate(time.Hour).Add(58 * time.Minute)
-	w := g.feed.PollWindow(believed)
-	r := ledger.NewRead(embeddings, g.feed.GroupBy(), w)
-	r.AsOf = believed
-	_ = g.read(embeddings, g.feed.GroupBy(), w).Each(func(start time.Time, row ledger.Row, _ []ledger.Label) {
-		if start.Before(believed) {
-			r.Bucket(start)
-			r.Row([]string{"proj_a", "m1"}, row.Values)
-		}
-	})
-	g.mustBook(r)
-	g.expect(counts{a: want})
-	g.expectAmount("withheld", g.measure().Withheld, 0)
-	g.expectAmount("restated down", g.measure().RestatedDown, 0)
-	g.settle()
-	g.expect(counts{a: want})
-}
-
 func TestARestartChangesNoEstimate(t *testing.T) {
 	g := newRig(t)
 	g.options.Price = func(_ time.Time, _ []string, _ []ledger.Label, v []decimal.Fixed) (usd, unpriced decimal.Fixed) {
