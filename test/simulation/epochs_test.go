@@ -240,7 +240,9 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 	if !r.Window.Audit {
 		ep.poll = last
 		if b.endpoint.IsCosts() {
-			ep.low, ep.lowTo = last, last
+			// By a Date that is behind, the days that begin after it are left out.
+			today := r.AsOf.UTC().Truncate(24 * time.Hour)
+			ep.low, ep.lowTo = last, min(last, today.AddDate(0, 0, 1).Unix())
 		}
 		return
 	}
