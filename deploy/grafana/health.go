@@ -29,11 +29,12 @@ func health() *Dashboard {
 		}
 		return fmt.Sprintf("sum by (%s) (rate(%s{%s}[$__rate_interval]))", labels, metric, selector)
 	}
+	// Where nothing was observed there is no number, and a graph that begins with none has no axis and draws nothing at all.
 	quantile := func(q, labels, metric, selector string) string {
-		return fmt.Sprintf("histogram_quantile(%s, %s)", q, observed(labels, metric, selector))
+		return fmt.Sprintf("histogram_quantile(%s, %s) >= 0", q, observed(labels, metric, selector))
 	}
 	mean := func(labels, metric, selector string) string {
-		return fmt.Sprintf("histogram_avg(%s) or %s / %s", observed(labels, metric, selector), observed(labels, metric+"_sum", selector), observed(labels, metric+"_count", selector))
+		return fmt.Sprintf("histogram_avg(%s) >= 0 or %s / %s >= 0", observed(labels, metric, selector), observed(labels, metric+"_sum", selector), observed(labels, metric+"_count", selector))
 	}
 	quantiles := func(metric, selector string) []query {
 		return []query{

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -191,7 +192,7 @@ const (
 func (w *week) prometheus(t *testing.T) (url string) {
 	t.Helper()
 	dir := t.TempDir()
-	file, data := filepath.Join(dir, "week.om"), filepath.Join(dir, "data")
+	file, scraped := filepath.Join(dir, "week.om"), filepath.Join(dir, "scraped")
 	process.WriteFile(t, file, w.scraped.String()+"# EOF\n")
 	blocks := func(from string, more ...string) {
 		t.Helper()
@@ -200,18 +201,37 @@ func (w *week) prometheus(t *testing.T) (url string) {
 			t.Fatalf("%v\n%s", err, process.Tail(string(out), 2000))
 		}
 	}
-	serve := func() (*process.Program, string) {
-		return startPrometheus(t, dir, "scrape_configs: []\n", "--storage.tsdb.retention.time=100y", "--query.lookback-delta=61m")
+	passes := 0
+	// Each Prometheus has data of its own, because it merges blocks that overlap while it runs.
+	serve := func(of ...string) (*process.Program, string) {
+		t.Helper()
+		passes++
+		at := filepath.Join(dir, fmt.Sprint("prometheus", passes))
+		for _, from := range of {
+			if err := os.CopyFS(filepath.Join(at, "data"), os.DirFS(from)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return startPrometheus(t, at, "scrape_configs: []\n", "--storage.tsdb.retention.time=100y", "--query.lookback-delta=61m")
 	}
-	blocks("openmetrics", "--max-block-duration=400h", file, data)
-	// Some midnights for what is compared day by day, the day that is drawn for what stands on that.
-	start := w.now.Add(-72 * time.Hour)
-	for range deep {
-		p, of := serve()
-		blocks("rules", "--url="+of, "--start="+start.Format(time.RFC3339), "--end="+w.now.Format(time.RFC3339), "--eval-interval=20m", "--output-dir="+data, filepath.Join(root, reconciliation))
+	blocks("openmetrics", "--max-block-duration=400h", file, scraped)
+	// evaluate makes blocks of what the rules say of others. The Prometheus that is asked must not meet them before they are
+	// whole, nor what an earlier pass has made of rules that had only a part of what they stand on.
+	evaluate := func(from, to time.Time, of ...string) (out string) {
+		t.Helper()
+		p, url := serve(of...)
+		out = filepath.Join(dir, fmt.Sprint("rules", passes))
+		blocks("rules", "--url="+url, "--start="+from.Format(time.RFC3339), "--end="+to.Format(time.RFC3339), "--eval-interval=20m", "--output-dir="+out, filepath.Join(root, reconciliation))
 		p.End(t, syscall.SIGTERM)
-		start = w.now.Add(-24 * time.Hour)
+		return out
 	}
-	_, url = serve()
+	// The midnights of the week for what is compared day by day, the day that is drawn for what stands on that.
+	drawn := w.now.Add(-24 * time.Hour)
+	of := []string{scraped, evaluate(w.now.Add(-hours*time.Hour), drawn.Add(-time.Second), scraped)}
+	last := evaluate(drawn, w.now, of...)
+	for range deep - 1 {
+		last = evaluate(drawn, w.now, append(of, last)...)
+	}
+	_, url = serve(append(of, last)...)
 	return url
 }
