@@ -155,19 +155,19 @@ func TestWhatTheBillLacksIsEstimatedPerProjectAndDay(t *testing.T) {
 
 func TestADayThatUsageIsMissingOfIsNotCompared(t *testing.T) {
 	days := []*ledger.DayBook{
-		billed(t, daysAgo(3), map[string]string{"a|x": "10", "dust|x": "0.009"}, nil),
+		billed(t, daysAgo(3), map[string]string{"a|x": "10", "cent|x": "0.01", "dust|x": "0.009"}, nil),
 		billed(t, daysAgo(2), map[string]string{"a|x": "10"}, nil),
 		billed(t, daysAgo(1), map[string]string{"a|x": "6"}, nil),
 	}
 	p := organization(t, days,
-		estimated(t, daysAgo(3), 24, map[string]string{"a": "9", "dust": "1"}),
+		estimated(t, daysAgo(3), 24, map[string]string{"a": "9", "cent": "0.02", "dust": "1"}),
 		estimated(t, daysAgo(2), 23, map[string]string{"a": "5"}),
 		estimated(t, daysAgo(1), 23, map[string]string{"a": "60"}),
 	)
 	embeddings := &ledger.FeedView{Organization: "acme", Endpoint: find(t, "embeddings")}
 	p.view.Feeds = append(p.view.Feeds, embeddings) // the organization does not have it
 	o := report(p, spend.Settings{})
-	if d := cmp.Diff([]spend.Ratio{{"a", 0.9}}, o.Ratios); d != "" {
+	if d := cmp.Diff([]spend.Ratio{{"a", 0.9}, {"cent", 2}}, o.Ratios); d != "" {
 		t.Errorf("ratios (-want +got):\n%s", d)
 	}
 	if o.Month.Unbilled != amount(t, "54") {

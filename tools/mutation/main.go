@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,6 +40,13 @@ var others = map[string]bool{
 	"internal/ledger/inspect.go": true,
 }
 
+// lengthy are the tests of a package that take seconds each. They run last, since most changes are noticed without them.
+var lengthy = map[string]string{
+	"./internal/ledger": "^(TestADamagedStateIsRefusedOrWhole|TestRandomHistoriesEndExact|TestAPowerCutLeavesTheOldBooksOrTheNew" +
+		"|TestACommitThatFailsChangesNothingThatIsFoundLater|TestAnOrganizationWithNewProjectsOnlyIsItself" +
+		"|TestAnHourThatTheAPINoLongerHasDoesNotEndAllAudits|TestTheBooksOfAThousandProjectsAreSmall)$",
+}
+
 // limit ends tests that a change has made endless.
 const limit = 4 * time.Minute
 
@@ -46,11 +54,13 @@ func main() {
 	n := flag.Int("n", 50, "how many changes to try")
 	seed := flag.Uint64("seed", uint64(time.Now().Unix()), "what decides which")
 	pkg := flag.String("package", "", "the only package to change, such as internal/ledger")
+	quick := flag.Bool("quick", false, "run only the quick tests of the changed package; what survives them is tried again without this, with -at")
+	at := flag.String("at", "", "the only place to change, as FILE:LINE")
 	deliberate := flag.Bool("bugs", false, "make the deliberate bugs instead, and live through simulated seeds with each, or run the tests of its package")
 	lives := flag.Int("lives", 6, "how many seeds to live through with a deliberate bug, from -seed on")
 	name := flag.String("bug", "", "the only deliberate bugs to make: those with this in their name")
 	flag.Parse()
-	try := func() error { return run(*n, *seed, *pkg) }
+	try := func() error { return run(*n, *seed, choice{*pkg, *at, *quick}) }
 	if *deliberate {
 		try = func() error { return tryBugs(*seed, *lives, *name) }
 	}
@@ -60,8 +70,14 @@ func main() {
 	}
 }
 
-func run(n int, seed uint64, only string) error {
-	all, tests, err := candidates(only)
+// A choice is what to change, and what to run.
+type choice struct {
+	pkg, at string
+	quick   bool
+}
+
+func run(n int, seed uint64, c choice) error {
+	all, tests, err := candidates(c.pkg)
 	if err != nil {
 		return err
 	}
@@ -70,6 +86,9 @@ func run(n int, seed uint64, only string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	if c.at != "" {
+		all = slices.DeleteFunc(all, func(p place) bool { return fmt.Sprintf("%s:%d", p.file, p.line) != c.at })
+	}
 	rng := rand.New(rand.NewPCG(seed, 0))
 	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	_, _ = fmt.Fprintf(os.Stdout, "%d places to change, seed %d\n", len(all), seed)
@@ -79,7 +98,7 @@ func run(n int, seed uint64, only string) error {
 		if tried == n {
 			break
 		}
-		verdict, err := try(dir, p, tests[p.file])
+		verdict, err := try(dir, p, tests[p.file], c.quick)
 		if err != nil {
 			return err
 		}
@@ -135,7 +154,7 @@ func candidates(only string) (all []place, tests map[string][]string, err error)
 }
 
 // try runs the tests with one change.
-func try(dir string, p place, tests []string) (verdict string, err error) {
+func try(dir string, p place, tests []string, quick bool) (verdict string, err error) {
 	changed, err := p.apply()
 	if err != nil {
 		return "", err
@@ -153,18 +172,39 @@ func try(dir string, p place, tests []string) (verdict string, err error) {
 		return "does not build", nil
 	}
 	for _, tested := range tests {
-		in := "."
-		if tested == simulation { // It is a module of its own.
-			in, tested = tested, "."
+		if verdict, err := test(ctx, dir, list, tested, quick); verdict != "" || err != nil {
+			return verdict, err
 		}
-		out, err := exec.CommandContext(ctx, "go", "-C", in, "test", "-overlay", list, "-failfast", "-timeout", (limit - 10*time.Second).String(), tested).CombinedOutput()
-		switch {
-		case err == nil:
-		case ctx.Err() != nil || bytes.Contains(out, []byte("panic: test timed out after")):
-			return "endless", nil
-		default:
-			return "noticed", nil
+		if quick {
+			break
 		}
 	}
 	return "SURVIVED", nil
+}
+
+// test builds the tests of a package once and runs the quick ones, then the slow ones. It says nothing if all pass.
+func test(ctx context.Context, dir, list, tested string, quick bool) (verdict string, err error) {
+	binary := filepath.Join(dir, "tests")
+	// The simulation is a module of its own.
+	if out, err := exec.CommandContext(ctx, "go", "-C", tested, "test", "-c", "-o", binary, "-overlay", list, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the tests of %s: %w: %s", tested, err, out)
+	}
+	stages := [][]string{nil}
+	if late := lengthy[tested]; late != "" {
+		stages = [][]string{{"-test.skip", late}, {"-test.run", late}}
+	}
+	for _, stage := range stages {
+		c := exec.CommandContext(ctx, binary, append(stage, "-test.failfast", "-test.timeout", (limit-10*time.Second).String())...)
+		c.Dir = tested
+		if out, failed := c.CombinedOutput(); failed != nil {
+			if ctx.Err() != nil || bytes.Contains(out, []byte("panic: test timed out after")) {
+				return "endless", nil
+			}
+			return "noticed", nil
+		}
+		if quick {
+			break
+		}
+	}
+	return "", nil
 }
