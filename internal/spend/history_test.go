@@ -101,6 +101,43 @@ func TestWhatNobodyCanTellIsAbsent(t *testing.T) {
 	}
 }
 
+// TestABudgetWhoseBeginningIsNotOnTheBillIsAbsent: what the bill has of a quarter is not what the quarter has cost, where the API
+// no longer tells its first days.
+func TestABudgetWhoseBeginningIsNotOnTheBillIsAbsent(t *testing.T) {
+	settings := spend.Settings{Budgets: []spend.Budget{
+		{Name: "month", Organization: "acme", USD: 1, Period: budget.Monthly},
+		{Name: "quarter", Organization: "acme", USD: 1, Period: budget.Quarterly},
+		{Name: "a", Organization: "acme", ProjectIDs: []string{"a"}, USD: 1, Period: budget.Quarterly},
+		{Name: "year", Organization: "acme", USD: 1, Period: budget.Yearly},
+	}}
+	october := time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		from time.Time
+		want []bool
+	}{
+		{daysAgo(19), []bool{true, false, false, false}}, // The first of November.
+		{october.AddDate(0, 0, 1), []bool{true, false, false, false}},
+		{october, []bool{true, true, true, false}},
+		{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), []bool{true, true, true, true}},
+	} {
+		var bill []*ledger.DayBook
+		for day := tc.from; day.Before(now); day = day.AddDate(0, 0, 1) {
+			bill = append(bill, billed(t, day, map[string]string{"a|x": "2"}, nil))
+		}
+		// The usage of days before the bill's is known, and no bill.
+		p := organization(t, bill, estimated(t, tc.from.AddDate(0, 0, -40), 24, map[string]string{"a": "30"}))
+		var known []bool
+		for _, b := range report(p, settings).Budgets {
+			if known = append(known, b.Known); !b.Known && b.Spend != (budget.Spend{}) {
+				t.Errorf("the bill from %s on: of the %s %s is spent", tc.from.Format(time.DateOnly), b.Name, spell(b.Spend))
+			}
+		}
+		if !slices.Equal(known, tc.want) {
+			t.Errorf("the bill from %s on: month, quarter, a project's quarter and year are known: %v, want %v", tc.from.Format(time.DateOnly), known, tc.want)
+		}
+	}
+}
+
 // refusedBill are the books of a bill that the API refuses to tell by project.
 func refusedBill(t *testing.T, l *ledger.Ledger) []*ledger.DayBook {
 	t.Helper()
