@@ -36,7 +36,7 @@ func TestTheCodeSaysWhatIsWrongAndTheKeyIsBlamedOnlyWhereItIsTheKey(t *testing.T
 			{"no host", 401, coded("incorrect_hostname", ""), fetcher.ClassForbidden, true, "set base_url", []string{blame}},
 			{"address", 401, coded("ip_not_authorized", "Your request came from 10.0.0.1"), fetcher.ClassForbidden, true, "IP allowlist", []string{blame}},
 			{"no organization", 401, coded("no_organization", "You must be a member"), fetcher.ClassForbidden, true, "member of no organization", []string{blame}},
-			{"deactivated", 401, coded("account_deactivated", "Gone"), fetcher.ClassForbidden, true, "deactivated", []string{blame}},
+			{"deactivated", 401, coded("account_deactivated", "Gone"), fetcher.ClassForbidden, true, "is deactivated: ask OpenAI's support", []string{blame}},
 			{"a new code", 401, coded("certificate_required", "Key abcd****wxyz needs a certificate"), fetcher.ClassForbidden, true, "401, certificate_required", []string{blame, "wxyz"}},
 			{"a code that is none", 401, coded("abcd****wxyz", ""), fetcher.ClassUnauthorized, true, blame, []string{"wxyz"}},
 			{"country", 403, coded("unsupported_country_region_territory", "Country not supported"), fetcher.ClassForbidden, true, "supported country", []string{blame}},

@@ -207,6 +207,7 @@ func TestFiltersNarrowTheResult(t *testing.T) {
 		endpoint, filter, dimension, value string
 	}{
 		{"completions", "project_ids", "project_id", search.ID},
+		{"completions", "project_ids", "project_id", s.Projects()[2].ID},
 		{"completions", "models", "model", "gpt-5.6-luna"},
 		{"completions", "batch", "batch", "true"},
 		{"images", "sources", "source", "image.edit"},

@@ -15,7 +15,7 @@ func TestTheDaysAddUpToTheMonthAndItsForecast(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	today := now.Truncate(24 * time.Hour)
 	bill, usage := &ledger.FeedView{ReadAt: now}, &ledger.FeedView{Endpoint: &api.Endpoint{}, ReadAt: now}
-	for i := range 30 {
+	for i := range 45 {
 		start := today.AddDate(0, 0, -i)
 		n := int64(i)
 		bill.Books = append(bill.Books, ledger.NewDayBook(start, now, 0, map[string]ledger.Amounts{
@@ -29,8 +29,8 @@ func TestTheDaysAddUpToTheMonthAndItsForecast(t *testing.T) {
 	outlook := budget.Learn(h.whole(), now, now)
 	month := outlook.Over(budget.Calendar(budget.Monthly, now))
 	days := h.daily(outlook, now)
-	if first, last := days[0].Start, days[len(days)-1].Start; !first.Equal(today.AddDate(0, 0, -29)) || last.Day() != 30 {
-		t.Errorf("the days go from %s to %s", first, last)
+	if first, last := days[0].Start, days[len(days)-1].Start; !first.Equal(today.AddDate(0, 0, -35)) || last.Day() != 30 {
+		t.Errorf("the days go from %s to %s, want five weeks and the rest of the month", first, last)
 	}
 	var billed, unbilled, expected decimal.Fixed
 	for _, d := range days {
