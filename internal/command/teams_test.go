@@ -20,7 +20,9 @@ limits: {enabled: false}
 teams:
   - {name: search, project_ids: [%s], labels: {cost_center: "4711"}}
   - name: research
-    project_ids: [%s, proj_typo]
+    project_ids:
+      - %s
+      - proj_typo
 budgets:
   - {name: typo, project_ids: [proj_mistyped], monthly_usd: 5}`, names, search, research))
 	}
@@ -50,7 +52,7 @@ budgets:
 			t.Errorf("%s was named %d times, want once:\n%s", id, n, p.log)
 		}
 	}
-	for _, at := range []string{"config.yml:10: teams[1].project_ids", "config.yml:12: budgets[0].project_ids"} {
+	for _, at := range []string{"config.yml:12: teams[1].project_ids", "config.yml:14: budgets[0].project_ids"} {
 		if !strings.Contains(p.log.String(), at) {
 			t.Errorf("the log does not name %s:\n%s", at, p.log)
 		}
