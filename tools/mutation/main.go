@@ -196,15 +196,21 @@ func test(ctx context.Context, dir, list, tested string, quick bool) (verdict st
 	for _, stage := range stages {
 		c := exec.CommandContext(ctx, binary, append(stage, "-test.failfast", "-test.timeout", (limit-10*time.Second).String())...)
 		c.Dir = tested
-		if out, failed := c.CombinedOutput(); failed != nil {
-			if ctx.Err() != nil || bytes.Contains(out, []byte("panic: test timed out after")) {
-				return "endless", nil
-			}
-			return "noticed", nil
-		}
-		if quick {
-			break
+		if verdict := outcome(ctx, c); verdict != "" || quick {
+			return verdict, nil
 		}
 	}
 	return "", nil
+}
+
+// outcome runs tests. It is empty if they pass.
+func outcome(ctx context.Context, c *exec.Cmd) string {
+	out, err := c.CombinedOutput()
+	switch {
+	case err == nil:
+		return ""
+	case ctx.Err() != nil || bytes.Contains(out, []byte("panic: test timed out after")):
+		return "endless"
+	}
+	return "noticed"
 }
