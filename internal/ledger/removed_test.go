@@ -119,3 +119,38 @@ func TestOneClockDecidesNothingAboutOthers(t *testing.T) {
 		}
 	})
 }
+
+// An organization that has answered nothing for long decides nothing about others either.
+func TestAClockThatStandsKeepsNothingOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, 4, embeddings)
+		defer p.close()
+		book := func(feeds ...int) {
+			for _, i := range feeds {
+				if err := p.feeds[i].Book(t.Context(), p.read(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		book(0, 1, 2, 3)
+		p.now = p.now.Add(time.Minute)
+		p.use(0, a, 4)
+		book(0, 1, 2, 3)
+		all := p.options
+		p.options = all[1:] // org-0 leaves, and org-1 answers nothing from now on
+		p.open()
+		p.now = p.now.AddDate(0, 2, 0)
+		book(1, 2)
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { p.ledger.Run(ctx) })
+		pass(2 * time.Hour)
+		cancel()
+		running.Wait()
+		p.options = all
+		p.open()
+		if n := p.requests(0); n != 0 {
+			t.Errorf("a feed that returns after two months goes on with %d requests", n)
+		}
+	})
+}
