@@ -66,6 +66,9 @@ func (u *Unserved) Reload(ctx context.Context) error { return u.e.reload(ctx) }
 // Metrics is the exposition.
 func (u *Unserved) Metrics() http.Handler { return u.e.collector.Handler() }
 
+// Status says where polls and look-ups stand.
+func (u *Unserved) Status() []fetcher.Status { return u.e.Status() }
+
 // View is what the ledger shows.
 func (u *Unserved) View() *ledger.View { return u.e.View() }
 

@@ -58,7 +58,8 @@ type wire struct {
 	status    int       // of the newest answer; 0 where there was none
 	succeeded bool      // a request was ever answered with 200
 	leave     time.Time // until when the API has asked to be left alone
-	early     int       // requests that came before that
+	slow      time.Time // until when it is left alone since it was refused for good, over a reload too
+	early     int       // requests that came before either
 	pages     []page    // of the newest read
 }
 
@@ -177,7 +178,7 @@ func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			x := s.wire(endpoint, audit)
 			x.flying++
 			x.begun = time.Now()
-			if x.begun.Before(x.leave) {
+			if x.begun.Before(x.leave) || x.begun.Before(x.slow) {
 				x.early++
 			}
 		})

@@ -169,7 +169,7 @@ func (o *oracle) honest(got scraped) {
 			seen, condemned := *x.api.wire(name, false), x.api.condemned
 			x.api.mu.Unlock()
 			if seen.early > 0 {
-				w.fault("%s %s: the API has asked to be left alone, and was asked %d times before", x.name, name, seen.early)
+				w.fault("%s %s: the API has asked to be left alone, or refuses for good, and was asked %d times too early", x.name, name, seen.early)
 			}
 			booked := !b.polled.Before(seen.begun) && !b.refused.After(b.polled)
 			// A poll that failed is over when it has not been retried for a while.

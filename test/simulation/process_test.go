@@ -16,6 +16,7 @@ import (
 	"github.com/go-kit/log"
 
 	"github.com/openai-exporter/openai_exporter/config"
+	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/exporter"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
@@ -74,9 +75,29 @@ func (w *world) reload() {
 		return
 	}
 	w.repairDisk()
+	w.probed()
 	w.must(w.running.Reload(w.t.Context()))
 	w.configured = time.Now()
 	w.oracle.reconfigured()
+}
+
+// probed takes note of when what is refused for good is asked again. A reload is no reason to ask sooner, another key is.
+func (w *world) probed() {
+	for _, s := range w.running.Status() {
+		for _, o := range w.organizations {
+			if o.name != s.Organization || s.Optional {
+				continue
+			}
+			o.api.change(func() {
+				x := o.api.wire(s.Endpoint, false)
+				permanent := x.status == http.StatusUnauthorized || x.status == http.StatusForbidden || x.status == http.StatusNotFound
+				newest := x.flying == 0 && s.LastPoll.Sub(x.ended).Abs() < time.Second && x.begun.Sub(o.keyed) > time.Minute
+				if permanent && newest && s.State != fetcher.StateOK {
+					x.slow = s.NextPoll
+				}
+			})
+		}
+	}
 }
 
 // sound says whether the process may end now without that being the loss of its state: somebody has removed the file,

@@ -38,6 +38,7 @@ type organization struct {
 	faults   simulator.Faults // what the seed has it suffer all the time
 	removed  bool
 	key      string
+	keyed    time.Time // when its file was last written
 	rejected time.Time // when it last ceased to refuse dimensions
 	gaveUp   bool      // old hours of it were given up
 	budgeted int       // the project that has a budget of its own
@@ -261,6 +262,12 @@ func (w *world) newOrganization(i int, name string) *organization {
 func (w *world) writeKey(o *organization) { w.putKey(o, o.key) }
 
 func (w *world) putKey(o *organization, key string) {
+	o.keyed = time.Now()
+	o.api.change(func() {
+		for _, x := range o.api.wires {
+			x.slow = time.Time{}
+		}
+	})
 	path := filepath.Join(w.dir, o.name+".key")
 	w.must(errors.Join(os.WriteFile(path+".new", []byte(key+"\n"), 0o600), os.Rename(path+".new", path)))
 }

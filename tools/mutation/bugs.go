@@ -51,6 +51,7 @@ var bugs = []bug{
 	{name: "what comes with as many bytes as before is passed over", file: "fetcher/fingerprint.go", old: "if maphash.Bytes(seeds[i], b) != fingerprint.Sums[i] {", text: "if maphash.Bytes(seeds[i], b[:1]) == 0 {"},
 	{name: "a read that waits is booked for what a reload has taken away", file: ledger + "queue.go", old: "\tif f.gone {\n\t\treturn ErrGone\n\t}\n\tif r.Window", text: "\tif r.Window", args: "-only ambush"},
 	{name: "what the API has asked to be left alone is asked after a reload", file: "fetcher/resume.go", old: "r.pace, r.held = p.pace, true\n", text: "r.held = true\n", args: "-only outage,faults,lookback,interval,storm"},
+	{name: "what is refused for good is asked again at once by a reload", file: "fetcher/resume.go", old: "slow := p.permanent && p.streak > 0 && sameAccess", text: "slow := p.permanent && p.streak < 0 && sameAccess", args: "-only missing,scope,interval,storm,order"},
 	{name: "a dimension that was refused is never tried again", file: ledger + "shape.go", old: "st.meta.Configured, st.meta.Dropped = o.GroupBy, nil", text: "st.meta.Configured = o.GroupBy", args: "-only reject,regroup"},
 	{name: "a series is retired that is still used", file: ledger + "retire.go", old: "through-s.seen > to.idle", text: "through-s.seen > to.idle/8"},
 }
