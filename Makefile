@@ -274,7 +274,7 @@ SEEDS ?= 4
 SEED  ?= 1
 DAYS  ?= 6
 # Weeks write much and wait for the disk often, so the state is in memory where there is a file system for that.
-SIMULATED = GOGC=1600 $(if $(wildcard /dev/shm),TMPDIR=/dev/shm)
+SIMULATED = GOGC=400 $(if $(wildcard /dev/shm),TMPDIR=/dev/shm)
 N     ?= 50
 LIVES ?= 0
 

@@ -24,7 +24,7 @@ type encoder interface {
 	head(b []byte, m *metrics.Metric, size int) []byte
 	size(b *block) int
 	// block appends the samples of a block.
-	block(b []byte, of *block) ([]byte, error)
+	block(b []byte, src *block) ([]byte, error)
 	// end appends what stands after everything.
 	end(b []byte) []byte
 }
@@ -65,21 +65,21 @@ func (e textEncoder) head(b []byte, m *metrics.Metric, _ int) []byte {
 
 func (e textEncoder) size(*block) int { return 0 }
 
-func (e textEncoder) block(b []byte, of *block) ([]byte, error) {
-	if of.histograms != nil && e.starts {
-		return appendSamples(b, of, expfmt.FmtOpenMetrics_2_0_0)
+func (e textEncoder) block(b []byte, src *block) ([]byte, error) {
+	if src.histograms != nil && e.starts {
+		return appendSamples(b, src, expfmt.FmtOpenMetrics_2_0_0)
 	}
-	for i := range of.samples {
-		s := &of.samples[i]
-		if of.histograms != nil {
-			h := of.histograms[i]
-			b = e.float(e.series(b, of.metric.Name, "_sum", s.labels), h.GetSampleSum())
+	for i := range src.samples {
+		s := &src.samples[i]
+		if src.histograms != nil {
+			h := src.histograms[i]
+			b = e.float(e.series(b, src.metric.Name, "_sum", s.labels), h.GetSampleSum())
 			b = append(b, '\n')
-			b = strconv.AppendUint(e.series(b, of.metric.Name, "_count", s.labels), h.GetSampleCount(), 10)
+			b = strconv.AppendUint(e.series(b, src.metric.Name, "_count", s.labels), h.GetSampleCount(), 10)
 			b = append(b, '\n')
 			continue
 		}
-		b = e.float(e.series(b, of.metric.Name, "", s.labels), s.value)
+		b = e.float(e.series(b, src.metric.Name, "", s.labels), s.value)
 		if e.starts && s.created != 0 {
 			b = appendMilliseconds(append(b, " st@"...), s.created)
 		}
@@ -145,9 +145,9 @@ func appendMilliseconds(b []byte, ms int64) []byte {
 }
 
 // appendSamples appends the samples of a block as expfmt writes them.
-func appendSamples(b []byte, of *block, f expfmt.Format) ([]byte, error) {
+func appendSamples(b []byte, src *block, f expfmt.Format) ([]byte, error) {
 	var text bytes.Buffer
-	if err := expfmt.NewEncoder(&text, f).Encode(of.family()); err != nil {
+	if err := expfmt.NewEncoder(&text, f).Encode(src.family()); err != nil {
 		return nil, err
 	}
 	for line := range bytes.Lines(text.Bytes()) {
@@ -235,11 +235,11 @@ func (e protoEncoder) size(b *block) int {
 	return total
 }
 
-func (e protoEncoder) block(b []byte, of *block) ([]byte, error) {
-	for i := range of.samples {
-		s := &of.samples[i]
+func (e protoEncoder) block(b []byte, src *block) ([]byte, error) {
+	for i := range src.samples {
+		s := &src.samples[i]
 		b = append(b, familyMetric)
-		b = protowire.AppendVarint(b, uint64(e.metric(of, i)))
+		b = protowire.AppendVarint(b, uint64(e.metric(src, i)))
 		for j := range s.labels.pairs {
 			p := &s.labels.pairs[j]
 			b = append(b, metricLabel)
@@ -247,12 +247,12 @@ func (e protoEncoder) block(b []byte, of *block) ([]byte, error) {
 			b = appendText(appendText(b, pairName, p.Name), pairValue, p.Value)
 		}
 		switch {
-		case of.histograms != nil:
+		case src.histograms != nil:
 			var err error
-			if b, err = (proto.MarshalOptions{}).MarshalAppend(b, &dto.Metric{Histogram: of.histograms[i]}); err != nil {
+			if b, err = (proto.MarshalOptions{}).MarshalAppend(b, &dto.Metric{Histogram: src.histograms[i]}); err != nil {
 				return nil, err
 			}
-		case of.metric.Type == metrics.Counter:
+		case src.metric.Type == metrics.Counter:
 			b = append(b, metricCount, byte(9+s.start()), valueNumber)
 			b = protowire.AppendFixed64(b, math.Float64bits(s.value))
 			if n := s.start(); n > 0 {

@@ -112,9 +112,9 @@ func (fs *families) derived(base []ledger.Label, f *ledger.FeedView, state *feed
 func (fs *families) stay(names int, name func(int) string) (n int) {
 	for i := range names {
 		m := fs.table[name(i)]
-		if at := slices.IndexFunc(fs.room, func(r *run) bool { return r.metric == m }); at >= 0 {
-			fs.stays = append(fs.stays, fs.room[at])
-			n += fs.room[at].size()
+		if i := slices.IndexFunc(fs.room, func(r *run) bool { return r.metric == m }); i >= 0 {
+			fs.stays = append(fs.stays, fs.room[i])
+			n += fs.room[i].size()
 		}
 	}
 	return n
@@ -172,10 +172,10 @@ func (fs *families) changes(f *ledger.FeedView, started int64, shown func(name s
 	base := []ledger.Label{{Name: metrics.LabelOrganization, Value: f.Organization}, {Name: metrics.LabelEndpoint, Value: f.Endpoint.Name}}
 	all := []change{{name: metrics.HoursGivenUp, value: float64(f.HoursGivenUp)}}
 	for i := range f.ByMeasure {
-		m, of := &f.ByMeasure[i], f.Endpoint.Measures[i].Name
-		all = append(all, change{metrics.Withheld, of, "", m.Withheld.Float64()},
-			change{metrics.Restated, of, "up", m.RestatedUp.Float64()}, change{metrics.Restated, of, "down", m.RestatedDown.Float64()},
-			change{metrics.AuditDifference, of, "up", m.AuditUp.Float64()}, change{metrics.AuditDifference, of, "down", m.AuditDown.Float64()})
+		m, measure := &f.ByMeasure[i], f.Endpoint.Measures[i].Name
+		all = append(all, change{metrics.Withheld, measure, "", m.Withheld.Float64()},
+			change{metrics.Restated, measure, "up", m.RestatedUp.Float64()}, change{metrics.Restated, measure, "down", m.RestatedDown.Float64()},
+			change{metrics.AuditDifference, measure, "up", m.AuditUp.Float64()}, change{metrics.AuditDifference, measure, "down", m.AuditDown.Float64()})
 	}
 	for i, amount := range f.DerivedWithheld {
 		all = append(all, change{metrics.Withheld, f.Endpoint.Derived[i].Name, "", amount.Float64()})

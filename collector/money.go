@@ -35,19 +35,19 @@ func (fs *families) money(o *spend.Organization) {
 		gauge(metrics.MonthForecast, o.Month.Forecast.Float64())
 	}
 	for _, b := range o.Budgets {
-		of := func(name string, value float64) {
+		show := func(name string, value float64) {
 			gauge(name, value, metrics.LabelBudget, b.Name, metrics.LabelPeriod, b.Period, metrics.LabelTeam, b.Team)
 		}
-		of(metrics.BudgetLimit, b.USD)
+		show(metrics.BudgetLimit, b.USD)
 		if !b.Known {
 			continue
 		}
-		of(metrics.BudgetSpent, b.Spend.Spent().Float64())
-		of(metrics.BudgetBilled, b.Spend.Billed.Float64())
-		of(metrics.BudgetUnbilled, b.Spend.Unbilled.Float64())
-		of(metrics.BudgetForecast, b.Spend.Forecast.Float64())
+		show(metrics.BudgetSpent, b.Spend.Spent().Float64())
+		show(metrics.BudgetBilled, b.Spend.Billed.Float64())
+		show(metrics.BudgetUnbilled, b.Spend.Unbilled.Float64())
+		show(metrics.BudgetForecast, b.Spend.Forecast.Float64())
 		if !b.Exhausted.IsZero() {
-			of(metrics.BudgetExhausted, seconds(b.Exhausted))
+			show(metrics.BudgetExhausted, seconds(b.Exhausted))
 		}
 	}
 }

@@ -11,9 +11,9 @@ func (fs *families) names(o *directory.Organization) {
 	base := []ledger.Label{{Name: metrics.LabelOrganization, Value: o.Name}}
 	owners := o.Owners()
 	for _, p := range o.Named() {
-		of := owners.Of(p.ID)
-		labels := filled(metrics.LabelProjectID, p.ID, "project_name", p.Name, "status", p.Status, "residency", p.Residency, metrics.LabelTeam, of.Name)
-		for _, l := range of.Labels {
+		owner := owners.Of(p.ID)
+		labels := filled(metrics.LabelProjectID, p.ID, "project_name", p.Name, "status", p.Status, "residency", p.Residency, metrics.LabelTeam, owner.Name)
+		for _, l := range owner.Labels {
 			labels = append(labels, ledger.Label{Name: metrics.LabelTeam + "_" + l.Name, Value: l.Value})
 		}
 		fs.gauge(fs.family(metrics.ProjectInfo), fs.labels(base, labels), 1)

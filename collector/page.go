@@ -91,9 +91,9 @@ func (d *desk) put(s origin, runs []*run) {
 			continue
 		}
 		r.blocks[0].edge = d.edge(s, r.metric)
-		at := slices.IndexFunc(before, func(o *run) bool { return o.metric == r.metric })
-		if at >= 0 && r.takeOver(before[at]) {
-			runs[i] = before[at]
+		place := slices.IndexFunc(before, func(o *run) bool { return o.metric == r.metric })
+		if place >= 0 && r.takeOver(before[place]) {
+			runs[i] = before[place]
 			continue
 		}
 		d.place(s, r)
@@ -155,12 +155,12 @@ func (d *desk) column(m *metrics.Metric) *column {
 
 func (d *desk) place(s origin, r *run) {
 	c := d.column(r.metric)
-	at, found := slices.BinarySearchFunc(c.origins, s, origin.compare)
+	i, found := slices.BinarySearchFunc(c.origins, s, origin.compare)
 	if found {
-		c.runs[at] = r
+		c.runs[i] = r
 		return
 	}
-	c.origins, c.runs = slices.Insert(c.origins, at, s), slices.Insert(c.runs, at, r)
+	c.origins, c.runs = slices.Insert(c.origins, i, s), slices.Insert(c.runs, i, r)
 }
 
 func (d *desk) remove(s origin, m *metrics.Metric) {

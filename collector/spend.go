@@ -30,13 +30,13 @@ func Spend(f *ledger.FeedView, now time.Time) (today, month []Amount) {
 			continue
 		}
 		for _, r := range d.Rows {
-			at := slices.Index(r.Measures, cost)
-			if at < 0 {
+			i := slices.Index(r.Measures, cost)
+			if i < 0 {
 				continue
 			}
-			months.add(r.Labels, r.Values[at])
+			months.add(r.Labels, r.Values[i])
 			if d.Start.Equal(start) {
-				days.add(r.Labels, r.Values[at])
+				days.add(r.Labels, r.Values[i])
 			}
 		}
 	}

@@ -15,12 +15,12 @@ import (
 // noted, so that one run shows every problem.
 func (s *source) section(n *yaml.Node, path string, keys []key, target any) {
 	s.each(n, path, func(name *yaml.Node, value *yaml.Node) {
-		at := slices.IndexFunc(keys, func(k key) bool { return k.name == name.Value })
-		if at < 0 {
+		i := slices.IndexFunc(keys, func(k key) bool { return k.name == name.Value })
+		if i < 0 {
 			s.unknown(name, path, keys)
 			return
 		}
-		k := &keys[at]
+		k := &keys[i]
 		full := join(path, k.name)
 		s.lines[full] = name.Line
 		switch k.shape {

@@ -129,15 +129,15 @@ func (p *pageReader) read() error {
 	d.gist = gist{}
 	b := bucketReader{d: d, into: p.into, keep: p.keep}
 	err := b.read()
-	of := d.gist
+	g := d.gist
 	d.gist, d.next = before, b.start.Add(d.width)
-	d.add(of)
+	d.add(g)
 	if err != nil {
 		return err
 	}
 	d.tape.settle()
-	if fingerprint, ok := d.tape.fingerprint.sum(); ok && b.opened && !of.ambiguous {
-		fingerprint.Rows, fingerprint.Filled, fingerprint.Organization = of.rows, of.filled, of.owner
+	if fingerprint, ok := d.tape.fingerprint.sum(); ok && b.opened && !g.ambiguous {
+		fingerprint.Rows, fingerprint.Filled, fingerprint.Organization = g.rows, g.filled, g.owner
 		p.into.Fingerprint(fingerprint)
 	}
 	return nil

@@ -37,19 +37,19 @@ func (l *lookup) keyCosts(ctx context.Context) error {
 	}
 	var charged []directory.KeyCost
 	err = read.Each(func(_ time.Time, row ledger.Row, _ []ledger.Label) {
-		var of directory.KeyCost
+		var cost directory.KeyCost
 		for _, label := range row.Labels {
 			if label.Name == "api_key_id" {
-				of.KeyID = label.Value
+				cost.KeyID = label.Value
 			}
 		}
 		for i, m := range row.Measures {
 			if costs.Measures[m].Name == api.MeasureCost {
-				of.USD = row.Values[i].String()
+				cost.USD = row.Values[i].String()
 			}
 		}
-		if of.USD != "" {
-			charged = append(charged, of)
+		if cost.USD != "" {
+			charged = append(charged, cost)
 		}
 	})
 	if err != nil {

@@ -25,7 +25,7 @@ func (l *lookup) rateLimits(ctx context.Context) error {
 		Audio    int64 `json:"max_audio_megabytes_per_1_minute"`
 		Batch    int64 `json:"batch_1_day_max_input_tokens"`
 	}
-	bounded := func(n int64) int64 {
+	finite := func(n int64) int64 {
 		if n < 0 || n >= unlimited {
 			return 0
 		}
@@ -48,8 +48,8 @@ func (l *lookup) rateLimits(ctx context.Context) error {
 		for _, o := range objects {
 			limit := directory.RateLimit{
 				ProjectID: p.ID, Model: o.Model,
-				TokensPerMinute: bounded(o.Tokens), RequestsPerMinute: bounded(o.Requests), RequestsPerDay: bounded(o.Daily),
-				ImagesPerMinute: bounded(o.Images), AudioMegabytesPerMinute: bounded(o.Audio), BatchInputTokensPerDay: daily(o.Batch),
+				TokensPerMinute: finite(o.Tokens), RequestsPerMinute: finite(o.Requests), RequestsPerDay: finite(o.Daily),
+				ImagesPerMinute: finite(o.Images), AudioMegabytesPerMinute: finite(o.Audio), BatchInputTokensPerDay: daily(o.Batch),
 			}
 			if o.Model == "" || models[o.Model] || limit == (directory.RateLimit{ProjectID: p.ID, Model: o.Model}) {
 				continue

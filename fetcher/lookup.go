@@ -148,7 +148,7 @@ func (l *lookup) projects(ctx context.Context) error {
 }
 
 // cut bounds a name as label values are bounded.
-func cut(name string) string { return string(bounded([]byte(name))) }
+func cut(name string) string { return string(truncated([]byte(name))) }
 
 func (l *lookup) users(ctx context.Context) error {
 	type object struct {

@@ -37,8 +37,8 @@ func (s *Scheduler) keep(r *running) {
 	for _, l := range r.lookups {
 		routines = append(routines, &l.routine)
 	}
-	for _, of := range routines {
-		s.pasts[endpointOf{of.organization, of.name}] = past{of.pace, of.stand(), of.client}
+	for _, former := range routines {
+		s.pasts[endpointOf{former.organization, former.name}] = past{former.pace, former.stand(), former.client}
 	}
 }
 
@@ -49,7 +49,7 @@ func (s *Scheduler) forget(organizations []Organization) {
 		polled[o.Name] = true
 	}
 	now := time.Now()
-	maps.DeleteFunc(s.pasts, func(of endpointOf, p past) bool { return !polled[of.organization] && !p.until.After(now) })
+	maps.DeleteFunc(s.pasts, func(key endpointOf, p past) bool { return !polled[key.organization] && !p.until.After(now) })
 }
 
 // resume goes on at the pace of before. What the API asked for holds as long as it is the same API, and slow probing ends

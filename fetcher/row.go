@@ -66,8 +66,8 @@ func (d *decoder) unmeasured(row jsontext.Value) error {
 	return fmt.Errorf("a row has none of the fields that are counted, only: %s", strings.Join(names, ", "))
 }
 
-// bounded cuts a label value that is too long, between two characters.
-func bounded(label []byte) []byte {
+// truncated cuts a label value that is too long, between two characters.
+func truncated(label []byte) []byte {
 	if len(label) <= maxLabel {
 		return label
 	}
@@ -119,7 +119,7 @@ func (d *decoder) member(p *placed, value jsontext.Value) error {
 	switch f := p.field; {
 	case !p.known:
 		if p.owner && value[0] == '"' {
-			d.owned(string(bounded(d.text(value))))
+			d.owned(string(truncated(d.text(value))))
 		}
 		if value[0] == '"' && len(value) <= longest {
 			p.raw = append(p.raw, value...)
@@ -128,7 +128,7 @@ func (d *decoder) member(p *placed, value jsontext.Value) error {
 		if kind := value[0]; kind == '{' || kind == '[' {
 			return wrongKind(string(d.unquote([]byte(p.name))), value)
 		}
-		p.label = d.strings.get(bounded(d.text(value)))
+		p.label = d.strings.get(truncated(d.text(value)))
 		d.labels[f.column] = p.label
 		if value[0] == '"' && len(value) <= longest {
 			p.raw = append(p.raw, value...)

@@ -88,9 +88,9 @@ func (s *Scheduler) Apply(organizations []Organization) {
 	next := make([]*running, len(organizations))
 	var stopped []*running
 	for _, r := range before {
-		at := slices.IndexFunc(organizations, r.organization.equal)
-		if at >= 0 && next[at] == nil {
-			next[at] = r
+		i := slices.IndexFunc(organizations, r.organization.equal)
+		if i >= 0 && next[i] == nil {
+			next[i] = r
 			continue
 		}
 		stopped = append(stopped, r)

@@ -17,14 +17,14 @@ func budget() *Dashboard {
 		off     = " It is what is spent and what the rest costs if its days are like those before: a few percent off, more where spending comes in bursts."
 	)
 	// Two exporters that know the same budget make no difference.
-	of := func(metric string) string {
+	join := func(metric string) string {
 		return fmt.Sprintf("max by (organization, budget, period) (%s%s)", metric, chosen)
 	}
 	share := func(metric string) string {
-		return of(metric) + " / on (organization, budget, period) " + of("openai_budget_usd")
+		return join(metric) + " / on (organization, budget, period) " + join("openai_budget_usd")
 	}
 	left := func(metric string) string {
-		return of("openai_budget_usd") + " - on (organization, budget, period) " + of(metric)
+		return join("openai_budget_usd") + " - on (organization, budget, period) " + join(metric)
 	}
 	// Many budgets have each project, so that their sums would say nothing. Organizations have theirs once.
 	once := func(expr string) string { return "sum(max by (organization) (" + expr + "))" }
@@ -68,13 +68,13 @@ func budget() *Dashboard {
 				column{name: "Organization", label: "organization", width: 130},
 				column{name: "Budget", label: "budget"},
 				column{name: "Period", label: "period", width: 90},
-				column{name: "USD", expr: of("openai_budget_usd"), unit: usd, width: 110},
-				column{name: "Spent", expr: of("openai_budget_spent_usd"), unit: usd, width: 110},
-				column{name: "Not billed yet", expr: of("openai_budget_unbilled_estimate_usd"), unit: usd, width: 120},
-				column{name: "Forecast", expr: of("openai_budget_forecast_usd"), unit: usd, width: 110},
+				column{name: "USD", expr: join("openai_budget_usd"), unit: usd, width: 110},
+				column{name: "Spent", expr: join("openai_budget_spent_usd"), unit: usd, width: 110},
+				column{name: "Not billed yet", expr: join("openai_budget_unbilled_estimate_usd"), unit: usd, width: 120},
+				column{name: "Forecast", expr: join("openai_budget_forecast_usd"), unit: usd, width: 110},
 				column{name: "Spent of it", expr: share("openai_budget_spent_usd"), unit: "percentunit", width: 190, more: percent},
 				column{name: "Forecast of it", expr: share("openai_budget_forecast_usd"), unit: "percentunit", width: 190, more: percent},
-				column{name: "All spent", expr: of("openai_budget_exhausted_timestamp_seconds") + " * 1000", unit: "dateTimeAsIso", width: 170},
+				column{name: "All spent", expr: join("openai_budget_exhausted_timestamp_seconds") + " * 1000", unit: "dateTimeAsIso", width: 170},
 			),
 		}},
 		row{height: 9, panels: []*panel{
@@ -82,8 +82,8 @@ func budget() *Dashboard {
 				query{"{{budget}}", left("openai_budget_spent_usd")}, query{"{{budget}}, forecast", left("openai_budget_forecast_usd")},
 			).signed().numbered().override("byRegexp", "/, forecast$/", property{"custom.lineStyle", map[string]any{"fill": "dash", "dash": []int{8, 6}}}),
 			lines("Spent, billed and forecast", "The chosen budgets one by one: what is spent, the part of it that is billed, what the period will have cost, and the budget.", usd,
-				query{"{{budget}} spent", of("openai_budget_spent_usd")}, query{"{{budget}} billed", of("openai_budget_billed_usd")},
-				query{"{{budget}} forecast", of("openai_budget_forecast_usd")}, query{"{{budget}} budget", of("openai_budget_usd")},
+				query{"{{budget}} spent", join("openai_budget_spent_usd")}, query{"{{budget}} billed", join("openai_budget_billed_usd")},
+				query{"{{budget}} forecast", join("openai_budget_forecast_usd")}, query{"{{budget}} budget", join("openai_budget_usd")},
 			).signed().numbered().
 				override("byRegexp", "/ forecast$/", property{"custom.lineStyle", map[string]any{"fill": "dash", "dash": []int{8, 6}}}).
 				override("byRegexp", "/ budget$/", property{"custom.lineWidth", 2}),

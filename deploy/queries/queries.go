@@ -24,11 +24,11 @@ var labels = sync.OnceValue(func() map[string]string {
 // which ones Prometheus adds to a target is different everywhere, and one that is overlooked would double a sum.
 func once(aggregation, selector string) string {
 	name, _, _ := strings.Cut(selector, "{")
-	of, known := labels()[name]
+	by, known := labels()[name]
 	if !known {
 		panic("queries: there is no metric " + name)
 	}
-	return fmt.Sprintf("%s by (%s) ", aggregation, of)
+	return fmt.Sprintf("%s by (%s) ", aggregation, by)
 }
 
 // Gauge is the present value of each series.

@@ -113,7 +113,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if o.Pause == nil {
 		o.Pause = pause
 	}
-	tasks, of, err := tasksOf(o)
+	tasks, plan, err := tasksOf(o)
 	if err != nil {
 		return Result{}, err
 	}
@@ -129,12 +129,12 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		}
 		return Result{}, err
 	}
-	s, err := openSpool(dir, of, tasks)
+	s, err := openSpool(dir, plan, tasks)
 	if err != nil {
 		return Result{}, err
 	}
 	r := &run{o: o, spool: s}
-	kept := func(err error) (Result, error) {
+	resumable := func(err error) (Result, error) {
 		if errors.Is(err, context.Canceled) {
 			err = errInterrupted
 		}
@@ -144,11 +144,11 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		return Result{}, err
 	}
 	if err := r.readAll(ctx); err != nil {
-		return kept(err)
+		return resumable(err)
 	}
 	w := &writer{ctx: ctx, spool: s}
 	if err := w.output(o, dir); err != nil {
-		return kept(fmt.Errorf("write output: %w", err))
+		return resumable(fmt.Errorf("write output: %w", err))
 	}
 	if o.Output != Stdout {
 		if err := os.RemoveAll(dir); err != nil {
@@ -176,7 +176,7 @@ func (w *writer) output(o Options, dir string) error {
 }
 
 // tasksOf lists what is to be read, and says in one text what makes two backfills the same.
-func tasksOf(o Options) (tasks []*task, of string, err error) {
+func tasksOf(o Options) (tasks []*task, plan string, err error) {
 	type what struct {
 		Organization, Endpoint string
 		GroupBy                []string
@@ -222,8 +222,8 @@ func (r *run) readAll(ctx context.Context) error {
 	r.o.Progress.begin(done, total)
 	defer r.o.Progress.end()
 	for i, t := range r.spool.state.Tasks {
-		at := slices.IndexFunc(r.o.Organizations, func(o Organization) bool { return o.Name == t.Organization })
-		if err := r.task(ctx, i, r.o.Organizations[at].Source); err != nil {
+		place := slices.IndexFunc(r.o.Organizations, func(o Organization) bool { return o.Name == t.Organization })
+		if err := r.task(ctx, i, r.o.Organizations[place].Source); err != nil {
 			return fmt.Errorf("read %s of %s: %w", t.Endpoint, t.Organization, err)
 		}
 	}

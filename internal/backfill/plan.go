@@ -91,12 +91,12 @@ func (p plan) edges() []int64 {
 // how many buckets that is.
 func (p plan) page(i, n int) (segment, int) {
 	for _, s := range p {
-		of := s.buckets()
-		if i >= of {
-			i -= of
+		buckets := s.buckets()
+		if i >= buckets {
+			i -= buckets
 			continue
 		}
-		n = min(n, of-i, s.width.Max)
+		n = min(n, buckets-i, s.width.Max)
 		from := s.from.Add(time.Duration(i) * s.width.Duration)
 		return segment{s.width, from, from.Add(time.Duration(n) * s.width.Duration)}, n
 	}

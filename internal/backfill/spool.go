@@ -92,7 +92,7 @@ const (
 )
 
 // openSpool opens the spool of a backfill that was interrupted, or makes one.
-func openSpool(dir, of string, tasks []*task) (*spool, error) {
+func openSpool(dir, plan string, tasks []*task) (*spool, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, err
 	}
@@ -104,10 +104,10 @@ func openSpool(dir, of string, tasks []*task) (*spool, error) {
 		if err := unused(dir); err != nil {
 			return nil, err
 		}
-		s.state = state{Version: stateVersion, Of: of, Tasks: tasks}
+		s.state = state{Version: stateVersion, Of: plan, Tasks: tasks}
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", dir, err)
-	case old.Version != stateVersion || old.Of != of || len(old.Tasks) != len(tasks):
+	case old.Version != stateVersion || old.Of != plan || len(old.Tasks) != len(tasks):
 		return nil, fmt.Errorf("%s %w", dir, errElsewhere)
 	default:
 		for i, t := range old.Tasks {

@@ -198,8 +198,8 @@ func (d *Directory) open(organization string) *Entry {
 	case o != nil && o.Name == organization:
 		e.known, e.saved = o, sumOf(o)
 	default:
-		if at := slices.IndexFunc(d.former, func(o *Organization) bool { return o.Name == organization }); at >= 0 {
-			e.known = d.former[at]
+		if i := slices.IndexFunc(d.former, func(o *Organization) bool { return o.Name == organization }); i >= 0 {
+			e.known = d.former[i]
 		}
 	}
 	return e

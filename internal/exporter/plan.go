@@ -44,11 +44,11 @@ func (e *exporter) plan(valid *config.Valid) (*plan, error) {
 		}
 		p.organizations = append(p.organizations, fetcher.Organization{Name: o.Name, Client: client})
 		for _, s := range a.endpoints {
-			of := feedOptions(o.Name, s, valid.Counters().Start)
-			of.Price = e.books.Pricer(o.Name, s.Endpoint)
-			of.ReadBy = spend.ReadBy(s.Endpoint)
-			of.BillFrom = func(now time.Time) time.Time { return money.BillFrom(o.Name, now) }
-			feeds = append(feeds, of)
+			feed := feedOptions(o.Name, s, valid.Counters().Start)
+			feed.Price = e.books.Pricer(o.Name, s.Endpoint)
+			feed.ReadBy = spend.ReadBy(s.Endpoint)
+			feed.BillFrom = func(now time.Time) time.Time { return money.BillFrom(o.Name, now) }
+			feeds = append(feeds, feed)
 		}
 	}
 	counters := valid.Counters()

@@ -18,15 +18,15 @@ type regions struct {
 }
 
 type regional struct {
-	of       *directory.Snapshot
+	snapshot *directory.Snapshot
 	projects map[[2]string]bool // by organization and project
 }
 
 func (r *regions) regional(organization, projectID string) bool {
 	snapshot := r.snapshots.Snapshot()
 	known := r.known.Load()
-	if known == nil || known.of != snapshot {
-		known = &regional{of: snapshot, projects: map[[2]string]bool{}}
+	if known == nil || known.snapshot != snapshot {
+		known = &regional{snapshot: snapshot, projects: map[[2]string]bool{}}
 		for _, o := range snapshot.Organizations {
 			for _, p := range o.Projects {
 				if strings.HasSuffix(p.Residency, processing) {

@@ -30,14 +30,14 @@ type watch struct {
 	listed func(organization string)
 
 	mu     sync.Mutex
-	warned map[bounded]time.Time // when it was last near
+	warned map[boundKey]time.Time // when it was last near
 }
 
-// A bounded is what a bound is on. The endpoint is empty where the bound is an organization's.
-type bounded struct{ organization, endpoint, bound string }
+// A boundKey is what a bound is on. The endpoint is empty where the bound is an organization's.
+type boundKey struct{ organization, endpoint, bound string }
 
 func newWatch(c *collector.Collector, views interface{ View() *ledger.View }, logger log.Logger) *watch {
-	return &watch{Collector: c, views: views, log: logger, warned: make(map[bounded]time.Time)}
+	return &watch{Collector: c, views: views, log: logger, warned: make(map[boundKey]time.Time)}
 }
 
 // Poll looks at the label sets of the organization, which only a poll makes more.
@@ -47,7 +47,7 @@ func (w *watch) Poll(organization, endpoint string, took time.Duration, err erro
 		w.listed(organization)
 	}
 	for _, o := range w.views.View().Organizations {
-		if o.Name == organization && w.news(bounded{organization, "", "label_sets"}, float64(o.LabelSets)/float64(o.Limit)) {
+		if o.Name == organization && w.news(boundKey{organization, "", "label_sets"}, float64(o.LabelSets)/float64(o.Limit)) {
 			level.Warn(w.log).Log("msg", "The limit of label sets is near, past which new ones are counted as \"other\": raise counters.max_label_sets, or group by fewer dimensions", "organization", organization, "label_sets", o.LabelSets, "max_label_sets", o.Limit)
 		}
 	}
@@ -56,20 +56,20 @@ func (w *watch) Poll(organization, endpoint string, took time.Duration, err erro
 // Bound looks at what a read has brought.
 func (w *watch) Bound(organization, endpoint string, b fetcher.Bound, share float64) {
 	w.Collector.Bound(organization, endpoint, b, share)
-	if w.news(bounded{organization, endpoint, string(b)}, share) {
+	if w.news(boundKey{organization, endpoint, string(b)}, share) {
 		level.Warn(w.log).Log("msg", "A bound of what one read may bring is near, past which polls fail: group by fewer dimensions, or shorten lookback", "organization", organization, "endpoint", endpoint, "bound", b, "used", math.Round(100*share)/100)
 	}
 }
 
 // news says whether the bound is near and the log does not know.
-func (w *watch) news(b bounded, share float64) bool {
+func (w *watch) news(b boundKey, share float64) bool {
 	if share < near {
 		return false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	maps.DeleteFunc(w.warned, func(_ bounded, near time.Time) bool { return now.Sub(near) > quiet })
+	maps.DeleteFunc(w.warned, func(_ boundKey, near time.Time) bool { return now.Sub(near) > quiet })
 	_, known := w.warned[b]
 	w.warned[b] = now
 	return !known

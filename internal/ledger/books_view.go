@@ -138,14 +138,14 @@ func (bs *books) turn(day int64, costs bool) {
 		}
 		d.pieces = append(d.pieces, bs.pieces[k])
 	}
-	at, found := slices.BinarySearchFunc(bs.days, d.Start, func(d *DayBook, t time.Time) int { return d.Start.Compare(t) })
+	i, found := slices.BinarySearchFunc(bs.days, d.Start, func(d *DayBook, t time.Time) int { return d.Start.Compare(t) })
 	// Views have the list as it was.
 	switch bs.days = slices.Clone(bs.days); {
 	case found && len(keys) == 0:
-		bs.days = slices.Delete(bs.days, at, at+1)
+		bs.days = slices.Delete(bs.days, i, i+1)
 	case found:
-		bs.days[at] = d
+		bs.days[i] = d
 	case len(keys) > 0:
-		bs.days = slices.Insert(bs.days, at, d)
+		bs.days = slices.Insert(bs.days, i, d)
 	}
 }

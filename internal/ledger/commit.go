@@ -92,8 +92,8 @@ func (c *changes) write(feed *bolt.Bucket) error {
 			}
 		}
 	}
-	t, kept, err := tallied(feed)
-	if err == nil && (!kept || c.clear) {
+	t, found, err := tallied(feed)
+	if err == nil && (!found || c.clear) {
 		t, err = count(feed)
 	}
 	if err != nil {

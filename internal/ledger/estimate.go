@@ -71,12 +71,12 @@ func keepDerived(was, is map[uint32]*cell, parts [][]cell) {
 			continue
 		}
 		for _, cells := range slices.Backward(parts) {
-			at, found := slices.BinarySearchFunc(cells, id, func(c cell, id uint32) int { return cmp.Compare(c.id, id) })
+			i, found := slices.BinarySearchFunc(cells, id, func(c cell, id uint32) int { return cmp.Compare(c.id, id) })
 			if !found {
 				continue
 			}
 			for m := range c.derived {
-				d := &cells[at].derived[m]
+				d := &cells[i].derived[m]
 				*d = d.Add(old.derived[m]).Sub(c.derived[m])
 			}
 			break

@@ -49,14 +49,14 @@ func (f *fingerprints) at(start int64) (Fingerprint, bool) {
 
 // fingerprintsOf are the fingerprints of the buckets of a width in a time.
 func (f *Feed) fingerprintsOf(from, to, width int64) fingerprints {
-	of := fingerprints{from: from, width: width}
+	out := fingerprints{from: from, width: width}
 	if len(f.fingerprints) == 0 {
-		return of
+		return out
 	}
 	for start := from; start < to; start += width {
-		of.list = append(of.list, f.fingerprints[bucketKey{start, width}])
+		out.list = append(out.list, f.fingerprints[bucketKey{start, width}])
 	}
-	return of
+	return out
 }
 
 // stands says whether what a read takes for being on record is there.

@@ -82,8 +82,8 @@ func (s *store) read(name string) (c *contents, found bool, err error) {
 		if err := c.books.read(feed); err != nil {
 			return err
 		}
-		want, kept, err := tallied(feed)
-		if err != nil || !kept {
+		want, tallies, err := tallied(feed)
+		if err != nil || !tallies {
 			return err
 		}
 		got, err := count(feed)

@@ -202,11 +202,11 @@ func (f *Feed) used(span, from, to int64) (bool, error) {
 			return false, err
 		}
 		for i := range cells {
-			at, ok := f.at[cells[i].id]
+			place, ok := f.at[cells[i].id]
 			if !ok {
 				return false, errUnknownSeries
 			}
-			project := projectOf(f.list[at].labels)
+			project := projectOf(f.list[place].labels)
 			if project != "" && project != Other && slices.ContainsFunc(cells[i].values, func(v decimal.Fixed) bool { return !v.IsZero() }) {
 				return true, nil
 			}

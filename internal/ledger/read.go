@@ -357,20 +357,20 @@ func layout(e *api.Endpoint, groupBy []string) (columns []string, groups []group
 				}
 			}
 		}
-		at := slices.IndexFunc(groups, func(g group) bool { return slices.Equal(g.columns, cols) })
-		if at < 0 {
+		place := slices.IndexFunc(groups, func(g group) bool { return slices.Equal(g.columns, cols) })
+		if place < 0 {
 			g := group{columns: cols, absent: len(cols) < len(m.By)}
 			for _, c := range cols {
 				d, _ := e.Dimension(columns[c])
 				g.labels = append(g.labels, d.Label)
 			}
 			groups = append(groups, g)
-			at = len(groups) - 1
+			place = len(groups) - 1
 		}
-		if g := &groups[at]; m.Rare {
+		if g := &groups[place]; m.Rare {
 			g.rare = g.rare.With(len(g.measures))
 		}
-		groups[at].measures = append(groups[at].measures, i)
+		groups[place].measures = append(groups[place].measures, i)
 	}
 	return columns, groups
 }

@@ -68,7 +68,7 @@ func count(feed *bolt.Bucket) (t tally, err error) {
 }
 
 // tallied is the tally that was kept. A feed that was written before there were any has none.
-func tallied(feed *bolt.Bucket) (t tally, kept bool, err error) {
+func tallied(feed *bolt.Bucket) (t tally, found bool, err error) {
 	sealed := feed.Get(keyTally)
 	if sealed == nil {
 		return t, false, nil

@@ -102,11 +102,11 @@ func (f *Feed) rows(bucket []byte) []Row {
 	cells, _, _, err := f.layouts.decodeCells(bucket)
 	rows := make([]Row, 0, len(cells))
 	for i := range cells {
-		at, ok := f.at[cells[i].id]
+		place, ok := f.at[cells[i].id]
 		if !ok {
 			continue
 		}
-		s := f.list[at]
+		s := f.list[place]
 		g := f.group(s.group)
 		row := Row{Labels: s.labels, Measures: g.measures, Values: make([]decimal.Fixed, 0, len(g.measures))}
 		for _, m := range g.measures {

@@ -216,9 +216,9 @@ func (st *stage) install() {
 // remove rebuilds the feed's tables without the series that went.
 func (st *stage) remove() {
 	f := st.f
-	kept := f.list
+	list := f.list
 	f.list, f.at, f.index, f.own = nil, map[uint32]int{}, map[string]*series{}, 0
-	for _, s := range kept {
+	for _, s := range list {
 		if c, staged := st.series[s.id]; staged && c == nil {
 			f.drop(s, new(series))
 			continue

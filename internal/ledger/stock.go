@@ -77,11 +77,11 @@ func (st *stage) storeStock(r *Read) {
 		}
 		for _, row := range b.rows {
 			usd, _ := f.options.Price(b.start, by, row.set.pairs, lasting(row.values, r.Window.Width.Duration))
-			of := ""
+			id := ""
 			if a.split {
-				of = row.set.labels[project]
+				id = row.set.labels[project]
 			}
-			a.charge(of, Amounts{Estimated: usd})
+			a.charge(id, Amounts{Estimated: usd})
 		}
 		// An hour at the edge of the window that is on record whole stays.
 		st.enter(start, width, a, start-mod(start, secondsOfHour) >= r.Window.From.Unix())

@@ -83,16 +83,16 @@ func unitOf(name string) string {
 // merge adds a metric to those that stand, or the endpoint to the metric that stands already: several endpoints share a
 // measure, and their series are one family told apart by the endpoint label.
 func merge(ms []Metric, e *api.Endpoint, m *api.Measure, metric Metric) []Metric {
-	at := slices.IndexFunc(ms, func(o Metric) bool { return o.Name == metric.Name })
-	if at < 0 {
+	i := slices.IndexFunc(ms, func(o Metric) bool { return o.Name == metric.Name })
+	if i < 0 {
 		metric.Labels = []string{LabelOrganization}
 		if !e.IsCosts() {
 			metric.Labels = append(metric.Labels, LabelEndpoint)
 		}
 		ms = append(ms, metric)
-		at = len(ms) - 1
+		i = len(ms) - 1
 	}
-	o := &ms[at]
+	o := &ms[i]
 	o.Endpoints = append(o.Endpoints, e.Name)
 	for _, f := range m.Fields {
 		if !slices.Contains(o.Fields, f) {

@@ -85,7 +85,7 @@ func (m *learnedModel) agreeOnModalities() {
 // units are the units of the bill: what they count, and how many of it one is.
 var units = map[string]struct {
 	unit string
-	of   int64
+	size int64
 }{
 	"tokens":           {tokens, 1},
 	"1000_tokens":      {tokens, 1000},
@@ -167,7 +167,7 @@ func (l *Learned) learnItem(name string, byDay map[int64]*dayOf, slots map[learn
 				s.usd = usd
 			} else if fits {
 				// What was paid for several units is shared out by how much of it each is.
-				s.usd = usd.Mul(s.quantity.Mul(of(u)).Quo(total))
+				s.usd = usd.Mul(s.quantity.Mul(unitSize(u)).Quo(total))
 			} else if !d.apart.IsZero() {
 				continue // Nobody can tell what was paid for which.
 			}
@@ -223,7 +223,7 @@ func (l LineItem) count(quantities map[string]sum) (unit string, total decimal.F
 		if in == "" || unit != "" && unit != in {
 			return "", decimal.Fixed{}, false
 		}
-		unit, total = in, total.Add(s.quantity.Mul(of(u)))
+		unit, total = in, total.Add(s.quantity.Mul(unitSize(u)))
 	}
 	return unit, total, unit != ""
 }
@@ -241,10 +241,10 @@ func (l LineItem) freeOf(unit string, d *dayOf) decimal.Fixed {
 	return decimal.Fixed{}
 }
 
-// of is how much of what it counts a unit of the bill is.
-func of(unit string) decimal.Fixed {
+// unitSize is how much of what it counts a unit of the bill is.
+func unitSize(unit string) decimal.Fixed {
 	if u, ok := units[unit]; ok {
-		return decimal.FromInt(u.of)
+		return decimal.FromInt(u.size)
 	}
 	return decimal.FromInt(1)
 }

@@ -204,9 +204,9 @@ func (p *Prices) Sources(e *api.Endpoint, model string) string {
 	return source
 }
 
-func (r *resolution) best(of ...int) string {
+func (r *resolution) best(indices ...int) string {
 	best := SourceNone
-	for _, i := range of {
+	for _, i := range indices {
 		if worse(best, r.quotes[i].source) == best {
 			best = r.quotes[i].source
 		}

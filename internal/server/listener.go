@@ -39,7 +39,7 @@ const silence = time.Second
 // less; what takes longer is a client that sends or reads slowly, as hundreds at once do only to do harm.
 const patience = 5 * time.Second
 
-func bounded(l net.Listener) *boundedListener {
+func newBoundedListener(l net.Listener) *boundedListener {
 	return &boundedListener{
 		Listener: l, slots: make(chan struct{}, maxConnections), closed: make(chan struct{}), spared: make(chan struct{}, 1),
 	}

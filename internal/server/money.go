@@ -222,8 +222,8 @@ func (n names) keysToday(today []collector.Amount, now time.Time) map[string]dec
 func topKeys(charged map[string]decimal.Fixed, n names) (out []Key) {
 	for _, s := range top(charged) {
 		k := Key{ID: s.value, USD: json.Number(s.usd.String()), Share: s.share}
-		if of := n.keys[s.value]; of != nil {
-			k.Name, k.Project = of.Name, cmp.Or(n.projects[of.ProjectID], of.ProjectID)
+		if key := n.keys[s.value]; key != nil {
+			k.Name, k.Project = key.Name, cmp.Or(n.projects[key.ProjectID], key.ProjectID)
 		}
 		out = append(out, k)
 	}

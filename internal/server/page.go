@@ -108,8 +108,8 @@ type counts struct{ all, failing, starting, unavailable int }
 
 func (v view) count() (n counts) {
 	for i := range v.Organizations {
-		of := countOf(v.Organizations[i].Endpoints)
-		n.all, n.failing, n.starting, n.unavailable = n.all+of.all, n.failing+of.failing, n.starting+of.starting, n.unavailable+of.unavailable
+		c := countOf(v.Organizations[i].Endpoints)
+		n.all, n.failing, n.starting, n.unavailable = n.all+c.all, n.failing+c.failing, n.starting+c.starting, n.unavailable+c.unavailable
 	}
 	return n
 }

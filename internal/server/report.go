@@ -313,16 +313,16 @@ func (o *Organization) account(b *spend.Organization, n names) {
 		o.CostMonthUnbilledUSD = json.Number(b.Month.Unbilled.String())
 		o.CostMonthForecastUSD = json.Number(b.Month.Forecast.String())
 	}
-	for _, of := range b.Budgets {
-		budget := Budget{Name: of.Name, USD: of.USD, Period: of.Period}
-		if of.Known {
-			spent := of.Spend.Spent()
+	for _, state := range b.Budgets {
+		budget := Budget{Name: state.Name, USD: state.USD, Period: state.Period}
+		if state.Known {
+			spent := state.Spend.Spent()
 			budget.Spent = &Spent{
-				USD: json.Number(spent.String()), UnbilledUSD: json.Number(of.Spend.Unbilled.String()), ForecastUSD: json.Number(of.Spend.Forecast.String()),
-				Share: spent.Float64() / of.USD,
+				USD: json.Number(spent.String()), UnbilledUSD: json.Number(state.Spend.Unbilled.String()), ForecastUSD: json.Number(state.Spend.Forecast.String()),
+				Share: spent.Float64() / state.USD,
 			}
-			if !of.Exhausted.IsZero() {
-				at := of.Exhausted.UTC().Truncate(time.Second)
+			if !state.Exhausted.IsZero() {
+				at := state.Exhausted.UTC().Truncate(time.Second)
 				budget.Spent.Exhausted = &at
 			}
 		}

@@ -150,7 +150,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	limited := make([]*boundedListener, len(listeners))
 	for i, l := range listeners {
 		defer l.Close()
-		addresses[i], limited[i] = l.Addr(), bounded(l)
+		addresses[i], limited[i] = l.Addr(), newBoundedListener(l)
 		servers[i] = &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: readHeaderTimeout,

@@ -67,10 +67,10 @@ func checkWebConfig(path string) error {
 }
 
 // section finds a key of a mapping and its value.
-func section(of *yaml.Node, name string) (key, value *yaml.Node) {
-	for i := 0; i+1 < len(of.Content); i += 2 {
-		if of.Content[i].Value == name {
-			return of.Content[i], of.Content[i+1]
+func section(parent *yaml.Node, name string) (key, value *yaml.Node) {
+	for i := 0; i+1 < len(parent.Content); i += 2 {
+		if parent.Content[i].Value == name {
+			return parent.Content[i], parent.Content[i+1]
 		}
 	}
 	return nil, nil

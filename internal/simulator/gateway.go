@@ -139,8 +139,8 @@ func (g *gateway) lines(project string) []string {
 		if project == "" {
 			labels = fmt.Sprintf(",project_id=%q,api_key_id=%q", u.project, u.key)
 		}
-		at := slices.IndexFunc(g.s.org.projects, func(p Project) bool { return p.ID == u.project })
-		lines = append(lines, inWords(at, u.model, labels, tokens)...)
+		i := slices.IndexFunc(g.s.org.projects, func(p Project) bool { return p.ID == u.project })
+		lines = append(lines, inWords(i, u.model, labels, tokens)...)
 	}
 	slices.Sort(lines)
 	return lines

@@ -46,7 +46,7 @@ type group struct {
 // A grouping says which group each stream, or each item of the bill, belongs to.
 type grouping struct {
 	groups []group
-	of     []int32
+	rows   []int32 // the group of each, or -1
 }
 
 // groupings remembers the last groupings, as a client asks for the same again and again.
@@ -71,12 +71,15 @@ func (g *groupings) get(key string, compute func() *grouping) *grouping {
 }
 
 func groupingKey(e *api.Endpoint, groupBy []string, filters map[string][]string) string {
-	parts := []string{e.Name, strings.Join(groupBy, ",")}
+	key := e.Name + "\x00" + strings.Join(groupBy, ",")
+	if len(filters) == 0 {
+		return key
+	}
 	for _, f := range e.Filters {
 		d := strings.TrimSuffix(f, "s")
-		parts = append(parts, d+"="+strings.Join(filters[d], ","))
+		key += "\x00" + d + "=" + strings.Join(filters[d], ",")
 	}
-	return strings.Join(parts, "\x00")
+	return key
 }
 
 type labelled interface{ label(dimension string) string }
@@ -112,7 +115,7 @@ func (g *grouper) put(l labelled, groupBy []string, apart string, start func(lab
 		}
 		g.groups = append(g.groups, start(labels))
 	}
-	g.of = append(g.of, i)
+	g.rows = append(g.rows, i)
 }
 
 // usageGroups groups the streams of an endpoint. Streams that are variants of the same labels stay rows of their own
@@ -123,7 +126,7 @@ func (s *Simulator) usageGroups(src *source, groupBy []string, filters map[strin
 		for i := range src.len() {
 			st := src.stream(i)
 			if !passes(st, filters) {
-				g.of = append(g.of, -1)
+				g.rows = append(g.rows, -1)
 				continue
 			}
 			apart := ""
@@ -147,7 +150,7 @@ func (s *Simulator) billGroups(e *api.Endpoint, groupBy []string, filters map[st
 		for i := range s.org.items {
 			it := &s.org.items[i]
 			if !passes(it, filters) {
-				g.of = append(g.of, -1, -1)
+				g.rows = append(g.rows, -1, -1)
 				continue
 			}
 			for _, free := range []bool{false, true} {

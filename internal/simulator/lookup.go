@@ -27,11 +27,11 @@ func (v *view) lookUp(path string, q url.Values, now time.Time) *answer {
 		}
 		return &answer{status: http.StatusOK, body: marshal(v.spendLimit("organization.spend_limit", "", limitOfOrg))}
 	}
-	at := slices.IndexFunc(org.projects, func(p Project) bool { return p.ID == parts[2] })
-	if at < 0 {
+	i := slices.IndexFunc(org.projects, func(p Project) bool { return p.ID == parts[2] })
+	if i < 0 {
 		return refuse(&refusal{status: http.StatusNotFound, message: fmt.Sprintf("The project %s was not found", parts[2]), kind: "invalid_request_error"})
 	}
-	p := &org.projects[at]
+	p := &org.projects[i]
 	if p.Archived != 0 && (parts[3] == "users" || parts[3] == "service_accounts") {
 		return refuse(invalid("", "Project %s is archived.", p.ID))
 	}
@@ -62,11 +62,11 @@ func list(q url.Values, limit int, all []object) *answer {
 		limit = n
 	}
 	if after := q.Get("after"); after != "" {
-		at := slices.IndexFunc(all, func(o object) bool { return o["id"] == after })
-		if at < 0 {
+		i := slices.IndexFunc(all, func(o object) bool { return o["id"] == after })
+		if i < 0 {
 			return refuse(invalid("after", "Invalid 'after': no object with id '%s'.", after))
 		}
-		all = all[at+1:]
+		all = all[i+1:]
 	}
 	more := len(all) > limit
 	if more {
@@ -138,8 +138,8 @@ func (o *organization) listKeys(p *Project, now time.Time, access string) []obje
 		if k.ServiceAccountID != "" {
 			owner = object{"type": "service_account", "service_account": object{"id": k.ServiceAccountID, "name": k.ServiceAccountName, "role": "member", "created_at": k.Created}}
 		} else {
-			at := slices.IndexFunc(o.users, func(u User) bool { return u.ID == k.UserID })
-			u := o.users[at]
+			i := slices.IndexFunc(o.users, func(u User) bool { return u.ID == k.UserID })
+			u := o.users[i]
 			owner = object{"type": "user", "user": object{"id": u.ID, "name": u.Name, "email": u.Email, "role": u.Role, "created_at": u.Added}}
 		}
 		last := now.Unix() - mod(now.Unix(), 60)
@@ -195,8 +195,8 @@ func (o *organization) listServiceAccounts(p *Project) []object {
 func (o *organization) listProjectUsers(p *Project) []object {
 	var out []object
 	for _, k := range o.keys {
-		if at := slices.IndexFunc(o.users, func(u User) bool { return u.ID == k.UserID }); at >= 0 && k.ProjectID == p.ID {
-			u := o.users[at]
+		if i := slices.IndexFunc(o.users, func(u User) bool { return u.ID == k.UserID }); i >= 0 && k.ProjectID == p.ID {
+			u := o.users[i]
 			out = append(out, object{"object": "organization.project.user", "id": u.ID, "name": u.Name, "email": u.Email, "role": "member", "added_at": u.Added})
 		}
 	}

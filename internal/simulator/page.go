@@ -202,18 +202,18 @@ func (p *printer) costs(r *row) {
 func (p *printer) dimensions(r *row) {
 	for _, d := range p.q.endpoint.Dimensions {
 		p.field(d.Name)
-		at := slices.Index(p.q.groupBy, d.Name)
+		i := slices.Index(p.q.groupBy, d.Name)
 		switch {
-		case at < 0 && d.Name == "project_id" && r.byLine:
+		case i < 0 && d.Name == "project_id" && r.byLine:
 			p.orNull(r.project)
-		case at < 0:
+		case i < 0:
 			p.b = append(p.b, "null"...)
-		case d.Name == "batch" && r.labels[at] != "":
-			p.b = append(p.b, r.labels[at]...)
-		case d.Name == "project_id" && r.labels[at] == "" && r.blank:
+		case d.Name == "batch" && r.labels[i] != "":
+			p.b = append(p.b, r.labels[i]...)
+		case d.Name == "project_id" && r.labels[i] == "" && r.blank:
 			p.b = append(p.b, `""`...)
 		default:
-			p.orNull(r.labels[at])
+			p.orNull(r.labels[i])
 		}
 	}
 }

@@ -27,7 +27,7 @@ func (v *view) usageRows(r *reading, src *source, groupBy []string, filters map[
 	}
 	cells := *scratch
 	clear(cells)
-	v.sum(r, src, g.of, cells, from, to)
+	v.sum(r, src, g.rows, cells, from, to)
 	var rows []row
 	for i := range cells {
 		if cells[i].zero() {
@@ -68,7 +68,7 @@ func (v *view) costRows(e *api.Endpoint, groupBy []string, filters map[string][]
 		if b.free {
 			at++
 		}
-		if i := g.of[at]; i >= 0 {
+		if i := g.rows[at]; i >= 0 {
 			sums[i].micro += b.micro
 			sums[i].amount += b.amount
 			seen[i] = true

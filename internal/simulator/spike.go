@@ -34,9 +34,9 @@ type surge struct {
 }
 
 func surges(spikes []Spike) []surge {
-	var out []surge
-	for _, x := range spikes {
-		out = append(out, surge{project: x.Project, milli: int64(x.Factor*1000 + 0.5), from: x.From.Unix() / 60, to: x.To.Unix() / 60})
+	out := make([]surge, len(spikes))
+	for i, x := range spikes {
+		out[i] = surge{project: x.Project, milli: int64(x.Factor*1000 + 0.5), from: x.From.Unix() / 60, to: x.To.Unix() / 60}
 	}
 	return out
 }

@@ -17,7 +17,7 @@ func TestPricesOfOrganizationsThatAreGoneAreForgotten(t *testing.T) {
 	b := New(v)
 	for _, name := range []string{"stays", "goes"} {
 		v.view.Organizations = append(v.view.Organizations, ledger.OrganizationView{Name: name})
-		b.of(name)
+		b.present(name)
 	}
 	v.view = &ledger.View{Organizations: v.view.Organizations[:1]}
 	b.Configure(Settings{})

@@ -65,8 +65,8 @@ func (h *history) portions(d *dated) (out []Portion) {
 	}
 	by := d.projects(h.readAt, false)
 	for _, id := range sortedKeys(by) {
-		of := by[id]
-		p := Portion{ProjectID: id, Billed: of.Billed(), Unbilled: of.Unbilled(h.readAt)}
+		part := by[id]
+		p := Portion{ProjectID: id, Billed: part.Billed(), Unbilled: part.Unbilled(h.readAt)}
 		if !p.Billed.IsZero() || !p.Unbilled.IsZero() {
 			out = append(out, p)
 		}

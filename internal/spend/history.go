@@ -30,7 +30,7 @@ type dated struct {
 func newHistory(bill *ledger.FeedView, usage []*ledger.FeedView, now time.Time) *history {
 	h := &history{readAt: bill.ReadAt}
 	at := make(map[int64]*dated)
-	of := func(b *ledger.DayBook) *dated {
+	entry := func(b *ledger.DayBook) *dated {
 		d := at[b.Start.Unix()]
 		if d == nil {
 			d = &dated{start: b.Start}
@@ -40,14 +40,14 @@ func newHistory(bill *ledger.FeedView, usage []*ledger.FeedView, now time.Time) 
 	}
 	whole, flows := make(map[int64]int), 0
 	for _, b := range bill.Books {
-		of(b).bill = b
+		entry(b).bill = b
 	}
 	for _, f := range usage {
 		if !f.Endpoint.Stock {
 			flows++
 		}
 		for _, b := range f.Books {
-			d := of(b)
+			d := entry(b)
 			d.usage = append(d.usage, b)
 			// A level is known of the days that polls have read, and without it the day is whole but for it.
 			if b.Hours == 24 && !f.Endpoint.Stock {
@@ -112,11 +112,11 @@ func charge(d budget.Day, by ledger.Amounts) budget.Day {
 func (d *dated) projects(billRead time.Time, all bool) map[string]budget.Day {
 	out := make(map[string]budget.Day)
 	d.each(all, func(project string, by ledger.Amounts) {
-		of, met := out[project]
+		sum, met := out[project]
 		if !met {
-			of = d.blank(billRead)
+			sum = d.blank(billRead)
 		}
-		out[project] = charge(of, by)
+		out[project] = charge(sum, by)
 	})
 	return out
 }
@@ -136,16 +136,16 @@ func (h *history) whole() []budget.Day {
 			continue
 		}
 		parts := [][]budget.Day{{d.blank(h.readAt)}}
-		for _, of := range d.projects(h.readAt, false) {
-			parts = append(parts, []budget.Day{of})
+		for _, part := range d.projects(h.readAt, false) {
+			parts = append(parts, []budget.Day{part})
 		}
 		out = append(out, budget.Merge(h.readAt, parts...)...)
 	}
 	return out
 }
 
-// of are the days of some projects. known is false where nobody can tell what they have spent since from.
-func (h *history) of(ids []string, from time.Time) (days []budget.Day, known bool) {
+// daysOf are the days of some projects. known is false where nobody can tell what they have spent since from.
+func (h *history) daysOf(ids []string, from time.Time) (days []budget.Day, known bool) {
 	among := make(map[string]bool, len(ids))
 	for _, id := range ids {
 		among[id] = true
@@ -162,15 +162,15 @@ func (h *history) of(ids []string, from time.Time) (days []budget.Day, known boo
 			if project == "" || !among[project] {
 				return
 			}
-			of, met := sums[project]
+			sum, met := sums[project]
 			if !met {
-				of = d.blank(h.readAt)
+				sum = d.blank(h.readAt)
 			}
-			sums[project] = charge(of, by)
+			sums[project] = charge(sum, by)
 		})
 		parts := make([][]budget.Day, 0, len(sums))
-		for _, of := range sums {
-			parts = append(parts, []budget.Day{of})
+		for _, part := range sums {
+			parts = append(parts, []budget.Day{part})
 		}
 		days = append(days, budget.Merge(h.readAt, parts...)...)
 	}
@@ -210,11 +210,11 @@ func (h *history) ratios(now time.Time) (whole float64, found bool, projects []R
 	var sum budget.Day
 	by := d.projects(h.readAt, true)
 	for _, id := range sortedKeys(by) {
-		of := by[id]
-		sum = charge(sum, ledger.Amounts{Charged: of.Charged, Estimated: of.Estimated})
+		part := by[id]
+		sum = charge(sum, ledger.Amounts{Charged: part.Charged, Estimated: part.Estimated})
 		// A project in every series: what has none is in the organization's ratio.
-		if id != "" && of.Charged.Float64() >= cent && d.splitWhole() {
-			projects = append(projects, Ratio{id, ratio(of.Estimated, of.Charged)})
+		if id != "" && part.Charged.Float64() >= cent && d.splitWhole() {
+			projects = append(projects, Ratio{id, ratio(part.Estimated, part.Charged)})
 		}
 	}
 	return ratio(sum.Estimated, sum.Charged), true, projects

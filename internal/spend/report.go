@@ -134,9 +134,9 @@ func (b *Books) Report(v *ledger.View, now time.Time) []Organization {
 			r.days = func() []Daily { return h.daily(outlook, now) }
 			r.items = func() (map[string]decimal.Fixed, bool) { return h.byItem(now) }
 		}
-		for _, of := range settings.Budgets {
-			if of.Organization == o.Name {
-				r.Budgets = append(r.Budgets, h.budgeted(of, outlook, now))
+		for _, b := range settings.Budgets {
+			if b.Organization == o.Name {
+				r.Budgets = append(r.Budgets, h.budgeted(b, outlook, now))
 			}
 		}
 		out = append(out, r)
@@ -145,22 +145,22 @@ func (b *Books) Report(v *ledger.View, now time.Time) []Organization {
 }
 
 // budgeted says how a budget stands. Without a history nothing is known of it.
-func (h *history) budgeted(of Budget, whole *budget.Outlook, now time.Time) Budgeted {
-	state := Budgeted{Budget: of}
-	period := of.at(now)
+func (h *history) budgeted(b Budget, whole *budget.Outlook, now time.Time) Budgeted {
+	state := Budgeted{Budget: b}
+	period := b.at(now)
 	if h == nil || !h.reaches(period, now) {
 		return state
 	}
 	outlook := whole
-	if len(of.ProjectIDs) > 0 {
-		days, known := h.of(of.ProjectIDs, period.Start)
+	if len(b.ProjectIDs) > 0 {
+		days, known := h.daysOf(b.ProjectIDs, period.Start)
 		if !known {
 			return state
 		}
 		outlook = budget.Learn(days, now, h.readAt)
 	}
 	state.Known, state.Spend = true, outlook.Over(period)
-	state.Exhausted, _ = outlook.Exhausted(period, of.USD)
+	state.Exhausted, _ = outlook.Exhausted(period, b.USD)
 	return state
 }
 

@@ -98,8 +98,8 @@ func (b *Books) Configure(s Settings) {
 
 // billsOf are the bills in a view by organization.
 type billsOf struct {
-	of *ledger.View
-	by map[string]*ledger.FeedView
+	view *ledger.View
+	by   map[string]*ledger.FeedView
 }
 
 // priced is what an organization's bill taught, and what the prices are since. It holds until the bill or the settings
@@ -112,12 +112,12 @@ type priced struct {
 	prices   *pricing.Prices
 }
 
-// of returns the present prices of an organization.
-func (b *Books) of(organization string) *priced {
+// present returns the prices of an organization.
+func (b *Books) present(organization string) *priced {
 	view := b.views.View()
 	bills := b.bills.Load()
-	if bills == nil || bills.of != view {
-		bills = &billsOf{of: view, by: make(map[string]*ledger.FeedView, len(view.Organizations))}
+	if bills == nil || bills.view != view {
+		bills = &billsOf{view: view, by: make(map[string]*ledger.FeedView, len(view.Organizations))}
 		for _, f := range view.Feeds {
 			if f.Endpoint.IsCosts() {
 				bills.by[f.Organization] = f
@@ -184,7 +184,7 @@ func (b *Books) Pricer(organization string, e *api.Endpoint) func(start time.Tim
 				}
 			}
 		}
-		usd, unpriced = b.of(organization).prices.Row(e, l, values)
+		usd, unpriced = b.present(organization).prices.Row(e, l, values)
 		if l.Model != "" && !unpriced.IsZero() && pricing.Priced(l.ServiceTier) {
 			b.nameModel(organization, e.Name, l.Model)
 		}

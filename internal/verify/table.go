@@ -58,15 +58,15 @@ func line(w io.Writer, day string, s Sum) {
 func totals(sums []Sum) []Sum {
 	var out []Sum
 	for _, s := range sums {
-		at := slices.IndexFunc(out, func(o Sum) bool {
+		i := slices.IndexFunc(out, func(o Sum) bool {
 			return o.Organization == s.Organization && o.Endpoint == s.Endpoint && o.Measure == s.Measure
 		})
-		if at < 0 {
-			at = len(out)
+		if i < 0 {
+			i = len(out)
 			out = append(out, Sum{Organization: s.Organization, Endpoint: s.Endpoint, Measure: s.Measure, Project: "all"})
 		}
-		out[at].API += s.API
-		out[at].Recorded += s.Recorded
+		out[i].API += s.API
+		out[i].Recorded += s.Recorded
 	}
 	return out
 }
