@@ -59,7 +59,9 @@ func (st *stage) bill(b *readBucket) {
 	a.closed, a.mark = st.asOf >= end, st.asOf
 	if old := st.piece(k); old != nil {
 		var was account
-		if _, err := was.header(old); err == nil && was.mark >= end+seconds(billFinal) {
+		// Only a day that both readings take for settled may keep the former one: by a Date that was days ahead it seemed to
+		// be, and would be taken for billed whole until then.
+		if _, err := was.header(old); err == nil && min(was.mark, st.asOf) >= end+seconds(billFinal) {
 			a.mark = was.mark
 			if bytes.Equal(a.encode(st.f.books.names), old) {
 				return

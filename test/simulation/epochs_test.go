@@ -43,6 +43,9 @@ type book struct {
 	retired []decimal.Fixed
 	// days is as of when each day of the bill was read last.
 	days map[int64]int64
+	// doubts are the label sets of shapes that ended while something of them was held at zero: nobody has seen what they
+	// had. They go on from there, once they are back.
+	doubts map[string]bool
 }
 
 // An epoch is the time of one shape, from its first read on. What a bucket said when it was first read in it is the
@@ -56,6 +59,7 @@ type epoch struct {
 	start   []map[string]decimal.Fixed
 	vague   []decimal.Fixed // by how much the totals at its start may be off, by measure: what was withheld then
 	unsure  bool            // something was held at zero then, so its total is not known
+	doubted bool            // of something that is back from a former shape the total is not known
 	covered map[int64]uint64
 	// unmet are the hours of which the first read left out a minute. They have no baseline until they are read whole.
 	unmet  map[int64]bool
@@ -80,7 +84,7 @@ func (o *oracle) book(organization, endpoint string) *book {
 	b := o.books[k]
 	if b == nil {
 		e, _ := api.Find(endpoint)
-		b = &book{endpoint: e, days: map[int64]int64{}, retired: make([]decimal.Fixed, len(e.Derived)), totals: make([]map[string]decimal.Fixed, len(e.Measures)), withheld: make([]decimal.Fixed, len(e.Measures)), born: make([]map[string]newborn, len(e.Measures))}
+		b = &book{endpoint: e, days: map[int64]int64{}, doubts: map[string]bool{}, retired: make([]decimal.Fixed, len(e.Derived)), totals: make([]map[string]decimal.Fixed, len(e.Measures)), withheld: make([]decimal.Fixed, len(e.Measures)), born: make([]map[string]newborn, len(e.Measures))}
 		for i := range b.totals {
 			b.totals[i], b.born[i] = map[string]decimal.Fixed{}, map[string]newborn{}
 		}
@@ -133,6 +137,7 @@ func (o *oracle) remember(b *book) {
 	for _, s := range f.Series {
 		key := o.key(s.Labels)
 		b.folded = b.folded || strings.Contains(key, `="other"`)
+		b.epoch.doubted = b.epoch.doubted || b.doubts[key]
 		for i, m := range s.Measures {
 			if s.Absent.Has(i) {
 				continue
@@ -272,6 +277,11 @@ func (o *oracle) begin(b *book, f *ledger.FeedView, asOf int64) {
 	if b.epoch != nil {
 		for m := range ep.vague {
 			ep.vague[m] = b.epoch.vague[m].Add(b.withheld[m])
+		}
+		if b.held && b.seen != nil {
+			for _, s := range b.seen.Series {
+				b.doubts[o.key(s.Labels)] = true
+			}
 		}
 	}
 	ep.unsure = b.held

@@ -41,7 +41,7 @@ func (o *oracle) bounds() {
 			continue
 		}
 		o.heldUsage(b, f, false)
-		if b.epoch.unsure {
+		if b.epoch.unsure || b.epoch.doubted {
 			continue
 		}
 		if anyHeld(b.endpoint, f) {
@@ -108,11 +108,11 @@ func (o *oracle) exact(b *book, f *ledger.FeedView, m int) {
 	sums, withheld := o.counted(b, f, m)
 	got, truth := total(sums).Sub(withheld), total(want)
 	off := got.Sub(truth)
-	lossy := ep.unsure || ep.vanished && o.w.falls || f.HoursGivenUp > 0 || b.organization.gaveUp
+	lossy := ep.unsure || ep.doubted || ep.vanished && o.w.falls || f.HoursGivenUp > 0 || b.organization.gaveUp
 	switch {
 	case nothing(off):
 		o.totals++
-	case lossy && (off.Sign() < 0 || o.w.falls):
+	case lossy && (off.Sign() < 0 || o.w.falls || ep.doubted):
 		o.lossy++
 	case o.w.falls && b.epochs > 1 && off.Cmp(ep.vague[m]) <= 0 && off.Neg().Cmp(ep.vague[m]) <= 0:
 		o.lossy++ // What was withheld at the start of the epoch is not known by label set.

@@ -82,6 +82,15 @@ func (o *oracle) reconfigured() {
 	o.filled = o.filled || len(o.w.settings.off) > 0 || !o.w.settings.costs || o.w.organizations[1].removed
 }
 
+// rememberAll takes note of what is shown, before a reload may end it.
+func (o *oracle) rememberAll() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, b := range o.ordered() {
+		o.remember(b)
+	}
+}
+
 // begun says whether everything has begun to count.
 func (o *oracle) begun() bool {
 	o.mu.Lock()

@@ -76,6 +76,7 @@ func (w *world) reload() {
 	}
 	w.repairDisk()
 	w.probed()
+	w.oracle.rememberAll()
 	w.must(w.running.Reload(w.t.Context()))
 	w.configured = time.Now()
 	w.oracle.reconfigured()
@@ -152,6 +153,7 @@ func (w *world) cutPower() bool {
 		w.replace(copied)
 		if lost {
 			w.oracle.forget(known)
+			w.oracle.ended() // What is known of zeros that were held is as old.
 		}
 		return true
 	}
