@@ -221,6 +221,9 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 	// later pages are read is left to the next read.
 	to := pages[0].at
 	first := !b.goesOn(f)
+	if first && f.Started.IsZero() {
+		return // By a Date that is far ahead it asked for what is yet to come, and nothing has begun.
+	}
 	if first {
 		o.begin(b, f, to)
 	}

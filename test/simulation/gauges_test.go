@@ -32,7 +32,9 @@ func (o *oracle) gauges(got scraped) {
 			continue
 		}
 		if b.endpoint.Stock {
-			o.stock(got, b, f)
+			if !w.dating() { // By a Date that is behind, it is the level of that moment.
+				o.stock(got, b, f)
+			}
 			continue
 		}
 		if !b.goesOn(f) {

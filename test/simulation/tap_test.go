@@ -51,12 +51,10 @@ func (t *tap) Drop(dimension string) error {
 	if err == nil {
 		t.b.dropped = append(t.b.dropped, dimension)
 	}
-	if err == nil && t.b.epoch != nil {
-		// What is read and not shown is no part of a shape.
-		if slices.Contains(t.b.epoch.groupBy, dimension) {
-			t.b.epoch.over, t.b.epoch.dropped = true, true
-		}
-		t.b.coarser = true
+	t.b.coarser = t.b.coarser || err == nil
+	// What is read and not shown is no part of a shape.
+	if err == nil && t.b.epoch != nil && slices.Contains(t.b.epoch.groupBy, dimension) {
+		t.b.epoch.over, t.b.epoch.dropped = true, true
 	}
 	return err
 }
