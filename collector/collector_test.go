@@ -49,7 +49,8 @@ func (s *source) Snapshot() *directory.Snapshot {
 func newCollector(s *source) *collector.Collector {
 	books := spend.New(s)
 	books.Configure(spend.Settings{Learn: true, Budgets: []spend.Budget{
-		{Name: "all", Organization: "acme", USD: 500, Period: budget.Monthly}, {Name: "b", Organization: "acme", Team: "search", ProjectIDs: []string{"proj_b", "proj_c"}, USD: 50, Period: budget.Monthly},
+		{Name: "all", Organization: "acme", USD: 500, Period: budget.Monthly},
+		{Name: "b", Organization: "acme", Team: "search", ProjectIDs: []string{"proj_b", "proj_c"}, USD: 50, Period: budget.Monthly},
 		{Name: "older than the bill", Organization: "acme", USD: 9000, Period: budget.Yearly},
 	}})
 	return collector.New(collector.Options{

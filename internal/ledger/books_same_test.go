@@ -27,3 +27,16 @@ func TestADayHasTheSameSalesUntilTheyAreOthers(t *testing.T) {
 		t.Error("another day has the same sales")
 	}
 }
+
+// A day that seems long settled by a Date that is days ahead is not taken for billed whole once the Date is right again.
+func TestADateThatIsDaysAheadSettlesNoDayOfTheBill(t *testing.T) {
+	g := costsRig(t).open()
+	day := g.now.Truncate(24 * time.Hour)
+	for _, off := range []time.Duration{0, 130 * time.Hour, -100 * time.Hour, time.Hour} {
+		g.pass(off)
+		g.bookSales(map[time.Time][]sale{day: {{"a", "in", "", "1", "1"}}})
+		if read := g.dayBook(day).ReadAt; !read.Equal(g.now.Truncate(time.Second)) {
+			t.Errorf("it was read at %s, and is said to have been at %s", g.now, read)
+		}
+	}
+}
