@@ -260,3 +260,49 @@ func TestTheBillTellsWhoAnswers(t *testing.T) {
 		g.open() // The state remembers all of it.
 	}
 }
+
+// An endpoint that is switched off while the key is another organization's knows of nothing that was told since.
+func TestAnEndpointThatComesBackBringsNoOldVerdict(t *testing.T) {
+	g, _ := busy(t)
+	costs := costsRig(t).options
+	configure := func(all ...ledger.FeedOptions) []*ledger.Feed {
+		feeds, err := g.ledger.Configure(g.settings, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.feed = feeds[0]
+		return feeds
+	}
+	bill := configure(g.options, costs)[1]
+	for _, organization := range []string{"org-a", "org-b"} {
+		r := ledger.NewRead(costs.Endpoint, bill.GroupBy(), bill.PollWindow(g.now))
+		r.AsOf, r.Organization = g.now, organization
+		for at := r.Window.From; at.Before(g.now); at = at.AddDate(0, 0, 1) {
+			r.Bucket(at)
+		}
+		if err := bill.Book(context.Background(), r); errors.Is(err, ledger.ErrForeign) != (organization == "org-b") {
+			t.Fatalf("the bill of %s says %v", organization, err)
+		}
+	}
+	configure(g.options)
+	g.pass(time.Minute)
+	if _, err := g.ask(g.world); err != nil {
+		t.Fatalf("its own answer says %v", err) // It names a project that is known.
+	}
+	for range 2 {
+		configure(g.options, costs)
+		g.pass(5 * time.Hour)
+		if _, err := g.ask(newWorld()); err != nil {
+			t.Errorf("an answer that names nobody says %v", err)
+		}
+		if err := g.ledger.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l, err := ledger.Open(ledger.Options{Dir: g.dir, Logger: g.logger})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.ledger = l
+	}
+	configure(g.options)
+}

@@ -114,7 +114,7 @@ func (o *oracle) exact(b *book, f *ledger.FeedView, m int) {
 		o.totals++
 	case lossy && (off.Sign() < 0 || o.w.falls || ep.doubted):
 		o.lossy++
-	case o.w.falls && b.epochs > 1 && off.Cmp(ep.vague[m]) <= 0 && off.Neg().Cmp(ep.vague[m]) <= 0:
+	case o.w.falls && b.epochs > 1 && within(off, ep.vague[m]) && within(off.Neg(), ep.vague[m]):
 		o.lossy++ // What was withheld at the start of the epoch is not known by label set.
 	default:
 		o.w.fault("%s: %s were counted, the truth is %s: %s off (shape %v as of %s)", name, got, truth, off, ep.groupBy, time.Unix(ep.asOf, 0).UTC().Format(time.DateTime))
@@ -138,3 +138,6 @@ func (o *oracle) exact(b *book, f *ledger.FeedView, m int) {
 // nothing says whether a difference is none. Amounts are cut to eighteen decimals, as the API asks for them: a string that
 // turns into a number, or rows that are told in other parts, may differ by 1e-17 each.
 func nothing(off decimal.Fixed) bool { return math.Abs(off.Float64()) < 1e-12 }
+
+// within says whether a difference is no larger than another.
+func within(off, most decimal.Fixed) bool { return off.Cmp(most) <= 0 || nothing(off.Sub(most)) }
