@@ -48,3 +48,25 @@ func TestAnHourInTheBooksIsReplacedByAllOfItsMinutes(t *testing.T) {
 		g.expectDay(day, total(301))
 	}
 }
+
+// What an hour costs is made anew with its width where its rows are composed otherwise, although what is shown of them is the
+// same.
+func TestAnHourThatChangesHandsIsPricedByItsRows(t *testing.T) {
+	g := tierRig(t).open()
+	g.poll()
+	g.pass(time.Minute)
+	g.use(0, a, 10)
+	g.pass(time.Minute)
+	g.poll()
+	day := g.now
+	g.expectDay(day, "proj_a: 0 charged, 0 credited, 20 estimated")
+	moved := labels{"proj_z", "m1"}
+	g.use(time.Minute, a, -10)
+	g.use(time.Minute, moved, 10)
+	g.pass(5 * time.Hour)
+	g.poll()
+	for g.audit() > 0 {
+		g.pass(time.Minute)
+	}
+	g.expectDay(day, "proj_z: 0 charged, 0 credited, 20 estimated")
+}
