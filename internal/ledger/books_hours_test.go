@@ -49,7 +49,7 @@ func TestAnHourInTheBooksIsReplacedByAllOfItsMinutes(t *testing.T) {
 	}
 }
 
-// What an hour costs is made anew with its width where its rows are composed otherwise, although what is shown of them is the
+// What an hour costs is made again with its width where its rows are composed otherwise, although what is shown of them is the
 // same.
 func TestAnHourThatChangesHandsIsPricedByItsRows(t *testing.T) {
 	g := tierRig(t).open()
