@@ -29,9 +29,6 @@ type owner struct {
 	Owner string `json:"owner,omitempty"`
 	// Foreign: the newest answer that could tell was another organization's.
 	Foreign bool `json:"foreign,omitempty"`
-	// Verdict numbers what was told. All endpoints that are configured hear it, and of several the newest holds: one that was
-	// switched off meanwhile comes back with an older one.
-	Verdict int `json:"verdict,omitempty"`
 }
 
 var (
@@ -295,32 +292,17 @@ func (l *Ledger) owner(organization string) string {
 	return ""
 }
 
-// verdict is the newest on an organization.
-func (l *Ledger) verdict(organization string) (newest owner) {
-	for _, f := range l.feedsOf(organization) {
-		if o := f.latest().owner; o.Verdict > newest.Verdict || o.Verdict == newest.Verdict && o.Foreign {
-			newest = o
-		}
-	}
-	return newest
+// foreign says whether another organization was the last to answer under a name.
+func (l *Ledger) foreign(organization string) bool {
+	return slices.ContainsFunc(l.feedsOf(organization), func(f *Feed) bool { return f.latest().Foreign })
 }
 
-// foreign says whether another organization was the last to answer under a name.
-func (l *Ledger) foreign(organization string) bool { return l.verdict(organization).Foreign }
-
-// pronounce notes in what is staged whether the newest answers are another organization's, if that is news.
-func (l *Ledger) pronounce(organization string, foreign bool) (news bool) {
-	last := l.verdict(organization)
-	if last.Foreign == foreign {
-		return false
+// accuse notes in what is staged whether the newest answers are another organization's.
+func (f *Feed) accuse(foreign bool) {
+	if f.staged == nil {
+		f.ledger.put(f.newStage())
 	}
-	for _, f := range l.feedsOf(organization) {
-		if f.staged == nil {
-			l.put(f.newStage())
-		}
-		f.staged.meta.Foreign, f.staged.meta.Verdict = foreign, last.Verdict+1
-	}
-	return true
+	f.staged.meta.Foreign = foreign
 }
 
 // convict notes that another organization answers.
@@ -334,13 +316,22 @@ func (f *Feed) convict() {
 		l.accused[name] = true
 		level.Error(l.logger).Log("msg", "Another organization answers", "organization", name, "endpoint", f.options.Endpoint.Name, "err", ErrForeign)
 	}
-	l.pronounce(f.options.Organization, true)
+	if !f.latest().Foreign {
+		f.accuse(true)
+	}
 }
 
 // acquit notes that the organization answers itself.
 func (l *Ledger) acquit(organization string) {
 	delete(l.accused, organization)
-	if l.pronounce(organization, false) {
+	acquitted := false
+	for _, f := range l.feedsOf(organization) {
+		if f.latest().Foreign {
+			f.accuse(false)
+			acquitted = true
+		}
+	}
+	if acquitted {
 		l.acquitted = append(l.acquitted, organization)
 	}
 }
