@@ -72,6 +72,10 @@ func TestADamagedStateIsRefusedOrWhole(t *testing.T) {
 			page, bit := i/32, i%32*4+rng.IntN(4)
 			return fmt.Sprintf("%d of %d", bit, page), changed(func(b []byte) { b[page*pageSize+bit/8] ^= 1 << (bit % 8) })
 		}},
+		{"a flipped bit in the length of a branch's first key", 8 * pages, func(i int) (string, []byte) {
+			const length = 16 + 4 // behind the head of a page; in a leaf it is where the key is
+			return fmt.Sprintf("%d of %d", i%8, i/8), changed(func(b []byte) { b[i/8*pageSize+length] ^= 1 << (i % 8) })
+		}},
 		{"a changed byte", *damages, func(int) (string, []byte) {
 			at := rng.IntN(size)
 			return fmt.Sprint(at), changed(func(b []byte) { b[at] = byte(rng.Int()) })

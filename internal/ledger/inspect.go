@@ -166,7 +166,10 @@ func (in *inspection) node(b []byte, low, high []byte, depth, buckets int) error
 		if err != nil {
 			return err
 		}
-		// The first key of a branch may be older than the branch, and lie before it.
+		if len(k) == 0 {
+			return errElement // bbolt stores none, and gives up on one where it writes.
+		}
+		// The first key of a branch may be older than the branch, and lie before it. It never lies behind its first child's.
 		oldest := p.branch && i == 0
 		if !oldest && bytes.Compare(k, low) < 0 || high != nil && bytes.Compare(k, high) >= 0 {
 			return errOrder
@@ -183,7 +186,7 @@ func (in *inspection) node(b []byte, low, high []byte, depth, buckets int) error
 		switch {
 		case !p.branch:
 			err = in.leaf(p.head(i), rest, buckets)
-		case oldest:
+		case oldest && bytes.Compare(k, low) < 0:
 			err = in.tree(native.Uint64(p.head(i)[8:]), low, next, depth-1, buckets)
 		default:
 			err = in.tree(native.Uint64(p.head(i)[8:]), k, next, depth-1, buckets)
