@@ -106,18 +106,24 @@ func TestOneClockDecidesNothingAboutOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.now = at
-		ctx, cancel := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() { p.ledger.Run(ctx) })
-		pass(2 * time.Hour)
-		cancel()
-		running.Wait()
+		p.run(t, 2*time.Hour)
 		p.options = all
 		p.open()
 		if n := p.requests(0); n != 4 {
 			t.Errorf("a feed that returns after two hours counts %d requests, want 4", n)
 		}
 	})
+}
+
+// run lets the ledger release and forget for a while.
+func (p *party) run(t *testing.T, d time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { p.ledger.Run(ctx) })
+	pass(d)
+	cancel()
+	running.Wait()
 }
 
 // An organization that has answered nothing for long decides nothing about others either.
@@ -141,12 +147,7 @@ func TestAClockThatStandsKeepsNothingOfOthers(t *testing.T) {
 		p.open()
 		p.now = p.now.AddDate(0, 2, 0)
 		book(1, 2)
-		ctx, cancel := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() { p.ledger.Run(ctx) })
-		pass(2 * time.Hour)
-		cancel()
-		running.Wait()
+		p.run(t, 2*time.Hour)
 		p.options = all
 		p.open()
 		if n := p.requests(0); n != 0 {
