@@ -38,6 +38,7 @@ type Feed struct {
 	refused   refused
 	doubt     *doubt
 	convicted int64  // the hour that convicted last, so that the next one asked is older
+	unwritten bool   // meta.Foreign is not on disk yet
 	round     *round // the audit under way
 	lastAudit time.Time
 	stats     []MeasureView

@@ -64,15 +64,23 @@ func (f *Feed) examine(r *Read) error {
 		f.convict()
 		return ErrForeign
 	case f.ledger.foreign(f.options.Organization):
+		f.ledger.insist(f.options.Organization)
 		return ErrForeign
 	}
 	if r.Window.probe {
-		if f.doubt != nil {
-			f.doubt.over = true
-		}
 		return ErrDoubt
 	}
 	return nil
+}
+
+// probed notes that an hour has told whose answers these are. Where that could not be written, it is asked again: nothing
+// else may tell.
+func (b *booking) probed(err error) {
+	if err != nil {
+		b.err = err
+	} else if b.f.doubt != nil {
+		b.f.doubt.over = true
+	}
 }
 
 // tell says whether a read is certainly this organization's or certainly another's. It is neither where nothing tells.
@@ -318,6 +326,23 @@ func (f *Feed) convict() {
 	}
 	if !f.latest().Foreign {
 		f.accuse(true)
+	}
+	l.insist(f.options.Organization)
+}
+
+// insist stages the verdicts of an organization that could not be written yet.
+func (l *Ledger) insist(organization string) {
+	for _, f := range l.feedsOf(organization) {
+		if f.unwritten && f.latest().Foreign {
+			f.accuse(true)
+		}
+	}
+}
+
+// recall keeps the verdict of a stage that could not be written. It stands all the same: the next answer may tell nothing.
+func (f *Feed) recall(st *stage) {
+	if st.meta.Foreign && !f.meta.Foreign {
+		f.meta.Foreign, f.unwritten = true, true
 	}
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -80,7 +81,10 @@ func (l *Ledger) book(bookings []*booking) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, b := range bookings {
-		if b.err == nil && b.staged {
+		switch {
+		case b.read.Window.probe && errors.Is(b.err, ErrDoubt):
+			b.probed(err)
+		case b.err == nil && b.staged:
 			b.err = err
 		}
 		if b.err == nil {

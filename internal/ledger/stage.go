@@ -11,7 +11,7 @@ import (
 )
 
 // A stage is a booking in the making: everything that will change, beside the feed as it is. It is committed to disk
-// and then installed; a stage that fails on the way is dropped and has changed nothing.
+// and then installed; a stage that fails on the way is dropped and has changed nothing, but for a verdict: see recall.
 type stage struct {
 	f     *Feed
 	shape *shape // another one than the feed's where the stage begins it afresh
@@ -173,7 +173,7 @@ func (st *stage) install() {
 		f.refused, f.doubt = refused{hours: f.refused.hours, gaveUp: f.refused.gaveUp}, nil
 		f.shape = st.shape
 	}
-	f.meta = st.meta
+	f.meta, f.unwritten = st.meta, false
 	f.arrange()
 	for at, sp := range st.spans {
 		if sp == nil {

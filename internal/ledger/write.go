@@ -35,6 +35,9 @@ func (l *Ledger) settle() error {
 		f.staged = nil
 	}
 	if err != nil {
+		for _, st := range stages {
+			st.f.recall(st)
+		}
 		return err
 	}
 	for _, st := range stages {
