@@ -19,6 +19,8 @@ type book struct {
 	endpoint     *api.Endpoint
 	epoch        *epoch
 	epochs       int
+	former       *epoch    // the one before
+	unread       []gap     // between epochs before it
 	polled       time.Time // when the newest poll was booked, by the machine's clock
 	refused      time.Time // when the newest one was read and not booked
 	asOf         int64     // of that poll, by the API's
@@ -56,6 +58,7 @@ type epoch struct {
 	started time.Time
 	limit   int64 // what starts before has a baseline, what starts later counts in full
 	lo      int64 // from where on the API was read
+	back    int64 // from where on it was read when the first audit was
 	start   []map[string]decimal.Fixed
 	vague   []decimal.Fixed // by how much the totals at its start may be off, by measure: what was withheld then
 	unsure  bool            // something was held at zero then, so its total is not known
@@ -254,7 +257,9 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 		}
 		return
 	}
-	ep.audited = true
+	if !ep.audited {
+		ep.audited, ep.back = true, ep.lo
+	}
 	if ep.lowNext == 0 || r.Window.From.Unix() != ep.pageTo {
 		ep.lowNext = ep.poll // A round begins.
 	}
@@ -278,6 +283,7 @@ func (o *oracle) begin(b *book, f *ledger.FeedView, asOf int64) {
 		}
 	}
 	if b.epoch != nil {
+		b.unread, b.former = b.gaps(), b.epoch
 		for m := range ep.vague {
 			ep.vague[m] = b.epoch.vague[m].Add(b.withheld[m])
 		}

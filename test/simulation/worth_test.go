@@ -52,6 +52,49 @@ func (o *oracle) worth(b *book, from, to, asOf int64) map[string][]decimal.Fixed
 	return out
 }
 
+// A gap is a time that no shape has read: the grouping changed in a downtime that was longer than audits reach back.
+type gap struct {
+	former *epoch // which ended before
+	to     int64
+}
+
+// gaps are the times that were read in no shape so far, in order. A window that grows later reads more, but days of which
+// all windows had been read by then stay in the books as they were.
+func (b *book) gaps() []gap {
+	to := b.epoch.lo
+	if b.epoch.audited {
+		to = b.epoch.back
+	}
+	if b.former == nil || to == math.MaxInt64 || b.former.newest >= to {
+		return b.unread
+	}
+	return append(slices.Clip(b.unread), gap{b.former, to})
+}
+
+// atLeast is what the usage of a time within a day is worth that was read in some shape. What lies before a gap was read no
+// later than the gap began.
+func (o *oracle) atLeast(b *book, from, to, asOf int64) map[string][]decimal.Fixed {
+	var parts []map[string][]decimal.Fixed
+	for _, g := range b.gaps() {
+		if !o.w.falls { // Else it may have been less when it was read last.
+			parts = append(parts, o.worth(b, from, min(to, g.former.lowTo, g.former.low), g.former.low))
+		}
+		from = max(from, g.to)
+	}
+	out := map[string][]decimal.Fixed{}
+	for _, part := range append(parts, o.worth(b, from, to, asOf)) {
+		for project, values := range part {
+			if out[project] == nil {
+				out[project] = make([]decimal.Fixed, len(values))
+			}
+			for i, v := range values {
+				out[project][i] = out[project][i].Add(v)
+			}
+		}
+	}
+	return out
+}
+
 // heldUsage holds what the books have of the usage of each day between what it was worth when everything was last read and
 // what it is worth now, by project. In the end both are the truth. What the books have depends on no shape.
 func (o *oracle) heldUsage(b *book, f *ledger.FeedView, settled bool) {
@@ -60,6 +103,10 @@ func (o *oracle) heldUsage(b *book, f *ledger.FeedView, settled bool) {
 		return
 	}
 	lossy := f.HoursGivenUp > 0 || b.organization.gaveUp
+	stale := int64(0) // What falls before is not read again.
+	if gaps := b.gaps(); len(gaps) > 0 {
+		stale = gaps[len(gaps)-1].to
+	}
 	first := o.w.begin.Truncate(24 * time.Hour).Unix()
 	for day := first; day < min(ep.newest, o.w.end.Unix()); day += 86400 {
 		got := map[string]decimal.Fixed{}
@@ -72,9 +119,9 @@ func (o *oracle) heldUsage(b *book, f *ledger.FeedView, settled bool) {
 		case lossy:
 		case settled:
 			high = o.worth(b, day, day+86400, forever)
-			low = high
+			low = o.atLeast(b, day, day+86400, forever)
 		case ep.low > 0:
-			low = o.worth(b, day, min(day+86400, ep.lowTo, ep.low), ep.low)
+			low = o.atLeast(b, day, min(day+86400, ep.lowTo, ep.low), ep.low)
 		}
 		for _, project := range sorted(got) {
 			if high[project] == nil {
@@ -83,7 +130,7 @@ func (o *oracle) heldUsage(b *book, f *ledger.FeedView, settled bool) {
 		}
 		for _, project := range sorted(high) {
 			usd := got[project].Float64()
-			if most := high[project][api.DerivedCost].Float64(); usd > most+near && (!lossy || !o.w.falls) {
+			if most := high[project][api.DerivedCost].Float64(); usd > most+near && (!lossy && day >= stale || !o.w.falls) {
 				o.w.fault("%s %s: %v are estimated for %q on %s, it is worth %v at most", b.organization.name, b.endpoint.Name, usd, project, time.Unix(day, 0).UTC().Format(time.DateOnly), most)
 			}
 			if of := low[project]; len(of) > 0 && usd < of[api.DerivedCost].Float64()-near {
