@@ -317,3 +317,32 @@ func TestWhatIsMissingForLongStaysOpenAndIsCountedOnce(t *testing.T) {
 		g.expect(counts{a: 280})
 	}
 }
+
+// TestAnAuditThatAClockAheadPlannedEndsWherePollsDo: nothing is left out that polls have not seen either, not even when
+// they have read exactly to the end of an hour.
+func TestAnAuditThatAClockAheadPlannedEndsWherePollsDo(t *testing.T) {
+	for _, past := range []time.Duration{0, time.Minute, 59 * time.Minute} {
+		g := newRig(t).open()
+		g.poll()
+		g.now = noon.Truncate(time.Hour).Add(5*time.Hour + past)
+		g.use(4*time.Hour, a, 3)
+		g.poll()
+		w, due := g.feed.AuditWindow(g.now.Add(6 * time.Hour))
+		if !due || !w.To.After(g.now) {
+			t.Fatalf("the clock that is ahead plans %v", w)
+		}
+		g.book(w)
+		g.expect(counts{a: 3})
+	}
+}
+
+func TestAnEndpointWithoutAuditsIsNotAudited(t *testing.T) {
+	g := newRig(t)
+	g.options.AuditWindow = 0
+	g.open().poll()
+	g.pass(5 * time.Hour)
+	g.poll()
+	if w, due := g.feed.AuditWindow(g.now); due {
+		t.Errorf("an audit of %v is due", w)
+	}
+}

@@ -132,8 +132,7 @@ func (f *Feed) AuditWindow(now time.Time) (Window, bool) {
 		}
 		f.round = &r
 	}
-	// A read is held in memory until it is booked: with very many label sets it takes some hours at a time.
-	page := max(min(int64(api.Hour.Max), auditRows/max(int64(f.own), 1)), 1) * seconds(time.Hour)
+	page := auditHours(f.own) * seconds(time.Hour)
 	from, to := f.round.cursor, min(f.round.cursor+page, f.round.end)
 	return Window{
 		Width: api.Hour, From: time.Unix(from, 0).UTC(), To: time.Unix(to, 0).UTC(), Audit: true,
@@ -143,6 +142,12 @@ func (f *Feed) AuditWindow(now time.Time) (Window, bool) {
 
 // auditRows is how many rows an audit reads at a time at most, unless one hour has more.
 const auditRows = 500_000
+
+// auditHours is how many hours an audit reads at a time. A read is held in memory until it is booked: with very many label
+// sets these are few.
+func auditHours(labelSets int) int64 {
+	return max(min(int64(api.Hour.Max), auditRows/max(int64(labelSets), 1)), 1)
+}
 
 // audited moves the round of audits on, past a page that was answered or given up.
 func (f *Feed) audited(w Window, asOf time.Time) {
