@@ -30,7 +30,7 @@ func (l *Ledger) Configure(settings Settings, options []FeedOptions) ([]*Feed, e
 		}
 		feeds[i] = f
 		delete(before, name)
-		if st := f.reshape(*o); st != nil {
+		if st := f.returns(f.reshape(*o)); st != nil {
 			stages = append(stages, st)
 		}
 	}
@@ -42,12 +42,16 @@ func (l *Ledger) Configure(settings Settings, options []FeedOptions) ([]*Feed, e
 	l.settings, l.feeds = settings, feeds
 	for _, f := range before {
 		f.gone = true // Its pollers are stopped only after this.
+		if f.meta.Foreign {
+			l.cleared[f.name] = false
+		}
 	}
 	l.own = make(map[string]*organization, len(l.own))
 	clear(l.holding)
 	for i, f := range feeds {
 		f.configure(options[i])
 		f.place = i
+		delete(l.cleared, f.name)
 		name := options[i].Organization
 		if l.own[name] == nil {
 			l.own[name] = &organization{place: len(l.own)}

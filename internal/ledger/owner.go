@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -274,6 +275,19 @@ func (f *Feed) probe(now time.Time) (Window, bool) {
 	return Window{Width: api.Hour, From: at, To: at.Add(api.Hour.Duration), shape: f.shape, probe: true}, true
 }
 
+// returns stages that the verdict of a feed is out of date, where it was not configured when the organization was
+// acquitted. st is what is staged of it otherwise, or nil.
+func (f *Feed) returns(st *stage) *stage {
+	if !f.meta.Foreign || !f.ledger.cleared[f.name] {
+		return st
+	}
+	if st == nil {
+		st = f.newStage()
+	}
+	st.meta.Foreign = false
+	return st
+}
+
 // latest is what a feed knows, with what is staged of it.
 func (f *Feed) latest() *meta {
 	if f.staged != nil {
@@ -346,9 +360,14 @@ func (f *Feed) recall(st *stage) {
 	}
 }
 
-// acquit notes that the organization answers itself.
+// acquit notes that the organization answers itself. That concerns endpoints that are switched off, too.
 func (l *Ledger) acquit(organization string) {
 	delete(l.accused, organization)
+	for name := range l.cleared {
+		if strings.HasPrefix(name, feedName(organization, "")) {
+			l.cleared[name] = true
+		}
+	}
 	acquitted := false
 	for _, f := range l.feedsOf(organization) {
 		if f.latest().Foreign {

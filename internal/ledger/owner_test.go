@@ -336,3 +336,58 @@ func TestAnAcquittalThatIsNotOnDiskIsAskedForAgain(t *testing.T) {
 	g.settle()
 	g.expect(counts{a: want + 1})
 }
+
+// TestAnEndpointThatWasOffIsAcquittedWithTheOthers: it was switched off while another organization answered. It comes back
+// with that verdict only if nothing has told since that the organization answers itself.
+func TestAnEndpointThatWasOffIsAcquittedWithTheOthers(t *testing.T) {
+	moderations := *embeddings
+	moderations.Name = "moderations"
+	for name, told := range map[string]bool{"its own key was back": true, "nothing has told": false} {
+		t.Run(name, func(t *testing.T) {
+			g, want := busy(t)
+			off := g.options
+			other := off
+			other.Endpoint = &moderations
+			configure := func(options ...ledger.FeedOptions) []*ledger.Feed {
+				t.Helper()
+				feeds, err := g.ledger.Configure(g.settings, options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return feeds
+			}
+			book := func(f *ledger.Feed, w *world) error {
+				w.now = g.now
+				return f.Book(context.Background(), w.read(&moderations, f.GroupBy(), f.PollWindow(g.now)))
+			}
+			feeds := configure(off, other)
+			if err := book(feeds[1], g.world); err != nil {
+				t.Fatal(err)
+			}
+			g.pass(time.Minute)
+			if _, err := g.ask(foreign(g.now)); !errors.Is(err, ledger.ErrForeign) {
+				t.Fatalf("booking another organization's answer says %v", err)
+			}
+			feeds = configure(other)
+			g.pass(time.Minute)
+			answer := newWorld()
+			if told {
+				answer = g.world
+			}
+			if err := book(feeds[0], answer); err != nil {
+				t.Fatal(err)
+			}
+			g.feed = configure(off, other)[0]
+			g.pass(time.Minute)
+			if told {
+				if answers, err := g.ask(g.world); err != nil || answers != 1 {
+					t.Errorf("its own answer says %v after %d answers", err, answers)
+				}
+			} else if _, err := g.ask(newWorld()); !errors.Is(err, ledger.ErrForeign) {
+				t.Errorf("an answer without projects says %v", err)
+			}
+			g.expect(counts{a: want})
+			g.expectAmount("restated down", g.measure().RestatedDown, 0)
+		})
+	}
+}
