@@ -205,7 +205,7 @@ func (l *Learned) learnItem(name string, byDay map[int64]*dayOf, slots map[learn
 func (l *Learned) index() {
 	for name, m := range l.models {
 		m.agreeOnModalities()
-		if base, date := undated(name); date != "" {
+		if base, dated := undated(name); dated {
 			l.snapshots[base] = append(l.snapshots[base], name)
 		}
 	}
@@ -353,9 +353,9 @@ func (l *Learned) find(name string) []*learnedModel {
 	if m := l.models[name]; m != nil {
 		out = append(out, m)
 	}
-	base, date := undated(name)
+	base, dated := undated(name)
 	switch {
-	case date != "":
+	case dated:
 		if m := l.models[base]; m != nil {
 			out = append(out, m)
 		}

@@ -115,6 +115,7 @@ func TestLineItemsThatTheGrammarDoesNotKnowAreNotGuessed(t *testing.T) {
 		"gpt-5, reasoning", "gpt-5 video, input", "gpt-5, input, long context, more", "gpt-5, input, output", "gpt-5,input", "gpt-5 | input",
 		"gpt-5, long context", "batch | flex | gpt-5, input", "standard | gpt-5, input", "file search", "evals | evals | gpt-5, input",
 		"gpt-5  text, input", "gpt-5 text audio, input", "gpt-5 audio, input_image_tokens", "Batch | gpt-5, input", "gpt-5, Input", "gpt-5\n, input",
+		"-gpt-5, input", ".gpt-5, input", "/gpt-5", ":5, output",
 		// Words of the grammar name no model.
 		"text, input", "audio, output", "image, cached input", "batch, input", "fast, output", "evals, input", "input, output",
 	} {

@@ -328,3 +328,19 @@ func TestAListMayBeginWithAMarkOfItsEncoding(t *testing.T) {
 		}
 	}
 }
+
+// TestATunedModelIsFoundUnderItsSnapshotFirst: how an organization has called it says nothing of its price.
+func TestATunedModelIsFoundUnderItsSnapshotFirst(t *testing.T) {
+	list := parseList(t, models(
+		`{"id": "snapshot", "match": {"equals": "ft:gpt-9-2026-01-02"}, "prices": {}}`,
+		`{"id": "any", "match": {"equals": "ft:gpt-9"}, "prices": {}}`,
+	))
+	for model, want := range map[string]string{
+		"ft:gpt-9-2026-01-02:acme::ab12": "snapshot", "ft-gpt-9-2026-01-02": "snapshot",
+		"ft:gpt-9-2026-03-04:acme::ab12": "any", "ft:gpt-9:acme::ab12": "any", "gpt-9-2026-01-02": "",
+	} {
+		if got := list.Entry(model); got != want {
+			t.Errorf("%q is priced as %q, want %q", model, got, want)
+		}
+	}
+}

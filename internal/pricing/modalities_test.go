@@ -38,3 +38,17 @@ func TestSoundIsNeverPricedAsText(t *testing.T) {
 	sale{"completions", model("gpt-4o-audio-preview"), heard, "42", 0, ""}.check(t, p)
 	sale{"completions", model("gpt-9-audio"), heard, "2", million, ""}.check(t, p)
 }
+
+// TestATierLearnsFromAnotherThatModalitiesAreApart: a price of the bill that names no modality is that of text, where
+// another tier of the model has one of sound.
+func TestATierLearnsFromAnotherThatModalitiesAreApart(t *testing.T) {
+	l := pricing.Learn([]pricing.Charge{
+		charge(t, now, "gpt-9-audio text, input", "tokens", "2", "1000000"),
+		charge(t, now, "gpt-9-audio audio, input", "tokens", "40", "1000000"),
+		charge(t, now, "batch | gpt-9-audio, input", "tokens", "1", "1000000"),
+	})
+	p := pricing.New(pricing.Options{Learned: l, At: now})
+	batch := pricing.Labels{Model: "gpt-9-audio", Batch: "true", TierKnown: true}
+	sale{"completions", batch, used{"input_tokens": million}, "1", 0, ""}.check(t, p)
+	sale{"completions", batch, used{"input_tokens": million, "input_audio_tokens": million}, "20", 0, ""}.check(t, p)
+}

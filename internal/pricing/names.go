@@ -2,20 +2,20 @@ package pricing
 
 import "strings"
 
-// undated cuts the snapshot date, -YYYY-MM-DD, off the end of a model's name. The date is empty where there is none.
-func undated(name string) (base, date string) {
+// undated cuts the snapshot date, -YYYY-MM-DD, off the end of a model's name.
+func undated(name string) (base string, dated bool) {
 	const like = "-dddd-dd-dd"
 	at := len(name) - len(like)
 	if at <= 0 {
-		return name, ""
+		return name, false
 	}
 	for i := range len(like) {
 		c := name[at+i]
 		if like[i] == 'd' && (c < '0' || c > '9') || like[i] == '-' && c != '-' {
-			return name, ""
+			return name, false
 		}
 	}
-	return name[:at], name[at+1:]
+	return name[:at], true
 }
 
 const (
