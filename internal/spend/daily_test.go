@@ -1,6 +1,7 @@
 package spend
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -53,5 +54,54 @@ func TestTheDaysAddUpToTheMonthAndItsForecast(t *testing.T) {
 	}
 	if off := month.Forecast.Sub(month.Spent()).Sub(expected).Float64(); off > 1e-6 || off < -1e-6 {
 		t.Errorf("the days expect %s, the month %s", expected, month.Forecast.Sub(month.Spent()))
+	}
+}
+
+// TestADayIsEstimatedOnceEveryEndpointHasAllOfIt: until then the forecast expects more of it. Of today nobody has all.
+func TestADayIsEstimatedOnceEveryEndpointHasAllOfIt(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	today := now.Truncate(24 * time.Hour)
+	for _, tc := range []struct {
+		day   time.Time
+		hours []int // by endpoint
+		want  bool
+	}{
+		{today.AddDate(0, 0, -1), nil, false},
+		{today.AddDate(0, 0, -1), []int{24}, true},
+		{today.AddDate(0, 0, -1), []int{23}, false},
+		{today.AddDate(0, 0, -1), []int{24, 24}, true},
+		{today.AddDate(0, 0, -1), []int{24, 23}, false},
+		{today, []int{12}, true},
+		{today, []int{12, 11}, true},
+		{today, nil, false},
+	} {
+		bill := &ledger.FeedView{ReadAt: now, Books: []*ledger.DayBook{ledger.NewDayBook(tc.day, now, 0, nil, nil)}}
+		var usage []*ledger.FeedView
+		for _, hours := range tc.hours {
+			usage = append(usage, &ledger.FeedView{Endpoint: &api.Endpoint{}, ReadAt: now, Books: []*ledger.DayBook{ledger.NewDayBook(tc.day, now, hours, nil, nil)}})
+		}
+		days := newHistory(bill, usage, now).days
+		if len(days) != 1 || days[0].estimated != tc.want {
+			t.Errorf("%s with %v hours: estimated is %t, want %t", tc.day.Format(time.DateOnly), tc.hours, !tc.want, tc.want)
+		}
+	}
+}
+
+func TestAProjectWithoutAnythingIsNoPartOfADay(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	start := now.Truncate(24 * time.Hour)
+	bill := &ledger.FeedView{ReadAt: now, Books: []*ledger.DayBook{ledger.NewDayBook(start, now, 0, map[string]ledger.Amounts{
+		"proj_billed": {Charged: decimal.FromInt(3)}, "proj_idle": {},
+	}, nil)}}
+	usage := &ledger.FeedView{Endpoint: &api.Endpoint{}, ReadAt: now, Books: []*ledger.DayBook{ledger.NewDayBook(start, now, 12, map[string]ledger.Amounts{
+		"proj_new": {Estimated: decimal.FromInt(2)},
+	}, nil)}}
+	h := newHistory(bill, []*ledger.FeedView{usage}, now)
+	var got []string
+	for _, p := range h.portions(h.days[0]) {
+		got = append(got, p.ProjectID)
+	}
+	if want := []string{"proj_billed", "proj_new"}; !slices.Equal(got, want) {
+		t.Errorf("the day is of %v, want %v", got, want)
 	}
 }

@@ -352,3 +352,30 @@ func TestNewBillsTeachNewPrices(t *testing.T) {
 		t.Errorf("usage without its model costs %s, %s without a price", usd, unpriced)
 	}
 }
+
+// TestATierIsKnownWhereBothOfItsDimensionsAreAskedFor: without one of them a row may be of any tier, and costs what they
+// cost together.
+func TestATierIsKnownWhereBothOfItsDimensionsAreAskedFor(t *testing.T) {
+	sale := func(usd string) ledger.Sale { return ledger.Sale{USD: amount(t, usd), Quantity: amount(t, "1000000")} }
+	p := organization(t, []*ledger.DayBook{ledger.NewDayBook(daysAgo(1), now, 0, map[string]ledger.Amounts{"a": {Charged: amount(t, "9")}}, map[ledger.Item]ledger.Sale{
+		{LineItem: "gpt-5.4, input", Unit: "tokens"}: sale("2"), {LineItem: "priority | gpt-5.4, input", Unit: "tokens"}: sale("7"),
+	})})
+	books := spend.New(p)
+	books.Configure(spend.Settings{Learn: true})
+	completions := find(t, "completions")
+	row := make([]decimal.Fixed, len(completions.Measures))
+	row[slices.IndexFunc(completions.Measures, func(m api.Measure) bool { return m.Name == "input_tokens" })] = decimal.FromInt(1_000_000)
+	for _, tc := range []struct {
+		groupBy []string
+		want    string
+	}{
+		{[]string{"model", "batch", "service_tier"}, "2"},
+		{[]string{"model", "batch"}, "4.5"},
+		{[]string{"model", "service_tier"}, "4.5"},
+		{[]string{"model"}, "4.5"},
+	} {
+		if usd, _ := books.Pricer("acme", completions)(now, tc.groupBy, labels("model", "gpt-5.4"), row); usd.String() != tc.want {
+			t.Errorf("grouped by %v a million tokens cost %s, want %s", tc.groupBy, usd, tc.want)
+		}
+	}
+}
