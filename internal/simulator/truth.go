@@ -23,15 +23,21 @@ type Row struct {
 // [from,to) touches. A stock is not summed over time: its value is the newest in the range. The rows are in the order
 // of their labels. An endpoint that is not in the table has no rows.
 func (s *Simulator) Truth(endpoint string, groupBy []string, from, to, asOf time.Time) []Row {
-	return s.truth(endpoint, groupBy, from, to, asOf.Unix())
+	return s.truth(endpoint, groupBy, from, to, (*view).read, asOf.Unix())
+}
+
+// Highest is the most that the API can have said about the usage in [from,to) at the moment asOf or before: no minute that
+// it corrects downwards has been corrected, and each that it corrects upwards has.
+func (s *Simulator) Highest(endpoint string, groupBy []string, from, to, asOf time.Time) []Row {
+	return s.truth(endpoint, groupBy, from, to, (*view).highest, asOf.Unix())
 }
 
 // Final is Truth after everything late and restated has landed.
 func (s *Simulator) Final(endpoint string, groupBy []string, from, to time.Time) []Row {
-	return s.truth(endpoint, groupBy, from, to, forever)
+	return s.truth(endpoint, groupBy, from, to, (*view).read, forever)
 }
 
-func (s *Simulator) truth(endpoint string, groupBy []string, from, to time.Time, asOf int64) []Row {
+func (s *Simulator) truth(endpoint string, groupBy []string, from, to time.Time, read func(v *view, asOf int64) *reading, asOf int64) []Row {
 	e, ok := api.Find(endpoint)
 	if !ok {
 		return nil
@@ -74,7 +80,7 @@ func (s *Simulator) truth(endpoint string, groupBy []string, from, to time.Time,
 			add(v.costRows(e, groupBy, nil, day/86400, asOf))
 		}
 	} else {
-		add(v.usageRows(v.read(asOf), s.source(e), groupBy, nil, first-mod(first, 60), last, new([]cell)))
+		add(v.usageRows(read(v, asOf), s.source(e), groupBy, nil, first-mod(first, 60), last, new([]cell)))
 	}
 	out := make([]Row, 0, len(sums))
 	for _, key := range slices.Sorted(maps.Keys(sums)) {

@@ -88,3 +88,34 @@ func sameAsTruth(t *testing.T, s *simulator.Simulator, e *api.Endpoint, w api.Wi
 		t.Error("there is no usage at all")
 	}
 }
+
+// TestNothingIsServedAboveTheHighest: of usage that is corrected in both directions, at no moment has the API said more.
+func TestNothingIsServedAboveTheHighest(t *testing.T) {
+	c, err := simulator.Profile("restated")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := at(monday, simulator.Options{Lateness: c.Lateness, Restate: c.Restate})
+	sum := func(rows []simulator.Row) (total decimal.Fixed) {
+		for _, r := range rows {
+			total = total.Add(r.Values["input_tokens"])
+		}
+		return total
+	}
+	higher := 0
+	for hours := range 30 {
+		from := monday.Add(-time.Duration(hours+1) * time.Hour)
+		highest := sum(s.Highest("completions", nil, from, from.Add(time.Hour), monday))
+		for asOf := from.Add(30 * time.Minute); !asOf.After(monday); asOf = asOf.Add(97 * time.Minute) {
+			if got := sum(s.Truth("completions", nil, from, from.Add(time.Hour), asOf)); got.Cmp(highest) > 0 {
+				t.Errorf("of the hour from %s the API said %s at %s, and %s at most", from, got, asOf, highest)
+			}
+		}
+		if highest.Cmp(sum(s.Final("completions", nil, from, from.Add(time.Hour)))) > 0 {
+			higher++
+		}
+	}
+	if higher == 0 {
+		t.Error("nothing is ever corrected downwards")
+	}
+}

@@ -33,6 +33,7 @@ type reading struct {
 	up, down     uint64 // of 1<<16
 	by           int64
 	after, until int64
+	high         bool // what is corrected downwards is seen as before, and what is corrected upwards as after
 
 	settled int64 // how long after its end a minute is final
 }
@@ -53,6 +54,13 @@ func (v *view) read(asOf int64) *reading {
 func (v *view) final(asOf int64) *reading {
 	r := v.read(asOf)
 	r.instant, r.up, r.down, r.settled = true, 0, 0, 0
+	return r
+}
+
+// highest is the most that can have been seen at a moment or before.
+func (v *view) highest(asOf int64) *reading {
+	r := v.read(asOf)
+	r.high, r.settled = true, forever // What was corrected is not final in this sense.
 	return r
 }
 
@@ -132,7 +140,10 @@ func (r *reading) restate(c *cell, st *stream, minute, late int64, some bool) bo
 	if draw >= r.up+r.down {
 		return some
 	}
-	if late >= r.after+int64((h>>16&0xffffff)%uint64(r.until-r.after+1)) {
+	if r.high && draw < r.up {
+		return some
+	}
+	if !r.high && late >= r.after+int64((h>>16&0xffffff)%uint64(r.until-r.after+1)) {
 		return some
 	}
 	by := r.by

@@ -105,3 +105,29 @@ func TestAProjectWithoutAnythingIsNoPartOfADay(t *testing.T) {
 		t.Errorf("the day is of %v, want %v", got, want)
 	}
 }
+
+func TestTodayIsToldByItemWhereTheBillHasItems(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	today := now.Truncate(24 * time.Hour)
+	day := func(start time.Time, itemized bool) *ledger.DayBook {
+		b := ledger.NewDayBook(start, now, 0, nil, map[ledger.Item]ledger.Sale{
+			{LineItem: "gpt-5, input", Unit: "tokens"}: {USD: decimal.FromInt(2)}, {LineItem: "gpt-5, input", Unit: "images"}: {USD: decimal.FromInt(1)},
+		})
+		b.Itemized = itemized
+		return b
+	}
+	for name, tc := range map[string]struct {
+		days  []*ledger.DayBook
+		known bool
+	}{
+		"items":            {[]*ledger.DayBook{day(today, true)}, true},
+		"no items":         {[]*ledger.DayBook{day(today, false)}, false},
+		"no bill of today": {[]*ledger.DayBook{day(today.AddDate(0, 0, -1), true)}, false},
+		"no bill":          {nil, false},
+	} {
+		charged, known := newHistory(&ledger.FeedView{ReadAt: now, Books: tc.days}, nil, now).byItem(now)
+		if known != tc.known || known && charged["gpt-5, input"] != decimal.FromInt(3) {
+			t.Errorf("%s: %v are charged, known is %t", name, charged, known)
+		}
+	}
+}

@@ -32,12 +32,13 @@ func (o *oracle) counted(b *book, f *ledger.FeedView, measure int) (sums map[str
 func (o *oracle) bounds() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.w.falls {
-		return
-	}
 	for _, b := range o.ordered() {
 		f := o.feed(b)
 		if f == nil || b.endpoint.Stock || !b.goesOn(f) {
+			continue
+		}
+		if o.w.falls {
+			o.boundsOfFalling(b, f)
 			continue
 		}
 		o.heldUsage(b, f, false)
@@ -67,6 +68,36 @@ func (o *oracle) bounds() {
 				o.w.fault("%s %s %s: %s were counted, the API said %s at least when all was read", b.organization.name, b.endpoint.Name, name, got, lo)
 			}
 		}
+	}
+}
+
+// corrected is the age from which a minute is not corrected downwards any more.
+const corrected = int64((20*time.Hour + time.Minute) / time.Second)
+
+// boundsOfFalling is bounds where the API corrects usage downwards. What was old enough when everything was last read only
+// grows since. What is newer has at most what it ever had. A bill that falls is held in the end only.
+func (o *oracle) boundsOfFalling(b *book, f *ledger.FeedView) {
+	ep := b.epoch
+	if b.endpoint.IsCosts() || b.epochs > 1 || ep.vanished || ep.unsure || ep.doubted || f.HoursGivenUp > 0 || b.organization.gaveUp || anyHeld(b.endpoint, f) {
+		return
+	}
+	since := ep.lo
+	if ep.low > 0 && len(ep.unmet) == 0 {
+		since = max(since, min(ep.low-corrected, ep.lowTo))
+	}
+	since -= since % 60
+	old, upper := o.truth(b, ep.groupBy, ep.lo, since, ep.newest), o.mostSaid(b, ep.groupBy, since, ep.newest, ep.newest)
+	lower := o.truth(b, ep.groupBy, ep.lo, since, ep.low)
+	for m := range b.endpoint.Measures {
+		sums, withheld := o.counted(b, f, m)
+		got, base, name := total(sums).Sub(withheld), total(ep.base[m]), b.endpoint.Measures[m].Name
+		if hi := total(old[m]).Add(total(upper[m])).Sub(base); got.Cmp(hi) > 0 {
+			o.w.fault("%s %s %s: %s were counted, the API said %s at most", b.organization.name, b.endpoint.Name, name, got, hi)
+		}
+		if lo := total(lower[m]).Sub(base); got.Cmp(lo) < 0 {
+			o.w.fault("%s %s %s: %s were counted, the API says %s at least", b.organization.name, b.endpoint.Name, name, got, lo)
+		}
+		o.falling++
 	}
 }
 

@@ -30,6 +30,7 @@ type oracle struct {
 	estimates   int // sums of estimates that were held against the truth
 	totals      int // sums that are exact in the end
 	lossy       int // sums that could be held to a bound only
+	falling     int // sums that were held to bounds though the API corrects downwards
 	levels      int // gauges of a level or of the newest bucket that were held
 	worths      int // days of usage in the books of money that were held
 	longs       int // budgets of longer periods that were held

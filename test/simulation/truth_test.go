@@ -24,7 +24,6 @@ func (o *oracle) baseline(b *book, from, to, asOf int64) {
 // truth is what the API says, by measure and label set. Money is told as fine as it is asked for: the sum of amounts that
 // are cut to eighteen decimals is another one where they are cut in other parts.
 func (o *oracle) truth(b *book, groupBy []string, from, to, asOf int64) []map[string]decimal.Fixed {
-	out := make([]map[string]decimal.Fixed, len(b.endpoint.Measures))
 	var rows []simulator.Row
 	asked := b.asked()
 	switch {
@@ -34,6 +33,21 @@ func (o *oracle) truth(b *book, groupBy []string, from, to, asOf int64) []map[st
 	default:
 		rows = b.organization.sim.Truth(b.endpoint.Name, asked, time.Unix(from, 0), time.Unix(to, 0), time.Unix(asOf, 0))
 	}
+	return o.sums(b, groupBy, rows)
+}
+
+// mostSaid is the most that the API has said about usage so far.
+func (o *oracle) mostSaid(b *book, groupBy []string, from, to, asOf int64) []map[string]decimal.Fixed {
+	var rows []simulator.Row
+	if from < to {
+		rows = b.organization.sim.Highest(b.endpoint.Name, b.asked(), time.Unix(from, 0), time.Unix(to, 0), time.Unix(asOf, 0))
+	}
+	return o.sums(b, groupBy, rows)
+}
+
+// sums adds up rows by measure and label set.
+func (o *oracle) sums(b *book, groupBy []string, rows []simulator.Row) []map[string]decimal.Fixed {
+	out := make([]map[string]decimal.Fixed, len(b.endpoint.Measures))
 	var labels []ledger.Label
 	for i := range b.endpoint.Measures {
 		m := &b.endpoint.Measures[i]

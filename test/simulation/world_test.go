@@ -316,7 +316,7 @@ func (w *world) settle() {
 		w.scrape()
 	}
 	w.oracle.final()
-	w.lived.exact = [6]int{w.oracle.totals, w.oracle.lossy, w.oracle.estimates, w.oracle.worths, w.oracle.months + w.oracle.longs, w.oracle.levels}
+	w.lived.exact = [6]int{w.oracle.totals, w.oracle.lossy + w.oracle.falling, w.oracle.estimates, w.oracle.worths, w.oracle.months + w.oracle.longs, w.oracle.levels}
 }
 
 // pass lets time pass until everybody waits again.
