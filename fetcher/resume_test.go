@@ -165,3 +165,33 @@ func TestA404OutageOfAnEndpointThatWasReadStaysAnOutage(t *testing.T) {
 		failing("after a restart")
 	})
 }
+
+// TestAReloadAfterAnotherKeyEndsNoWait: a client counts its keys, and the next client begins to count again.
+func TestAReloadAfterAnotherKeyEndsNoWait(t *testing.T) {
+	for name, another := range map[string]bool{"the same client": false, "another client": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				key, seen := &word{text: secret}, &witness{}
+				wire := serve(t, &fake{before: says(401, "")})
+				a := open(t, counts, options(t, "embeddings"))
+				change := func(rpm int) *fetcher.Client {
+					return client(t, wire, seen, func(o *fetcher.ClientOptions) { o.Key, o.RequestsPerMinute = key, rpm })
+				}
+				c := change(600)
+				s := schedule(t, seen, fetcher.Organization{Name: "acme", Client: c, Endpoints: a.polled(t, time.Minute)})
+				pass(8 * time.Minute)
+				key.set("sk-admin-that-is-no-better", nil)
+				pass(3 * time.Minute)
+				before := len(seen.of("embeddings"))
+				if another {
+					c = change(900)
+				}
+				s.Apply([]fetcher.Organization{{Name: "acme", Client: c, Endpoints: a.polled(t, time.Minute)}})
+				pass(time.Minute)
+				if n := len(seen.of("embeddings")); n != before {
+					t.Errorf("asked %d times more within a minute", n-before)
+				}
+			})
+		})
+	}
+}
