@@ -379,3 +379,18 @@ func TestATierIsKnownWhereBothOfItsDimensionsAreAskedFor(t *testing.T) {
 		}
 	}
 }
+
+// TestTheSourceOfEachModelIsNamedOnce: not of usage without a model, nor of what is folded.
+func TestTheSourceOfEachModelIsNamedOnce(t *testing.T) {
+	p := organization(t, []*ledger.DayBook{billed(t, daysAgo(0), nil, nil)})
+	for _, model := range []string{"gpt-5.4", "", ledger.Other, "gpt-5.4", "gpt-4o", ledger.Other} {
+		p.view.Feeds[1].Series = append(p.view.Feeds[1].Series, &ledger.Series{Labels: labels("model", model)})
+	}
+	var got []string
+	for _, price := range report(p, spend.Settings{}).Prices {
+		got = append(got, price.Endpoint+" "+price.Model+" "+price.Source)
+	}
+	if want := []string{"completions gpt-5.4 builtin", "completions gpt-4o builtin"}; !slices.Equal(got, want) {
+		t.Errorf("prices come from %v, want %v", got, want)
+	}
+}
