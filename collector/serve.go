@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"bufio"
 	"net/http"
 	"slices"
 	"strconv"
@@ -18,11 +19,16 @@ const (
 	slotPatience = 8 * time.Second
 )
 
+// together is how much is written at once. Many chunks are of a few kilobytes, and a system call for each would cost more
+// than to serve them from memory.
+const together = 64 << 10
+
 // A handler answers scrapes with encoded bytes, followed by what is only true of the moment.
 type handler struct {
 	*Collector
 	formats []expfmt.Format
 	slots   chan struct{}
+	writers sync.Pool
 }
 
 // Handler answers scrapes as text, OpenMetrics 1.0 and 2.0 and protobuf, plain, with gzip or with zstd.
@@ -31,7 +37,10 @@ func (c *Collector) Handler() http.Handler {
 	// in protobuf; in OpenMetrics 1.0 they would be one more series per counter.
 	formats := append(expfmt.DefaultOpenMetricsAcceptedFormats(), expfmt.FmtOpenMetrics_2_0_0)
 	formats = slices.DeleteFunc(formats, func(f expfmt.Format) bool { return encoderOf(f) == nil })
-	return promhttp.InstrumentMetricHandler(c.moment.registry, &handler{c, formats, make(chan struct{}, maxScrapes)})
+	return promhttp.InstrumentMetricHandler(c.moment.registry, &handler{
+		Collector: c, formats: formats, slots: make(chan struct{}, maxScrapes),
+		writers: sync.Pool{New: func() any { return bufio.NewWriterSize(nil, together) }},
+	})
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -69,9 +78,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	whole := page.sum.and(end.checked)
 	head, tail := f.coding.frame(whole)
 	header.Set("Content-Length", strconv.Itoa(len(head)+whole.coded+len(tail)))
-	if _, err := w.Write(head); err != nil {
-		return // The client has gone.
-	}
+	out := h.writers.Get().(*bufio.Writer)
+	out.Reset(w)
+	defer func() {
+		out.Reset(nil) // The pool must not hold on to the connection.
+		h.writers.Put(out)
+	}()
+	out.Write(head) // A writer that has failed stays so, and the client has gone.
 	room := h.cache.coder.room()
 	defer func() { h.cache.coder.rooms.Put(&room) }()
 	for _, k := range page.chunks {
@@ -80,11 +93,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.log(err) // It was encoded before, so this does not happen. The answer is too short, which the client sees.
 			return
 		}
-		if _, err := w.Write(content); err != nil {
+		if _, err := out.Write(content); err != nil {
 			return
 		}
 	}
-	w.Write(slices.Concat(end.bytes, tail))
+	out.Write(end.bytes)
+	out.Write(tail)
+	out.Flush()
 }
 
 // answer returns the page in a form, or the metrics with one of the names of it. Those are encoded for each request, at
