@@ -228,6 +228,9 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 		return // By a Date that is far ahead it asked for what is yet to come, and nothing has begun.
 	}
 	if first {
+		// By a Date that is behind, the usage between it and now is yet to come, and counts.
+		width := int64(r.Window.Width.Duration / time.Second)
+		to = min(to, r.AsOf.Unix()/width*width+width)
 		o.begin(b, f, to)
 	}
 	ep := b.epoch
