@@ -84,7 +84,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		out.Reset(nil) // The pool must not hold on to the connection.
 		h.writers.Put(out)
 	}()
-	out.Write(head) // A writer that has failed stays so, and the client has gone.
+	_, _ = out.Write(head) // An error comes again with what is written later. It means that the client has gone.
 	room := h.cache.coder.room()
 	defer func() { h.cache.coder.rooms.Put(&room) }()
 	for _, k := range page.chunks {
@@ -97,9 +97,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	out.Write(end.bytes)
-	out.Write(tail)
-	out.Flush()
+	_, _ = out.Write(slices.Concat(end.bytes, tail))
+	_ = out.Flush()
 }
 
 // answer returns the page in a form, or the metrics with one of the names of it. Those are encoded for each request, at
