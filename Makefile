@@ -192,12 +192,15 @@ parsers: $(AJV) ## Hold schemas, live answers and dashboards against parsers tha
 faults: ## Spoil API, network and scrapes around the real binary, and look for the key in all that leaves it; FAULTTIME=5m for minutes
 	@cd test/faults && $(GO) vet ./... && $(GO) test -count=1 -parallel 4 -timeout 60m ./... -faulttime '$(FAULTTIME)'
 
+# One process for each file, on all processors, the largest first.
+beside = ls -S *.yml | xargs -P "$$(nproc)" -n 1 $(1)
+
 .PHONY: rules
 rules: $(PROMTOOL) $(PROMTOOL_BEFORE) $(VMALERT) ## Check and unit-test the rules and alerts, both editions, with the release before of promtool and with vmalert too
 	@for promtool in $(PROMTOOL) $(PROMTOOL_BEFORE); do
 		echo "$$(basename $$promtool)"
 		$$promtool check rules --lint=all --lint-fatal deploy/prometheus/rules/*.yml deploy/prometheus/reconcile/*.yml
-		(cd deploy/prometheus/tests && $$promtool test rules *.yml)
+		(cd deploy/prometheus/tests && $(call beside,$$promtool test rules))
 	done
 	said=$$($(VMALERT) -dryRun -rule='deploy/prometheus/rules/*.yml' -rule='deploy/prometheus/reconcile/*.yml' 2>&1) || { echo "$$said"; exit 1; }
 	echo "$(notdir $(PROMTOOL)), deploy/prometheus/anchored"
@@ -209,7 +212,7 @@ rules: $(PROMTOOL) $(PROMTOOL_BEFORE) $(VMALERT) ## Check and unit-test the rule
 	cp deploy/prometheus/anchored/*.yml "$$dir/rules"
 	cp -r deploy/prometheus/reconcile "$$dir"
 	cp deploy/prometheus/tests/*.yml "$$dir/tests"
-	cd "$$dir/tests" && $(PROMTOOL) test rules *.yml
+	cd "$$dir/tests" && $(call beside,$(PROMTOOL) test rules)
 
 .PHONY: manifests
 manifests: $(PROMTOOL) $(AMTOOL) $(HELM) $(KUSTOMIZE) $(KUBECONFORM) $(KUBE_SCORE) $(ACTIONLINT) $(SCHEMAS) ## Check everything in deploy/ and .github/ with the programs that read it; UPDATE=1 rewrites golden files
