@@ -20,7 +20,7 @@ type book struct {
 	epoch        *epoch
 	epochs       int
 	former       *epoch    // the one before
-	unread       []gap     // between epochs before it
+	before       []seam    // those of the epochs before
 	polled       time.Time // when the newest poll was booked, by the machine's clock
 	refused      time.Time // when the newest one was read and not booked
 	asOf         int64     // of that poll, by the API's
@@ -286,7 +286,7 @@ func (o *oracle) begin(b *book, f *ledger.FeedView, asOf int64) {
 		}
 	}
 	if b.epoch != nil {
-		b.unread, b.former = b.gaps(), b.epoch
+		b.before, b.former = b.seams(), b.epoch
 		for m := range ep.vague {
 			ep.vague[m] = b.epoch.vague[m].Add(b.withheld[m])
 		}

@@ -52,34 +52,34 @@ func (o *oracle) worth(b *book, from, to, asOf int64) map[string][]decimal.Fixed
 	return out
 }
 
-// A gap is a time that no shape has read: the grouping changed in a downtime that was longer than audits reach back.
-type gap struct {
-	former *epoch // which ended before
+// A seam is where the grouping has changed. What lies before it was read by the former shape alone, and last when that one
+// ended: the newer reads back to the seam. Where the former ended before the seam, nobody has read what is between.
+type seam struct {
+	former *epoch
 	to     int64
 }
 
-// gaps are the times that were read in no shape so far, in order. A window that grows later reads more, but days of which
-// all windows had been read by then stay in the books as they were.
-func (b *book) gaps() []gap {
+// seams are where the grouping has changed so far, in order. A window that grows later reads more, but days of which all
+// windows had been read by then stay in the books as they were.
+func (b *book) seams() []seam {
 	to := b.epoch.lo
 	if b.epoch.audited {
 		to = b.epoch.back
 	}
-	if b.former == nil || to == math.MaxInt64 || b.former.newest >= to {
-		return b.unread
+	if b.former == nil || to == math.MaxInt64 {
+		return b.before
 	}
-	return append(slices.Clip(b.unread), gap{b.former, to})
+	return append(slices.Clip(b.before), seam{b.former, to})
 }
 
-// atLeast is what the usage of a time within a day is worth that was read in some shape. What lies before a gap was read no
-// later than the gap began.
+// atLeast is what the usage of a time within a day is worth that was read in some shape.
 func (o *oracle) atLeast(b *book, from, to, asOf int64) map[string][]decimal.Fixed {
 	var parts []map[string][]decimal.Fixed
-	for _, g := range b.gaps() {
+	for _, s := range b.seams() {
 		if !o.w.falls { // Else it may have been less when it was read last.
-			parts = append(parts, o.worth(b, from, min(to, g.former.lowTo, g.former.low), g.former.low))
+			parts = append(parts, o.worth(b, from, min(to, s.to, s.former.lowTo, s.former.low), s.former.low))
 		}
-		from = max(from, g.to)
+		from = max(from, s.to)
 	}
 	out := map[string][]decimal.Fixed{}
 	for _, part := range append(parts, o.worth(b, from, to, asOf)) {
@@ -104,8 +104,8 @@ func (o *oracle) heldUsage(b *book, f *ledger.FeedView, settled bool) {
 	}
 	lossy := f.HoursGivenUp > 0 || b.organization.gaveUp
 	stale := int64(0) // What falls before is not read again.
-	if gaps := b.gaps(); len(gaps) > 0 {
-		stale = gaps[len(gaps)-1].to
+	if seams := b.seams(); len(seams) > 0 {
+		stale = seams[len(seams)-1].to
 	}
 	first := o.w.begin.Truncate(24 * time.Hour).Unix()
 	for day := first; day < min(ep.newest, o.w.end.Unix()); day += 86400 {
