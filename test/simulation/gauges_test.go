@@ -50,7 +50,7 @@ func (o *oracle) gauges(got scraped) {
 			}
 			continue
 		}
-		if !settled || now.Sub(day) < 2*time.Minute || now.Sub(time.Unix(b.asOf, 0)) < 0 {
+		if !settled || b.behind || now.Sub(day) < 2*time.Minute || now.Sub(time.Unix(b.asOf, 0)) < 0 {
 			continue
 		}
 		o.cost(got, b, f, "openai_cost_today_usd", day)
