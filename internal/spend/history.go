@@ -28,7 +28,14 @@ type dated struct {
 }
 
 func newHistory(bill *ledger.FeedView, usage []*ledger.FeedView, now time.Time) *history {
-	h := &history{readAt: bill.ReadAt}
+	// By a Date that was ahead, a bill seems read later than now. What it lacks may still come.
+	read := func(at time.Time) time.Time {
+		if at.After(now) {
+			return now
+		}
+		return at
+	}
+	h := &history{readAt: read(bill.ReadAt)}
 	at := make(map[int64]*dated)
 	entry := func(b *ledger.DayBook) *dated {
 		d := at[b.Start.Unix()]
@@ -58,7 +65,7 @@ func newHistory(bill *ledger.FeedView, usage []*ledger.FeedView, now time.Time) 
 	today := now.UTC().Truncate(day)
 	for start, d := range at {
 		// A day that the API left out of its answers has not been read since, whatever else was.
-		d.settled = d.bill != nil && budget.Day{Start: d.start, HasBill: true}.Settled(d.bill.ReadAt)
+		d.settled = d.bill != nil && budget.Day{Start: d.start, HasBill: true}.Settled(read(d.bill.ReadAt))
 		d.estimated = flows > 0 && whole[start] == flows || d.start.Equal(today) && len(d.usage) > 0
 	}
 	for _, start := range sortedKeys(at) {

@@ -50,6 +50,19 @@ func TestADayThatTheBillLeavesOutIsNotTakenForSettled(t *testing.T) {
 	}
 }
 
+// TestABillThatWasReadByADateAheadIsNotTakenForSettled: for hours the API's Date was 36 hours ahead, and then nothing is read.
+func TestABillThatWasReadByADateAheadIsNotTakenForSettled(t *testing.T) {
+	ahead := now.Add(36 * time.Hour)
+	yesterday := ledger.NewDayBook(daysAgo(1), ahead, 0, map[string]ledger.Amounts{"a": {Charged: amount(t, "3")}}, nil)
+	p := organization(t, []*ledger.DayBook{yesterday}, estimated(t, daysAgo(1), 24, map[string]string{"a": "20"}))
+	for _, f := range p.view.Feeds {
+		f.ReadAt = ahead
+	}
+	if got, want := spell(report(p, spend.Settings{}).Month), "20 = 3 + 17"; got != want {
+		t.Errorf("spent %s, want %s", got, want)
+	}
+}
+
 func TestCreditsAreNoPartOfARatioOrAShare(t *testing.T) {
 	p := organization(t,
 		[]*ledger.DayBook{
