@@ -24,7 +24,8 @@ type book struct {
 	polled       time.Time // when the newest poll was booked, by the machine's clock
 	refused      time.Time // when the newest one was read and not booked
 	asOf         int64     // of that poll, by the API's
-	behind       bool      // its Date was, by a day or more: it left out the days after
+	date         int64     // what its Date said
+	behind       bool      // the Date was, by a day or more: it left out the days after
 	pages        []page    // of that poll
 	window       ledger.Window
 	seen         *ledger.FeedView // when the totals were taken last
@@ -217,7 +218,7 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 	last := pages[len(pages)-1].at
 	if !r.Window.Audit {
 		b.asOf, b.pages, b.window = last, pages, r.Window
-		b.behind = r.AsOf.Unix()/86400 < last/86400
+		b.date, b.behind = r.AsOf.Unix(), r.AsOf.Unix()/86400 < last/86400
 	}
 	if b.endpoint.Stock || b.endpoint.IsCosts() && b.readBill(r, pages) {
 		return

@@ -135,7 +135,9 @@ func (o *oracle) whole(got scraped, b *book, f *ledger.FeedView, today, month ti
 	project := b.organization.sim.Projects()[b.organization.budgeted].ID
 	usage := o.priced(name)
 	var all, part decimal.Fixed
-	for day := today.Unix(); day >= month.Unix() && b.asOf < day+settles; day -= 86400 {
+	// By the API's Date, which may be ahead, but no bill was read later than now.
+	read := min(b.date, w.now().Unix())
+	for day := today.Unix(); day >= month.Unix() && read < day+settles; day -= 86400 {
 		charged := o.billed(b, day, b.asOf)
 		if day > b.asOf {
 			charged = bill{}
