@@ -183,7 +183,7 @@ var events = slices.Concat([]event{
 			w.settings.costs = false
 			w.reload()
 			w.after(w.between(time.Second, 60*time.Hour), func() {
-				w.settings.costs = true
+				w.settings.costs, w.billing = true, time.Now()
 				w.reload()
 			})
 		}

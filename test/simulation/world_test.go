@@ -71,6 +71,7 @@ type world struct {
 
 	running    *exporter.Unserved
 	begun      time.Time // when the exporter was started last
+	billing    time.Time // when the bill was switched on again
 	configured time.Time // when it was started or reloaded last
 	log        bytes.Buffer
 	queue      []delayed
