@@ -52,15 +52,14 @@ type spoiler struct {
 
 // A wire is what was seen of an endpoint's polls, or of its audits.
 type wire struct {
-	flying    int
-	begun     time.Time // when the newest request came
-	ended     time.Time // when the newest answer was given
-	status    int       // of the newest answer; 0 where there was none
-	succeeded bool      // a request was ever answered with 200
-	leave     time.Time // until when the API has asked to be left alone
-	slow      time.Time // until when it is left alone since it was refused for good, over a reload too
-	early     int       // requests that came before either
-	pages     []page    // of the newest read
+	flying int
+	begun  time.Time // when the newest request came
+	ended  time.Time // when the newest answer was given
+	status int       // of the newest answer; 0 where there was none
+	leave  time.Time // until when the API has asked to be left alone
+	slow   time.Time // until when it is left alone since it was refused for good, over a reload too
+	early  int       // requests that came before either
+	pages  []page    // of the newest read
 }
 
 // A page is where a page begins, the moment that its data is as of, and what it lacks.
@@ -190,7 +189,6 @@ func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				x := s.wire(endpoint, audit)
 				x.flying--
 				x.ended, x.status = time.Now(), status
-				x.succeeded = x.succeeded || status == http.StatusOK
 			})
 		}
 	}()

@@ -184,7 +184,7 @@ func (o *oracle) honest(got scraped) {
 				w.fault("%s is %v (%t), although the newest poll was booked", key, up, shown)
 			case !booked && shown && up != 0:
 				w.fault("%s is %v, although the newest poll failed (status %d)", key, up, seen.status)
-			case !booked && !shown && (seen.status != http.StatusNotFound || seen.succeeded || b.asOf != 0):
+			case !booked && !shown && (seen.status != http.StatusNotFound || !b.polled.IsZero()):
 				w.fault("%s is absent, although the newest poll failed (status %d)", key, seen.status)
 			}
 			patience := max(10*interval, 15*time.Minute) + 2*interval + 90*time.Minute
