@@ -61,6 +61,7 @@ type epoch struct {
 	limit   int64 // what starts before has a baseline, what starts later counts in full
 	lo      int64 // from where on the API was read
 	back    int64 // from where on it was read when the first audit was
+	holed   bool  // the round of audits under way has left out an hour
 	start   []map[string]decimal.Fixed
 	vague   []decimal.Fixed // by how much the totals at its start may be off, by measure: what was withheld then
 	unsure  bool            // something was held at zero then, so its total is not known
@@ -267,10 +268,13 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 		ep.audited, ep.back = true, ep.lo
 	}
 	if ep.lowNext == 0 || r.Window.From.Unix() != ep.pageTo {
-		ep.lowNext = ep.poll // A round begins.
+		ep.lowNext, ep.holed = ep.poll, false // A round begins.
 	}
 	ep.pageTo = r.Window.To.Unix()
-	ep.low, ep.lowTo = ep.lowNext, ep.pageTo
+	ep.holed = ep.holed || slices.ContainsFunc(pages, func(p page) bool { return p.hole > 0 })
+	if !ep.holed { // What a round leaves out, which may be on record from no poll either, the next one reads.
+		ep.low, ep.lowTo = ep.lowNext, ep.pageTo
+	}
 }
 
 // begin begins an epoch.
