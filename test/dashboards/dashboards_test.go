@@ -70,6 +70,7 @@ func read(t *testing.T, file string) (d dashboard) {
 }
 
 func TestEveryQueryOfEveryPanelIsValidAndNotEmpty(t *testing.T) {
+	t.Parallel()
 	p := startAll(t, "")
 	p.trouble(t)
 	for _, d := range dashboards(t) {
@@ -80,6 +81,7 @@ func TestEveryQueryOfEveryPanelIsValidAndNotEmpty(t *testing.T) {
 // What nobody polls leaves its panels empty, and must not break them; nor must kinds of tokens that nobody uses, whose
 // series are absent. This Prometheus reads text, and evaluates the rules.
 func TestDashboardsAndRulesWorkWithTextTrafficOnly(t *testing.T) {
+	t.Parallel()
 	var off strings.Builder
 	fmt.Fprint(&off, "    completions: {filters: {models: [gpt-5.6-luna, gpt-5-mini-2025-08-07, gpt-4o-mini-2024-07-18]}}\n")
 	for i := range api.Endpoints {

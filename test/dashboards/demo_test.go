@@ -17,6 +17,7 @@ import (
 // The demo is tried as docs/reconcile.md says. Its gateway says which keys it sees: all but one. In the first minutes, usage of
 // before that arrives late, and a part of other projects is taken to be unseen.
 func TestTheReconcileDashboardNamesTheLeakedKeyOfTheDemo(t *testing.T) {
+	t.Parallel()
 	document, err := os.ReadFile(filepath.Join(root, "docs/reconcile.md"))
 	if err != nil {
 		t.Fatal(err)

@@ -29,6 +29,7 @@ type tokensOf struct{ in, out float64 }
 
 // Four kinds of gateways and applications see the traffic of the projects and lose 7 % of it. Then one key is used past them.
 func TestWhatNoGatewayHasSeenIsToldToHalfAPointAndByWhom(t *testing.T) {
+	t.Parallel()
 	binary, dir := process.Build(t), t.TempDir()
 	listen, target := process.FreeAddress(t), process.FreeAddress(t)
 	p := &prom{url: "http://" + process.FreeAddress(t), api: "http://" + listen}

@@ -42,6 +42,7 @@ type fleet struct {
 // What we ship gives the same answer whether one or several exporters show the same organizations, whatever each of them went
 // through.
 func TestReplicasAndShardsAnswerAsOneExporterDoes(t *testing.T) {
+	t.Parallel()
 	f := &fleet{t: t, binary: process.Build(t), dir: t.TempDir(), sets: map[string]*prom{}}
 	f.simulate()
 	alone := f.exporter("alone")

@@ -21,6 +21,7 @@ import (
 // Two teams, some projects of an organization, and one of them over its limit: the status page and the Spend dashboard say who
 // spends what and whether anybody is refused, by name.
 func TestWhoSpendsWhatAndWhoIsRefusedIsSaidByPageAndDashboard(t *testing.T) {
+	t.Parallel()
 	ids := map[string]string{}
 	for _, p := range simulator.New(simulator.Options{Seed: 1}).Projects() {
 		ids[p.Name] = p.ID
