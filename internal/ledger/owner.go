@@ -60,7 +60,7 @@ func (f *Feed) examine(r *Read) error {
 	}
 	switch {
 	case ours:
-		f.ledger.acquit(f.options.Organization, f)
+		f.ledger.acquit(f.options.Organization)
 	case foreign:
 		f.convict()
 		return ErrForeign
@@ -94,7 +94,7 @@ func (f *Feed) tell(r *Read) (ours, foreign bool, err error) {
 		return known, false, nil
 	}
 	if r.Window.probe {
-		return false, f.doubt != nil, nil // Without a doubt it was acquitted after it had asked.
+		return false, true, nil
 	}
 	if f.doubt != nil && f.doubt.over {
 		return false, false, nil
@@ -361,7 +361,7 @@ func (f *Feed) recall(st *stage) {
 }
 
 // acquit notes that the organization answers itself. That concerns endpoints that are switched off, too.
-func (l *Ledger) acquit(organization string, by *Feed) {
+func (l *Ledger) acquit(organization string) {
 	delete(l.accused, organization)
 	for name := range l.cleared {
 		if strings.HasPrefix(name, feedName(organization, "")) {
@@ -375,13 +375,7 @@ func (l *Ledger) acquit(organization string, by *Feed) {
 			acquitted = true
 		}
 	}
-	if !acquitted {
-		return
-	}
-	l.acquitted = append(l.acquitted, organization)
-	for _, f := range l.feedsOf(organization) {
-		if f.doubt != nil && !f.doubt.over && f != by {
-			f.doubt = nil // What it has asked is answered.
-		}
+	if acquitted {
+		l.acquitted = append(l.acquitted, organization)
 	}
 }
