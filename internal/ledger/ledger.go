@@ -91,7 +91,7 @@ type Ledger struct {
 	own      map[string]*organization // of which there may be thousands
 	holding  map[*Feed]time.Time      // when those that hold series at zero release the first of them
 	accused  map[string]bool          // organizations of which the log says that another one answers
-	cleared  map[string]bool          // whether feeds that went with a verdict, by name, have been acquitted since
+	cleared  map[string]bool          // whether feeds that went with a verdict, by name, are acquitted
 
 	staged    []*Feed  // those that have a stage
 	acquitted []string // organizations that a stage acquits

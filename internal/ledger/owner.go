@@ -341,6 +341,7 @@ func (f *Feed) convict() {
 	if !f.latest().Foreign {
 		f.accuse(true)
 	}
+	l.clear(f.options.Organization, false)
 	l.insist(f.options.Organization)
 }
 
@@ -360,14 +361,19 @@ func (f *Feed) recall(st *stage) {
 	}
 }
 
+// clear notes whether the verdicts of endpoints that are switched off are out of date.
+func (l *Ledger) clear(organization string, cleared bool) {
+	for name := range l.cleared {
+		if strings.HasPrefix(name, feedName(organization, "")) {
+			l.cleared[name] = cleared
+		}
+	}
+}
+
 // acquit notes that the organization answers itself. That concerns endpoints that are switched off, too.
 func (l *Ledger) acquit(organization string) {
 	delete(l.accused, organization)
-	for name := range l.cleared {
-		if strings.HasPrefix(name, feedName(organization, "")) {
-			l.cleared[name] = true
-		}
-	}
+	l.clear(organization, true)
 	acquitted := false
 	for _, f := range l.feedsOf(organization) {
 		if f.latest().Foreign {

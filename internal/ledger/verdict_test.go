@@ -5,7 +5,6 @@
 package ledger_test
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -89,57 +88,124 @@ func TestAnAcquittalThatIsNotOnDiskIsAskedForAgain(t *testing.T) {
 	g.expect(counts{a: want + 1})
 }
 
-// TestAnEndpointThatWasOffIsAcquittedWithTheOthers: it was switched off while another organization answered. It comes back
-// with that verdict only if nothing has told since that the organization answers itself.
-func TestAnEndpointThatWasOffIsAcquittedWithTheOthers(t *testing.T) {
+// twoFeeds is a rig with a second endpoint of the same organization, which has the same usage.
+type twoFeeds struct {
+	*rig
+	both  []ledger.FeedOptions
+	other *ledger.Feed
+}
+
+// busyFeeds is two feeds that have counted for some hours.
+func busyFeeds(t *testing.T) (p *twoFeeds, want int64) {
+	g, want := busy(t)
 	moderations := *embeddings
 	moderations.Name = "moderations"
-	for name, told := range map[string]bool{"its own key was back": true, "nothing has told": false} {
+	second := g.options
+	second.Endpoint = &moderations
+	p = &twoFeeds{rig: g, both: []ledger.FeedOptions{g.options, second}}
+	p.configure(p.both...)
+	for range 2 * 60 {
+		g.pass(time.Minute)
+		g.use(0, a, 1)
+		want++
+		g.poll()
+		if _, err := p.askOther(g.world); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p, want
+}
+
+// configure configures some of both.
+func (p *twoFeeds) configure(options ...ledger.FeedOptions) {
+	p.t.Helper()
+	feeds, err := p.ledger.Configure(p.settings, options)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for i, f := range feeds {
+		if options[i].Endpoint == p.both[0].Endpoint {
+			p.feed = f
+		} else {
+			p.other = f
+		}
+	}
+}
+
+// askOther is ask of the second endpoint.
+func (p *twoFeeds) askOther(w *world) (answers int, err error) {
+	q := *p.rig
+	q.feed, q.options = p.other, p.both[1]
+	return q.ask(w)
+}
+
+// mustRefuse says whose answer was not refused.
+func mustRefuse(t *testing.T, whose string) func(answers int, err error) {
+	return func(answers int, err error) {
+		t.Helper()
+		if !errors.Is(err, ledger.ErrForeign) {
+			t.Errorf("%s: booking it says %v after %d answers", whose, err, answers)
+		}
+	}
+}
+
+// TestAnEndpointThatWasOffIsAcquittedWithTheOthers: it was switched off while another organization answered. It comes back
+// with that verdict only if nothing has told since that the organization answers itself, or the other one answers again.
+func TestAnEndpointThatWasOffIsAcquittedWithTheOthers(t *testing.T) {
+	for name, tc := range map[string]struct{ told, again bool }{
+		"its own key was back":             {told: true},
+		"its own key was back for a while": {told: true, again: true},
+		"nothing has told":                 {},
+	} {
 		t.Run(name, func(t *testing.T) {
-			g, want := busy(t)
-			off := g.options
-			other := off
-			other.Endpoint = &moderations
-			configure := func(options ...ledger.FeedOptions) []*ledger.Feed {
-				t.Helper()
-				feeds, err := g.ledger.Configure(g.settings, options)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return feeds
-			}
-			book := func(f *ledger.Feed, w *world) error {
-				w.now = g.now
-				return f.Book(context.Background(), w.read(&moderations, f.GroupBy(), f.PollWindow(g.now)))
-			}
-			feeds := configure(off, other)
-			if err := book(feeds[1], g.world); err != nil {
-				t.Fatal(err)
-			}
+			g, want := busyFeeds(t)
 			g.pass(time.Minute)
-			if _, err := g.ask(foreign(g.now)); !errors.Is(err, ledger.ErrForeign) {
-				t.Fatalf("booking another organization's answer says %v", err)
-			}
-			feeds = configure(other)
+			mustRefuse(t, "another organization's answer")(g.ask(foreign(g.now)))
+			g.configure(g.both[1])
 			g.pass(time.Minute)
 			answer := newWorld()
-			if told {
+			if tc.told {
 				answer = g.world
 			}
-			if err := book(feeds[0], answer); err != nil {
+			if _, err := g.askOther(answer); err != nil && tc.told {
 				t.Fatal(err)
 			}
-			g.feed = configure(off, other)[0]
+			if tc.again {
+				g.pass(time.Minute)
+				mustRefuse(t, "another organization's answer, again")(g.askOther(foreign(g.now)))
+			}
+			g.configure(g.both[0])
 			g.pass(time.Minute)
-			if told {
+			if tc.told && !tc.again {
 				if answers, err := g.ask(g.world); err != nil || answers != 1 {
 					t.Errorf("its own answer says %v after %d answers", err, answers)
 				}
-			} else if _, err := g.ask(newWorld()); !errors.Is(err, ledger.ErrForeign) {
-				t.Errorf("an answer without projects says %v", err)
+			} else {
+				mustRefuse(t, "an answer without projects")(g.ask(newWorld()))
 			}
 			g.expect(counts{a: want})
 			g.expectAmount("restated down", g.measure().RestatedDown, 0)
 		})
 	}
+}
+
+// TestAnyAnswerThatIsRefusedWritesTheVerdict: the disk failed when one endpoint came to it, and before that one is read
+// again the program ends.
+func TestAnyAnswerThatIsRefusedWritesTheVerdict(t *testing.T) {
+	g, want := busyFeeds(t)
+	stock := g.both[1]
+	quiet := *stock.Endpoint
+	quiet.Name = "images" // It has no usage on record that could tell.
+	stock.Endpoint = &quiet
+	g.both[1] = stock
+	g.configure(g.both...)
+	repair := g.fail()
+	g.pass(time.Minute)
+	mustRefuse(t, "another organization's answer")(g.ask(foreign(g.now)))
+	repair()
+	mustRefuse(t, "an answer without projects")(g.askOther(newWorld()))
+	g.open()
+	g.configure(g.both...)
+	mustRefuse(t, "an answer without projects after a restart")(g.askOther(newWorld()))
+	g.expect(counts{a: want})
 }
