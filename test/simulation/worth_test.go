@@ -17,19 +17,27 @@ import (
 // worth is what the usage of a time within a day is estimated to cost, and what of it has no price, by project, as the
 // API tells it at a moment.
 func (o *oracle) worth(b *book, from, to, asOf int64) map[string][]decimal.Fixed {
-	out := map[string][]decimal.Fixed{}
 	if from >= to {
-		return out
+		return map[string][]decimal.Fixed{}
 	}
+	start, end := time.Unix(from, 0), time.Unix(to, 0)
+	if asOf == forever {
+		return o.priceOf(b, start, b.organization.sim.Final(b.endpoint.Name, b.asked(), start, end))
+	}
+	return o.priceOf(b, start, b.organization.sim.Truth(b.endpoint.Name, b.asked(), start, end, time.Unix(asOf, 0)))
+}
+
+// mostWorth is worth of the most that the API has said about a day so far.
+func (o *oracle) mostWorth(b *book, day, asOf int64) map[string][]decimal.Fixed {
+	start := time.Unix(day, 0)
+	return o.priceOf(b, start, b.organization.sim.Highest(b.endpoint.Name, b.asked(), start, start.AddDate(0, 0, 1), time.Unix(asOf, 0)))
+}
+
+// priceOf is what rows of a day are estimated to cost, and what of them has no price, by project.
+func (o *oracle) priceOf(b *book, start time.Time, rows []simulator.Row) map[string][]decimal.Fixed {
+	out := map[string][]decimal.Fixed{}
 	price := o.w.running.Pricer(b.organization.name, b.endpoint)
 	groupBy := b.asked()
-	start, end := time.Unix(from, 0).UTC(), time.Unix(to, 0)
-	var rows []simulator.Row
-	if asOf == forever {
-		rows = b.organization.sim.Final(b.endpoint.Name, groupBy, start, end)
-	} else {
-		rows = b.organization.sim.Truth(b.endpoint.Name, groupBy, start, end, time.Unix(asOf, 0))
-	}
 	for _, r := range rows {
 		var labels []ledger.Label
 		for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
@@ -40,7 +48,7 @@ func (o *oracle) worth(b *book, from, to, asOf int64) map[string][]decimal.Fixed
 		for i, m := range b.endpoint.Measures {
 			values[i] = r.Values[m.Name]
 		}
-		usd, unpriced := price(start, groupBy, labels, values)
+		usd, unpriced := price(start.UTC(), groupBy, labels, values)
 		of := out[r.Labels["project_id"]]
 		if of == nil {
 			of = make([]decimal.Fixed, len(b.endpoint.Derived))
@@ -103,7 +111,7 @@ func (o *oracle) heldUsage(b *book, f *ledger.FeedView, settled bool) {
 		return
 	}
 	lossy := f.HoursGivenUp > 0 || b.organization.gaveUp
-	stale := int64(0) // What falls before is not read again.
+	stale := int64(0) // What is corrected downwards before is not read again.
 	if seams := b.seams(); len(seams) > 0 {
 		stale = seams[len(seams)-1].to
 	}
@@ -123,6 +131,9 @@ func (o *oracle) heldUsage(b *book, f *ledger.FeedView, settled bool) {
 		case ep.low > 0:
 			low = o.atLeast(b, day, min(day+86400, ep.lowTo, ep.low), ep.low)
 		}
+		if o.w.falls && day < stale {
+			high = o.mostWorth(b, day, ep.newest)
+		}
 		for _, project := range sorted(got) {
 			if high[project] == nil {
 				high[project] = make([]decimal.Fixed, len(b.endpoint.Derived))
@@ -130,7 +141,7 @@ func (o *oracle) heldUsage(b *book, f *ledger.FeedView, settled bool) {
 		}
 		for _, project := range sorted(high) {
 			usd := got[project].Float64()
-			if most := high[project][api.DerivedCost].Float64(); usd > most+near && (!lossy && day >= stale || !o.w.falls) {
+			if most := high[project][api.DerivedCost].Float64(); usd > most+near && (!lossy || !o.w.falls) {
 				o.w.fault("%s %s: %v are estimated for %q on %s, it is worth %v at most", b.organization.name, b.endpoint.Name, usd, project, time.Unix(day, 0).UTC().Format(time.DateOnly), most)
 			}
 			if of := low[project]; len(of) > 0 && usd < of[api.DerivedCost].Float64()-near {
