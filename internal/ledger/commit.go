@@ -39,10 +39,8 @@ func (s *store) commit(whole func() []*changes, all ...*changes) (size int64, er
 			if id = tx.ID(); id != s.committed+1 {
 				all = slices.Concat(whole(), all)
 			}
-			for _, c := range all {
-				if err := c.commit(tx); err != nil {
-					return err
-				}
+			if err := commitAll(tx, all); err != nil {
+				return err
 			}
 			size = tx.Size()
 			return nil
@@ -63,7 +61,28 @@ func (s *store) commit(whole func() []*changes, all ...*changes) (size int64, er
 	return size, nil
 }
 
-func (c *changes) commit(tx *bolt.Tx) error {
+// commitAll writes changes, and the names of the feeds where feeds come or go.
+func commitAll(tx *bolt.Tx, all []*changes) error {
+	var names *roster
+	of := func() (*roster, error) {
+		var err error
+		if names == nil {
+			names, err = readRoster(tx)
+		}
+		return names, err
+	}
+	for _, c := range all {
+		if err := c.commit(tx, of); err != nil {
+			return err
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return names.write(tx)
+}
+
+func (c *changes) commit(tx *bolt.Tx, names func() (*roster, error)) error {
 	feeds := tx.Bucket(bucketFeeds)
 	name := []byte(c.feed)
 	if (c.whole || c.gone) && feeds.Bucket(name) != nil {
@@ -72,14 +91,22 @@ func (c *changes) commit(tx *bolt.Tx) error {
 		}
 	}
 	if c.gone {
-		return delist(tx, c.feed)
+		r, err := names()
+		if err == nil {
+			r.delist(c.feed)
+		}
+		return err
 	}
 	feed, err := feeds.CreateBucketIfNotExists(name)
-	if err == nil && feed.Get(keyTally) == nil {
-		err = enlist(tx, c.feed)
-	}
 	if err != nil {
 		return err
+	}
+	if feed.Get(keyTally) == nil {
+		r, err := names()
+		if err != nil {
+			return err
+		}
+		r.enlist(c.feed)
 	}
 	return c.write(feed)
 }

@@ -43,6 +43,9 @@ type store struct {
 	// come through all the same.
 	committed int
 	broken    error // set once the database can't be asked any more
+	// roster is what a transaction has read of the names of all feeds. It is for loading, which writing keeps apart.
+	roster   *roster
+	listedBy int
 }
 
 var databaseOptions = bolt.Options{Timeout: lockPatience, FreelistType: bolt.FreelistMapType}

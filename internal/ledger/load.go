@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -38,13 +37,13 @@ func (s *store) load(name string) (c *contents, found bool, err error) {
 func (s *store) read(name string) (c *contents, found bool, err error) {
 	c = &contents{series: map[uint32][]byte{}, buckets: map[bucketKey][]byte{}, folded: map[uint64]int64{}}
 	err = s.db.View(func(tx *bolt.Tx) error {
-		names, err := listed(tx)
+		names, err := s.names(tx)
 		if err != nil {
 			return err
 		}
 		feed := tx.Bucket(bucketFeeds).Bucket([]byte(name))
 		if feed == nil {
-			if slices.Contains(names, name) {
+			if names.has[name] {
 				return errMissing
 			}
 			return nil
@@ -93,6 +92,19 @@ func (s *store) read(name string) (c *contents, found bool, err error) {
 		return err
 	})
 	return c, found, err
+}
+
+// names are the names of the feeds that there are, read once for all that is loaded of one transaction.
+func (s *store) names(tx *bolt.Tx) (*roster, error) {
+	if s.roster != nil && s.listedBy == tx.ID() {
+		return s.roster, nil
+	}
+	r, err := readRoster(tx)
+	if err != nil {
+		return nil, err
+	}
+	s.roster, s.listedBy = r, tx.ID()
+	return r, nil
 }
 
 func each(feed *bolt.Bucket, sub []byte, keySize int, yield func(k, v []byte) error) error {

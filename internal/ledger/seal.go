@@ -83,22 +83,50 @@ func tallied(feed *bolt.Bucket) (t tally, found bool, err error) {
 	return t, true, nil
 }
 
-// enlist adds a feed to the names of those that there are.
-func enlist(tx *bolt.Tx, name string) error {
-	names, err := listed(tx)
-	if err != nil || slices.Contains(names, name) {
-		return err
-	}
-	return list(tx, append(names, name))
+// A roster is the names of the feeds that there are as a transaction finds and leaves them. With thousands of feeds it is
+// large, so it is read and written once for all of them.
+type roster struct {
+	names   []string
+	has     map[string]bool // by all of names; false for one that goes
+	changed bool
 }
 
-// delist takes a feed off those names.
-func delist(tx *bolt.Tx, name string) error {
+func readRoster(tx *bolt.Tx) (*roster, error) {
 	names, err := listed(tx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return list(tx, slices.DeleteFunc(names, func(n string) bool { return n == name }))
+	r := &roster{names: names, has: make(map[string]bool, len(names))}
+	for _, name := range names {
+		r.has[name] = true
+	}
+	return r, nil
+}
+
+// enlist adds a feed.
+func (r *roster) enlist(name string) {
+	if r.has[name] {
+		return
+	}
+	if _, goes := r.has[name]; !goes {
+		r.names = append(r.names, name)
+	}
+	r.has[name], r.changed = true, true
+}
+
+// delist takes a feed off.
+func (r *roster) delist(name string) {
+	if r.has[name] {
+		r.has[name], r.changed = false, true
+	}
+}
+
+// write writes the names, if they have changed.
+func (r *roster) write(tx *bolt.Tx) error {
+	if !r.changed {
+		return nil
+	}
+	return list(tx, slices.DeleteFunc(r.names, func(name string) bool { return !r.has[name] }))
 }
 
 // list writes the names of the feeds that there are.
