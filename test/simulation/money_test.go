@@ -172,15 +172,27 @@ func (o *oracle) whole(got scraped, b *book, f *ledger.FeedView, today, month ti
 	}
 	if !time.Now().Before(o.next) {
 		o.forecast(b, f, usage, forecast)
-		o.longer(got, b, all)
+		o.longer(got, b, all.Add(o.unbilledBefore(b, f, usage, month)))
 	}
 }
 
-// longer holds a budget whose period began before the month against the bill since then, once that has been read. Its days
-// before the month can only lack a bill while the month is new.
+// unbilledBefore is what the days of a longer period before the month lack of their bill.
+func (o *oracle) unbilledBefore(b *book, f *ledger.FeedView, usage []*ledger.FeedView, month time.Time) (sum decimal.Fixed) {
+	w := o.w
+	if w.settings.period == "" {
+		return sum
+	}
+	begin, read := budget.Calendar(w.settings.period, w.now()).Start.Unix(), min(b.date, w.now().Unix())
+	for day := month.Unix() - 86400; day >= begin && read < day+settles; day -= 86400 {
+		sum = sum.Add(o.dated(f, usage, day, o.billed(b, day, b.asOf)).unbilled(""))
+	}
+	return sum
+}
+
+// longer holds a budget whose period began before the month against the bill since then, once that has been read.
 func (o *oracle) longer(got scraped, b *book, unbilled decimal.Fixed) {
 	w, now := o.w, o.w.now()
-	if w.settings.period == "" || now.Day() < 4 {
+	if w.settings.period == "" {
 		return
 	}
 	n, ok := got[fmt.Sprintf("openai_budget_billed_usd{budget=\"longer of %s\",organization=%q,period=%q}", b.organization.name, b.organization.name, w.settings.period)]
