@@ -212,7 +212,9 @@ type upstreamOptions struct {
 	Traffic  *traffic      // in place of the simulator's
 	// LabelSets adds label sets of completions to the simulator's.
 	LabelSets int
-	Speed     float64 // of the API's clock; 0 means 1
+	// Streams is how many streams of traffic each endpoint has at most; 0 means all of the simulator's.
+	Streams int
+	Speed   float64 // of the API's clock; 0 means 1
 }
 
 // upstreamMain is the process: it says where it listens and serves until its standard input ends.
@@ -221,7 +223,14 @@ func upstreamMain(in io.Reader, out io.Writer, spelled string) error {
 	if err := json.Unmarshal([]byte(spelled), &o); err != nil {
 		return err
 	}
-	u := newUpstream(simulator.Options{Seed: 1, LabelSets: o.LabelSets}, simulator.NewClock(time.Now().Add(-o.Behind), cmp.Or(o.Speed, 1)), o.Interval)
+	simulated := simulator.Options{Seed: 1, LabelSets: o.LabelSets}
+	if o.Streams > 0 {
+		simulated.Streams = make(map[string]int, len(api.Endpoints))
+		for _, e := range api.Endpoints {
+			simulated.Streams[e.Name] = o.Streams
+		}
+	}
+	u := newUpstream(simulated, simulator.NewClock(time.Now().Add(-o.Behind), cmp.Or(o.Speed, 1)), o.Interval)
 	if o.Traffic != nil {
 		u.simulate, u.fresh = o.Traffic.handler(u.clock.Now), o.Traffic.Changing
 	}

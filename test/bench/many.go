@@ -36,6 +36,7 @@ func ofMany(n int, url string, interval time.Duration, more string) string {
 // A load is what a number of organizations took.
 type load struct {
 	Organizations   int
+	Streams         int           // of each endpoint; 0 for all of the simulator's
 	Began, Resumed  time.Duration // from the start to ready, with an empty state and with all of it
 	Late, Booked    []int64       // milliseconds after the tick: of the first request, and of what is on disk and shown
 	Polls, Syncs    float64       // a second
@@ -59,13 +60,14 @@ func manyProcesses(ctx context.Context, w io.Writer, dir string) error {
 	if quick {
 		small, large, watched = []int{1}, 5, time.Minute
 	}
-	measure := func(n int) error {
-		l, err := measureMany(ctx, filepath.Join(dir, fmt.Sprint("many-", n)), binary, n, watched, n == large)
-		if err != nil {
+	take := func(n, streams int, keep func(*load)) error {
+		l := &load{Organizations: n, Streams: streams}
+		if err := l.measure(ctx, filepath.Join(dir, fmt.Sprintf("many-%d-%d", n, streams)), binary, watched, n == large); err != nil {
 			return fmt.Errorf("%d organizations: %w", n, err)
 		}
-		return known.keep(func() { known.Loads[n] = l })
+		return known.keep(func() { keep(l) })
 	}
+	measure := func(n int) error { return take(n, 0, func(l *load) { known.Loads[n] = l }) }
 	// The smaller ones leave so much of the machine alone that they are measured at the same time.
 	errs := make([]error, len(small))
 	var done sync.WaitGroup
@@ -83,10 +85,16 @@ func manyProcesses(ctx context.Context, w io.Writer, dir string) error {
 			return err
 		}
 	}
+	if known.Small == nil {
+		if err := take(large, 1, func(l *load) { known.Small = l }); err != nil {
+			return err
+		}
+	}
 	var all []*load
 	for _, n := range append(small, large) {
 		all = append(all, known.Loads[n])
 	}
+	all = append(all, known.Small)
 	tellMany(w, all, watched)
 	return nil
 }
@@ -94,7 +102,11 @@ func manyProcesses(ctx context.Context, w io.Writer, dir string) error {
 func tellMany(w io.Writer, all []*load, watched time.Duration) {
 	columns := []string{""}
 	for _, l := range all {
-		columns = append(columns, fmt.Sprint(l.Organizations))
+		name := fmt.Sprint(l.Organizations)
+		if l.Streams > 0 {
+			name += ", small"
+		}
+		columns = append(columns, name)
 	}
 	t := newTable(fmt.Sprintf("Organizations with %d endpoints each, polled every minute, over %s", len(api.Endpoints), watched), columns...)
 	row := func(name string, spell func(*load) string) {
@@ -143,58 +155,59 @@ func quantile(late []int64, q float64) float64 {
 
 const patience = 20 * time.Minute // for a thousand organizations on a slow machine
 
-func measureMany(ctx context.Context, dir, binary string, n int, watched time.Duration, prometheus bool) (_ *load, err error) {
+// measure measures the exporter with the organizations of a load.
+func (l *load) measure(ctx context.Context, dir, binary string, watched time.Duration, prometheus bool) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, err
+		return err
 	}
-	url, end, err := startUpstream(ctx, upstreamOptions{Interval: time.Minute})
+	url, end, err := startUpstream(ctx, upstreamOptions{Interval: time.Minute, Streams: l.Streams})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer end()
-	l, config := &load{Organizations: n}, ofMany(n, url, time.Minute, "")
+	config := ofMany(l.Organizations, url, time.Minute, "")
 	begin := time.Now()
 	exporter, err := startExporter(ctx, dir, "exporter", binary, config)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { exporter.end() }()
 	if err := exporter.ready(ctx, patience); err != nil {
-		return nil, err
+		return err
 	}
 	l.Began = time.Since(begin)
 	if err := exporter.settled(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	first, err := noted(ctx, url)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	l.Most = first.Most
 	if err := l.watch(ctx, exporter, url, watched); err != nil {
-		return nil, errors.Join(err, exporter.failed())
+		return errors.Join(err, exporter.failed())
 	}
 	if prometheus {
 		if err := l.scraped(ctx, dir, exporter); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	exporter.end()
 	begin = time.Now()
 	if exporter, err = startExporter(ctx, dir, "exporter", binary, config); err != nil {
-		return nil, err
+		return err
 	}
 	if err := exporter.ready(ctx, patience); err != nil {
-		return nil, err
+		return err
 	}
 	l.Resumed = time.Since(begin)
 	// What the restart asks for is within the budgets, too.
 	if err := sleep(ctx, min(watched, time.Minute)); err != nil {
-		return nil, err
+		return err
 	}
 	last, err := noted(ctx, url)
 	l.Most = max(l.Most, last.Most)
-	return l, err
+	return err
 }
 
 // settled waits until the audits of an empty state are over: until half a minute has used little more processor time

@@ -12,6 +12,7 @@ import (
 // long can be measured piece by piece: what is in the file is not measured again.
 type results struct {
 	Loads  map[int]*load
+	Small  *load // of small organizations
 	Curves map[string]*curve
 
 	mu   sync.Mutex
