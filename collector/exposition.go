@@ -73,10 +73,19 @@ func (fs *families) counters(base []ledger.Label, f *ledger.FeedView, state *fee
 		slices.SortStableFunc(state.order, func(a, b int) int { return compareLabels(state.sets[a], state.sets[b]) })
 	}
 	n := 0
-	counters := fs.byMeasure(f, name)
-	for _, b := range counters {
+	counters, sizes := fs.byMeasure(f, name), make([]int, len(f.Endpoint.Measures))
+	for _, s := range f.Series {
+		for i, m := range s.Measures {
+			if !s.Absent.Has(i) {
+				sizes[m]++
+			}
+		}
+	}
+	for m, b := range counters {
 		if b != nil {
 			b.sorted = len(b.samples) == 0
+			// What grows is copied, and keeps up to a quarter more than it needs.
+			b.samples = slices.Grow(b.samples, sizes[m])
 		}
 	}
 	for _, at := range state.order {
