@@ -178,49 +178,53 @@ func (w *world) truth(e backfill.Endpoint) map[string]float64 {
 	return out
 }
 
+// Minutes are in minutes_test.go.
 func TestEverySeriesEndsWithTheTruth(t *testing.T) {
+	for _, width := range []string{"1h", "1d"} {
+		t.Run(width, func(t *testing.T) { endsWithTheTruth(t, width) })
+	}
+}
+
+func endsWithTheTruth(t *testing.T, width string) {
+	t.Helper()
 	w := newWorld(t, simulator.Options{Seed: 3, StringAmounts: true})
 	// Neither edge is a full hour, and both days are cut.
 	from, to := now.Add(-9*24*time.Hour).Add(17*time.Minute), now.Add(-4*24*time.Hour).Add(-53*time.Minute)
-	for _, width := range []string{"1m", "1h", "1d"} {
-		t.Run(width, func(t *testing.T) {
-			o := w.options(t, from, to)
-			o.Width = width
-			result := run(t, o)
-			got := parse(t, read(t, o.Output))
-			if int(result.Series) != len(got) || len(got) == 0 {
-				t.Errorf("%d series are said to be written, %d are", result.Series, len(got))
-			}
-			want := map[string]float64{}
-			for _, e := range o.Endpoints {
-				if e.Endpoint.Stock {
-					continue
-				}
-				for k, v := range w.truth(e) {
-					want[k] = v
-				}
-			}
-			ends := map[string]float64{}
-			for k, ss := range got {
-				if strings.HasPrefix(k, "openai_usage_vector_store_bytes") {
-					continue
-				}
-				ends[k] = ss[len(ss)-1].value
-				end := to.Unix()
-				if strings.HasPrefix(k, "openai_cost") {
-					end = to.Truncate(24 * time.Hour).Unix()
-				}
-				if at := ss[len(ss)-1].at; at != end {
-					t.Errorf("%s ends at %d, the range at %d", k, at, end)
-				}
-			}
-			if diff := cmp.Diff(want, ends); diff != "" {
-				t.Errorf("the truth (-) and what was written (+): %s", diff)
-			}
-			if _, err := os.Stat(backfill.Partial(o.Output)); err == nil {
-				t.Error("what was kept for an interruption is still there")
-			}
-		})
+	o := w.options(t, from, to)
+	o.Width = width
+	result := run(t, o)
+	got := parse(t, read(t, o.Output))
+	if int(result.Series) != len(got) || len(got) == 0 {
+		t.Errorf("%d series are said to be written, %d are", result.Series, len(got))
+	}
+	want := map[string]float64{}
+	for _, e := range o.Endpoints {
+		if e.Endpoint.Stock {
+			continue
+		}
+		for k, v := range w.truth(e) {
+			want[k] = v
+		}
+	}
+	ends := map[string]float64{}
+	for k, ss := range got {
+		if strings.HasPrefix(k, "openai_usage_vector_store_bytes") {
+			continue
+		}
+		ends[k] = ss[len(ss)-1].value
+		end := to.Unix()
+		if strings.HasPrefix(k, "openai_cost") {
+			end = to.Truncate(24 * time.Hour).Unix()
+		}
+		if at := ss[len(ss)-1].at; at != end {
+			t.Errorf("%s ends at %d, the range at %d", k, at, end)
+		}
+	}
+	if diff := cmp.Diff(want, ends); diff != "" {
+		t.Errorf("the truth (-) and what was written (+): %s", diff)
+	}
+	if _, err := os.Stat(backfill.Partial(o.Output)); err == nil {
+		t.Error("what was kept for an interruption is still there")
 	}
 }
 
