@@ -97,10 +97,15 @@ demo: ## Serve a simulated organization on :10095, without a key
 fmt: $(GOLANGCI_LINT) ## Format every Go file
 	@$(GOLANGCI_LINT) fmt
 
+# Only the tests that write are run: those which look at -update, or give what they have made to golden or current.
 .PHONY: generate
 generate: ## Rewrite golden files and generated documentation from the tables
 	@dirs=$$(git grep -lE 'flag\.Bool(Var)?\(.*"update"' -- '*_test.go' ':!test/official' | xargs -r -n1 dirname | sort -u | sed 's#^#./#')
-	[ -z "$$dirs" ] || $(GO) test -count=1 $$dirs -update
+	tests=$$(for dir in $$dirs; do cat "$$dir"/*_test.go; done | awk '
+		/^func / {test = ""}
+		/^func Test/ {test = $$2; sub(/\(.*/, "", test)}
+		test != "" && /\*update|[^A-Za-z_](golden|current)\(t,/ {print test}' | sort -u | paste -sd '|')
+	[ -z "$$dirs" ] || $(GO) test -count=1 -run "^($$tests)\$$" $$dirs -update
 
 # Takes OpenAI's prices of a newer list of genai-prices (the second version of its format) over as the built-in ones.
 .PHONY: prices
@@ -113,25 +118,15 @@ clean: ## Remove what the other targets made, the tools included
 
 ##@ Checks
 
-# Each stage of a suite announces itself, and the suite ends with what ran and how long it took.
-define stages
-	@ran=""
-	for stage in $(1); do
-		printf '\n==> make %s\n' "$$stage"
-		SECONDS=0
-		$(MAKE) "$$stage" || { printf '\nFAILED: make %s\n' "$$stage"; exit 1; }
-		ran+=$$(printf '\n  %-14s %4d s' "$$stage" "$$SECONDS")
-	done
-	printf '\nEverything passed:%s\n' "$$ran"
-endef
-
 .PHONY: check
 check: ## The inner loop: format, vet, lint and unit tests, under two minutes when warm
-	$(call stages,fmt-check vet lint unit)
+	@MAKE='$(MAKE)' tools/stages.sh fmt-check vet lint unit
 
+# `generated` writes files that other stages read, so it has to be alone. What waits for other programs, e2e and faults, runs
+# beside what computes.
 .PHONY: test
-test: ## The whole suite, as CI runs it from an empty clone
-	$(call stages,tools fmt-check vet lint generated race unraced official parsers simulation faults rules manifests e2e)
+test: ## The whole suite, as CI runs it from an empty clone; two stages at a time
+	@MAKE='$(MAKE)' tools/stages.sh tools fmt-check vet lint generated --beside e2e race unraced rules faults manifests simulation parsers official
 
 .PHONY: fmt-check
 fmt-check: $(GOLANGCI_LINT) ## Fail when a Go file is not formatted
@@ -311,7 +306,7 @@ vulnerabilities: $(GOVULNCHECK) ## Fail when the binary calls code with a known 
 # Not a part of `make test`: these need Debian packages, root or many minutes. CI has a job of its own for them.
 .PHONY: packaging
 packaging: ## Everything below, as CI runs it
-	$(call stages,unit-check image-check packages-check reproducible release-check)
+	@MAKE='$(MAKE)' tools/stages.sh unit-check image-check packages-check reproducible release-check
 
 .PHONY: unit-check
 unit-check: ## Check the systemd unit's hardening; needs systemd-analyze
