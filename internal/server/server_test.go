@@ -133,6 +133,13 @@ func start(t *testing.T, o server.Options) *running {
 	if o.Now == nil {
 		o.Now = func() time.Time { return noon }
 	}
+	var underWay atomic.Int64
+	metrics := o.Metrics
+	o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		underWay.Add(1)
+		defer underWay.Add(-1)
+		metrics.ServeHTTP(w, r)
+	})
 	r := &running{client: &http.Client{Transport: &http.Transport{}}, stop: cancel, ended: make(chan error, 1)}
 	go func() { r.ended <- server.New(o).Serve(ctx) }()
 	select {
@@ -147,6 +154,8 @@ func start(t *testing.T, o server.Options) *running {
 		if err := <-r.ended; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
+		// Who has gone is answered to the end all the same, which takes seconds where a large answer is made on a busy machine.
+		eventually(t, time.Minute, "the answers under way to end", func() bool { return underWay.Load() == 0 })
 	})
 	return r
 }
