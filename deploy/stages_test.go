@@ -62,7 +62,7 @@ func endlessEnds(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	within(t, "the other stage has ended", func() bool {
-		// What has ended may wait for whoever takes it over to notice.
+		// What has ended may still be there until its new parent notices.
 		state, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || err == nil && strings.Contains(string(state), ") Z ")
 	})
