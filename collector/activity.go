@@ -68,8 +68,8 @@ func read(h prometheus.Histogram) *dto.Histogram {
 	return m.GetHistogram()
 }
 
-// of returns the work for an endpoint, which counts from zero.
-func (o *observed) of(organization, endpoint string) *work {
+// work returns the work for an endpoint, which counts from zero.
+func (o *observed) work(organization, endpoint string) *work {
 	s := origin{organization, endpoint, activity}
 	w := o.endpoints[s]
 	if w == nil {
@@ -87,7 +87,7 @@ func (o *observed) follow(polled map[origin]bool) {
 	defer o.mu.Unlock()
 	for s := range polled {
 		if o.endpoints[s] == nil {
-			o.of(s.organization, s.endpoint)
+			o.work(s.organization, s.endpoint)
 		}
 	}
 	for s := range o.endpoints {
@@ -104,7 +104,7 @@ func (w *work) expose(fs *families, s origin, started int64, now time.Time, hold
 	base := []ledger.Label{{Name: metrics.LabelOrganization, Value: s.organization}, {Name: metrics.LabelEndpoint, Value: s.endpoint}}
 	always := []count{{metrics.Polls, success}, {metrics.Requests, codeOK}}
 	// Levels are not audited, because nothing of them adds up; the bill is read again whole.
-	if e, known := api.Find(s.endpoint); known && !e.IsCosts() && !e.Stock {
+	if e, ok := api.Find(s.endpoint); ok && !e.IsCosts() && !e.Stock {
 		always = append(always, count{metrics.Audits, success})
 	}
 	counter := func(c count, value float64) {
@@ -151,7 +151,7 @@ func (c *Collector) Request(organization, endpoint, code string, took time.Durat
 	o := c.observed
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	w := o.of(organization, endpoint)
+	w := o.work(organization, endpoint)
 	w.counts[count{metrics.Requests, code}]++
 	w.calls.Observe(took.Seconds())
 }
@@ -160,7 +160,7 @@ func (c *Collector) Request(organization, endpoint, code string, took time.Durat
 func (c *Collector) Poll(organization, endpoint string, took time.Duration, err error) {
 	o := c.observed
 	o.mu.Lock()
-	w := o.of(organization, endpoint)
+	w := o.work(organization, endpoint)
 	w.counts[count{metrics.Polls, outcomeOf(err)}]++
 	w.polls.Observe(took.Seconds())
 	o.mu.Unlock()
@@ -173,7 +173,7 @@ func (c *Collector) Poll(organization, endpoint string, took time.Duration, err 
 func (c *Collector) Audit(organization, endpoint string, err error) {
 	o := c.observed
 	o.mu.Lock()
-	o.of(organization, endpoint).counts[count{metrics.Audits, outcomeOf(err)}]++
+	o.work(organization, endpoint).counts[count{metrics.Audits, outcomeOf(err)}]++
 	o.mu.Unlock()
 	if err == nil {
 		c.prepare()
@@ -188,7 +188,7 @@ func (c *Collector) Bound(organization, endpoint string, b fetcher.Bound, share 
 	o := c.observed
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	w := o.of(organization, endpoint)
+	w := o.work(organization, endpoint)
 	if _, shown := w.bounds[b]; shown || share >= noticeable {
 		w.bounds[b] = share
 	}

@@ -5,22 +5,22 @@ import "time"
 // births holds values at zero when they are first more than that, so that increase() sees the step: what never happens
 // has no series. It forgets everything with the process, as the counters that it is for do.
 type births struct {
-	at map[string]time.Time
+	born map[string]time.Time
 	// due is when the next value is to be let go of; zero for never.
 	due time.Time
 }
 
 // shown returns what to show of a value now, and whether to show anything.
 func (b *births) shown(name string, value float64, now time.Time, hold time.Duration) (float64, bool) {
-	at, born := b.at[name]
+	at, born := b.born[name]
 	if !born {
 		if value == 0 {
 			return 0, false
 		}
-		if at = now; b.at == nil {
-			b.at = make(map[string]time.Time)
+		if at = now; b.born == nil {
+			b.born = make(map[string]time.Time)
 		}
-		b.at[name] = at
+		b.born[name] = at
 	}
 	if end := at.Add(hold); now.Before(end) {
 		if b.due.IsZero() || end.Before(b.due) {

@@ -28,7 +28,7 @@ func TestTheBooksAreAskedOfWhatHasChanged(t *testing.T) {
 	s := &source{now: noon}
 	books := &asked{Books: spend.New(s)}
 	books.Configure(spend.Settings{Learn: true})
-	c := collector.New(collector.Options{Views: s, Statuses: s, Names: s, Books: books, Now: func() time.Time { return s.now }})
+	c := collector.New(collector.Options{Views: s, Statuses: s, Directory: s, Books: books, Now: func() time.Time { return s.now }})
 	bill := func(organization string) *ledger.FeedView {
 		return &ledger.FeedView{Organization: organization, Endpoint: find(t, "costs"), ReadAt: noon, ByMeasure: make([]ledger.MeasureView, 2)}
 	}

@@ -197,7 +197,7 @@ func negotiateCoding(accept []string) coding {
 			c = gzipped
 		}
 		// A coding that is named twice is as welcome as where it is least welcome.
-		if before, known := wishes[c]; known {
+		if before, ok := wishes[c]; ok {
 			if q := quality(parameters); before == unnamed || q < before {
 				wishes[c] = q
 			}

@@ -27,9 +27,9 @@ type Views interface{ View() *ledger.View }
 // Statuses shows where the polled endpoints stand, all of them. Status must not block.
 type Statuses interface{ Status() []fetcher.Status }
 
-// Names shows what the look-ups have found. Snapshot must not block, and returns the same one as long as nothing has
+// A Directory shows what the look-ups have found. Snapshot must not block, and returns the same one as long as nothing has
 // changed.
-type Names interface{ Snapshot() *directory.Snapshot }
+type Directory interface{ Snapshot() *directory.Snapshot }
 
 // Books say what usage is worth, and what a month costs. Report must not block.
 type Books interface {
@@ -40,8 +40,8 @@ type Books interface {
 type Options struct {
 	Views    Views
 	Statuses Statuses
-	// Names may be nil where nothing is looked up.
-	Names Names
+	// Directory may be nil where nothing is looked up.
+	Directory Directory
 	// Books may be nil where nothing is priced.
 	Books Books
 	// StateBytes is the size of the state on disk; it must not block. Without it the metric is absent.

@@ -54,7 +54,7 @@ func newCollector(s *source) *collector.Collector {
 		{Name: "older than the bill", Organization: "acme", USD: 9000, Period: budget.Yearly},
 	}})
 	return collector.New(collector.Options{
-		Views: s, Statuses: s, Names: s, Books: books,
+		Views: s, Statuses: s, Directory: s, Books: books,
 		StateBytes: func() int64 { return 65536 },
 		Now:        func() time.Time { return s.now },
 	})
@@ -142,7 +142,7 @@ func organizationView(t *testing.T) *ledger.View {
 		Feeds: []*ledger.FeedView{
 			{
 				Organization: "acme", Endpoint: completions, GroupBy: []string{"project_id", "model"},
-				Started: born, ReadThrough: noon.Add(-time.Minute), Audited: noon.Add(-3 * time.Hour),
+				BegunAt: born, ReadThrough: noon.Add(-time.Minute), Audited: noon.Add(-3 * time.Hour),
 				Series: []*ledger.Series{
 					{Labels: labels("project_id=proj_b model=gpt-5"), Measures: every, Values: counts, Born: born},
 					{Labels: labels("project_id=proj_a model=gpt-5"), Measures: []int{0, 1}, Values: values(t, "3", "27444"), Born: born},

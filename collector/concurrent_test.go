@@ -100,7 +100,7 @@ func TestAfterAReloadNoScrapeGetsThePageOfBefore(t *testing.T) {
 	}
 	d.view.Store(&ledger.View{Generation: 1})
 	users("aiko@example.com")
-	c := collector.New(collector.Options{Views: d, Statuses: d, Names: d, Now: func() time.Time { return noon }})
+	c := collector.New(collector.Options{Views: d, Statuses: d, Directory: d, Now: func() time.Time { return noon }})
 	srv := httptest.NewServer(c.Handler())
 	t.Cleanup(srv.Close)
 	for _, target := range []string{srv.URL, srv.URL + "?name[]=openai_user_info"} {

@@ -42,7 +42,7 @@ func organizations(t testing.TB, n, labelSets int) (*source, *collector.Collecto
 	s.view.Store(view)
 	books := spend.New(s)
 	books.Configure(spend.Settings{Learn: true})
-	c := collector.New(collector.Options{Views: s, Statuses: s, Names: s, Books: books, StateBytes: func() int64 { return 65536 }, Now: func() time.Time { return s.now }})
+	c := collector.New(collector.Options{Views: s, Statuses: s, Directory: s, Books: books, StateBytes: func() int64 { return 65536 }, Now: func() time.Time { return s.now }})
 	for i := range s.statuses {
 		st := &s.statuses[i]
 		c.Request(st.Organization, st.Endpoint, "200", time.Second)

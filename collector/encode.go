@@ -35,22 +35,22 @@ func encoderOf(f expfmt.Format) encoder {
 	case expfmt.TypeTextPlain:
 		return textEncoder{}
 	case expfmt.TypeOpenMetrics:
-		return textEncoder{open: true, starts: f.Version() == expfmt.OpenMetricsVersion_2_0_0}
+		return textEncoder{open: true, startTimestamps: f.Version() == expfmt.OpenMetricsVersion_2_0_0}
 	case expfmt.TypeProtoDelim:
 		return protoEncoder{}
 	}
 	return nil
 }
 
-// A textEncoder writes Prometheus' text format or, if it is open, OpenMetrics: version 2.0 with the starts of counters, or 1.0.
-type textEncoder struct{ open, starts bool }
+// A textEncoder writes Prometheus' text format or, if it is open, OpenMetrics: version 2.0 with the start timestamps of counters, or 1.0.
+type textEncoder struct{ open, startTimestamps bool }
 
 func (e textEncoder) head(b []byte, m *metrics.Metric, _ int) []byte {
 	name, kind := m.Name, m.Type
-	if e.open && !e.starts && kind == metrics.Counter {
+	if e.open && !e.startTimestamps && kind == metrics.Counter {
 		name = strings.TrimSuffix(name, "_total")
 	}
-	if kind == metrics.Histogram && !e.starts {
+	if kind == metrics.Histogram && !e.startTimestamps {
 		kind = "summary" // Without buckets that is what it is: a sum and a count.
 	}
 	b = append(append(append(b, "# HELP "...), name...), ' ')
@@ -66,7 +66,7 @@ func (e textEncoder) head(b []byte, m *metrics.Metric, _ int) []byte {
 func (e textEncoder) size(*block) int { return 0 }
 
 func (e textEncoder) block(b []byte, src *block) ([]byte, error) {
-	if src.histograms != nil && e.starts {
+	if src.histograms != nil && e.startTimestamps {
 		return appendSamples(b, src, expfmt.FmtOpenMetrics_2_0_0)
 	}
 	for i := range src.samples {
@@ -80,7 +80,7 @@ func (e textEncoder) block(b []byte, src *block) ([]byte, error) {
 			continue
 		}
 		b = e.float(e.series(b, src.metric.Name, "", s.labels), s.value)
-		if e.starts && s.created != 0 {
+		if e.startTimestamps && s.created != 0 {
 			b = appendMilliseconds(append(b, " st@"...), s.created)
 		}
 		b = append(b, '\n')
@@ -253,9 +253,9 @@ func (e protoEncoder) block(b []byte, src *block) ([]byte, error) {
 				return nil, err
 			}
 		case src.metric.Type == metrics.Counter:
-			b = append(b, metricCount, byte(9+s.start()), valueNumber)
+			b = append(b, metricCount, byte(9+s.startSize()), valueNumber)
 			b = protowire.AppendFixed64(b, math.Float64bits(s.value))
-			if n := s.start(); n > 0 {
+			if n := s.startSize(); n > 0 {
 				b = append(b, countCreated, byte(n-2), timeSeconds)
 				b = protowire.AppendVarint(b, uint64(s.created/1000))
 				if nanos := s.created % 1000 * 1e6; nanos != 0 {
@@ -284,13 +284,13 @@ func (protoEncoder) metric(b *block, i int) int {
 	case b.histograms != nil:
 		return n + proto.Size(&dto.Metric{Histogram: b.histograms[i]})
 	case b.metric.Type == metrics.Counter:
-		return n + lengthed(9+s.start())
+		return n + lengthed(9+s.startSize())
 	}
 	return n + lengthed(9)
 }
 
-// start is the length of the field that says when a counter began, 0 without one.
-func (s *sample) start() int {
+// startSize is the length of the field that says when a counter began, 0 without one.
+func (s *sample) startSize() int {
 	if s.created == 0 {
 		return 0
 	}

@@ -28,7 +28,7 @@ type feed struct {
 // expose adds the data of one endpoint. Nothing of the state is needed to translate it, but labels that are known need
 // not be spelled and sorted again.
 func (fs *families) expose(f *ledger.FeedView, day time.Time, state *feed) {
-	fs.known, fs.used = state.labels, make(map[*ledger.Label]*labelSet)
+	fs.former, fs.used = state.labels, make(map[*ledger.Label]*labelSet)
 	base := []ledger.Label{{Name: metrics.LabelOrganization, Value: f.Organization}, {Name: metrics.LabelEndpoint, Value: f.Endpoint.Name}}
 	if !f.Endpoint.IsCosts() && !f.ReadThrough.IsZero() {
 		fs.gauge(fs.family(metrics.ReadThrough), fs.labels(base, nil), seconds(f.ReadThrough))
@@ -60,11 +60,11 @@ func (fs *families) expose(f *ledger.FeedView, day time.Time, state *feed) {
 func (fs *families) counters(base []ledger.Label, f *ledger.FeedView, state *feed) int {
 	name := func(i int) string { return metrics.CounterName(f.Endpoint, &f.Endpoint.Measures[i]) }
 	if state.view != nil && slices.Equal(f.Series, state.view.Series) {
-		fs.used = fs.known
+		fs.used = fs.former
 		return fs.stay(len(f.Endpoint.Measures), name)
 	}
 	if state.sets != nil && slices.EqualFunc(f.Series, state.from, func(s *ledger.Series, from *ledger.Label) bool { return address(s) == from }) {
-		fs.used = fs.known
+		fs.used = fs.former
 	} else {
 		state.sets, state.from, state.order = make([]*labelSet, len(f.Series)), make([]*ledger.Label, len(f.Series)), make([]int, len(f.Series))
 		for i, s := range f.Series {
@@ -118,8 +118,8 @@ func (fs *families) derived(base []ledger.Label, f *ledger.FeedView, state *feed
 }
 
 // stay takes over what the origin has shown of some metrics, and returns how many series that is.
-func (fs *families) stay(names int, name func(int) string) (n int) {
-	for i := range names {
+func (fs *families) stay(measures int, name func(int) string) (n int) {
+	for i := range measures {
 		m := fs.table[name(i)]
 		if i := slices.IndexFunc(fs.room, func(r *run) bool { return r.metric == m }); i >= 0 {
 			fs.stays = append(fs.stays, fs.room[i])

@@ -40,9 +40,9 @@ type block struct {
 type families struct {
 	table  map[string]*metrics.Metric
 	byName map[string]*block
-	// known are label sets made before, by the address of their own part, which lives as long as the series; used are those
-	// that this time has, where they are to be known the next time.
-	known, used map[*ledger.Label]*labelSet
+	// former are the label sets of the time before, by the address of their own part, which lives as long as the series; used
+	// are those of this time, where they are to be found again the next time.
+	former, used map[*ledger.Label]*labelSet
 	// room are the runs of the time before, whose sizes are a good guess, and stays are those of them that are the same now.
 	room, stays []*run
 }
@@ -73,7 +73,7 @@ func (fs *families) labels(base, own []ledger.Label) *labelSet {
 	if s != nil {
 		return s
 	}
-	if s = fs.known[&own[0]]; s == nil {
+	if s = fs.former[&own[0]]; s == nil {
 		s = newLabelSet(base, own)
 	}
 	fs.used[&own[0]] = s

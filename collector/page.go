@@ -53,7 +53,7 @@ const (
 	data kind = iota
 	accuracy
 	fullness
-	naming
+	lookups
 	limiting
 	money
 	status

@@ -36,13 +36,13 @@ func newMoment(now func() time.Time) *moment {
 }
 
 // gather returns the families with one of the names, all without any.
-func (m *moment) gather(names []string) ([]*dto.MetricFamily, error) {
+func (m *moment) gather(metricNames []string) ([]*dto.MetricFamily, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.read()
 	chosen := slices.Clone(m.families)
 	return slices.DeleteFunc(chosen, func(f *dto.MetricFamily) bool {
-		return len(names) > 0 && !slices.Contains(names, f.GetName())
+		return len(metricNames) > 0 && !slices.Contains(metricNames, f.GetName())
 	}), m.warning
 }
 
@@ -63,9 +63,9 @@ func (m *moment) read() {
 }
 
 // encode writes the families with one of the names as what ends an answer.
-func (m *moment) encode(names []string, f form, with *coder) (end part, warning, err error) {
-	if len(names) > 0 {
-		families, warning := m.gather(names)
+func (m *moment) encode(metricNames []string, f form, with *coder) (end part, warning, err error) {
+	if len(metricNames) > 0 {
+		families, warning := m.gather(metricNames)
 		end, err = encodeEnd(families, f, with)
 		return end, warning, err
 	}

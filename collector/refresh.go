@@ -25,13 +25,13 @@ type reader struct {
 	byName    map[string][]*ledger.FeedView // the view's feeds by organization
 	reported  map[string][]*ledger.FeedView // of which the books have said what they mean
 	snapshot  *directory.Snapshot
-	names     map[string]*directory.Organization
+	lookedUp  map[string]*directory.Organization
 	statuses  []fetcher.Status
 	polled    map[origin]bool
 }
 
 func newReader(c *Collector) *reader {
-	return &reader{Collector: c, desk: newDesk(), feeds: make(map[origin]*feed), names: make(map[string]*directory.Organization)}
+	return &reader{Collector: c, desk: newDesk(), feeds: make(map[origin]*feed), lookedUp: make(map[string]*directory.Organization)}
 }
 
 // show translates what add adds and puts it on the page in place of what the origin has shown before.
@@ -63,8 +63,8 @@ func (r *reader) read() *page {
 	}
 	r.view, r.day, r.hour = view, day, hour
 	r.readChanges()
-	if r.options.Names != nil {
-		r.readNames(changed)
+	if r.options.Directory != nil {
+		r.readLookups(changed)
 	}
 	r.readStatuses()
 	r.readWork()
@@ -143,30 +143,30 @@ func (r *reader) readBooks(v *ledger.View, now time.Time) {
 	r.reported = r.byName
 }
 
-// readNames shows what the look-ups have found, and the rate limits of what is in use.
-func (r *reader) readNames(viewed bool) {
-	snapshot := r.options.Names.Snapshot()
+// readLookups shows what the look-ups have found, and the rate limits of what is in use.
+func (r *reader) readLookups(viewed bool) {
+	snapshot := r.options.Directory.Snapshot()
 	looked := snapshot != r.snapshot
 	if r.snapshot = snapshot; !looked && !viewed {
 		return
 	}
 	there, limited := make(map[origin]bool), make(map[origin]bool)
 	for _, o := range snapshot.Organizations {
-		s, l := origin{organization: o.Name, kind: naming}, origin{organization: o.Name, kind: limiting}
+		s, l := origin{organization: o.Name, kind: lookups}, origin{organization: o.Name, kind: limiting}
 		there[s], limited[l] = true, true
-		if r.names[o.Name] != o {
-			r.names[o.Name] = o
-			r.show(s, func(fs *families) { fs.names(o) })
+		if r.lookedUp[o.Name] != o {
+			r.lookedUp[o.Name] = o
+			r.show(s, func(fs *families) { fs.lookups(o) })
 		} else if !viewed {
 			continue
 		}
 		r.show(l, func(fs *families) { fs.limits(o, r.byName[o.Name]) })
 	}
-	r.desk.keep(naming, there)
+	r.desk.keep(lookups, there)
 	r.desk.keep(limiting, limited)
-	for name := range r.names {
-		if !there[origin{organization: name, kind: naming}] {
-			delete(r.names, name)
+	for name := range r.lookedUp {
+		if !there[origin{organization: name, kind: lookups}] {
+			delete(r.lookedUp, name)
 		}
 	}
 }

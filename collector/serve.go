@@ -54,13 +54,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer release()
 	format := expfmt.NegotiateAccept(r.Header, h.formats...)
 	f := formOf(format, negotiateCoding(r.Header.Values("Accept-Encoding")))
-	names := r.URL.Query()["name[]"]
-	page, err := h.answer(f, names)
+	metricNames := r.URL.Query()["name[]"]
+	page, err := h.answer(f, metricNames)
 	if err != nil {
 		h.fail(w, err)
 		return
 	}
-	end, warning, err := h.moment.encode(names, f, &h.cache.coder)
+	end, warning, err := h.moment.encode(metricNames, f, &h.cache.coder)
 	if warning != nil {
 		h.log(warning) // One broken reading of /proc must not hide the data.
 	}
@@ -103,13 +103,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer returns the page in a form, or the metrics with one of the names of it. Those are encoded for each request, at
 // the cost of what is chosen.
-func (h *handler) answer(f form, names []string) (*encoded, error) {
-	if len(names) == 0 {
+func (h *handler) answer(f form, metricNames []string) (*encoded, error) {
+	if len(metricNames) == 0 {
 		return h.encoded(f)
 	}
 	chosen := &page{}
 	for _, c := range h.shown().columns {
-		if slices.Contains(names, c.metric.Name) {
+		if slices.Contains(metricNames, c.metric.Name) {
 			chosen.columns = append(chosen.columns, c)
 		}
 	}

@@ -70,14 +70,14 @@ func width(s *source, path, name string) {
 	}
 }
 
-// group checks that every dimension is among those that are known.
-func group(s *source, path string, names, known []string, refusal string) {
+// group checks that every name is one of the dimensions.
+func group(s *source, path string, names, dimensions []string, refusal string) {
 	for i, name := range names {
-		if slices.Contains(known, name) {
+		if slices.Contains(dimensions, name) {
 			continue
 		}
 		one := fmt.Sprintf("%s[%d]", path, i)
-		s.at(s.line(one), "%s: %s %q%s", path, refusal, shorten(name), allowed(name, known))
+		s.at(s.line(one), "%s: %s %q%s", path, refusal, shorten(name), allowed(name, dimensions))
 	}
 }
 

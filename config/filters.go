@@ -39,17 +39,17 @@ func (s *source) filters(n *yaml.Node, path string, target *api.Filters) {
 
 // checkFilters checks that the endpoint knows every filter.
 func checkFilters(s *source, path string, e *api.Endpoint, filters api.Filters) {
-	known := ownFilters(e)
+	allowedFilters := ownFilters(e)
 	for _, name := range slices.Sorted(maps.Keys(filters)) {
 		full := join(path, shorten(name))
 		switch {
-		case slices.Contains(known, name):
+		case slices.Contains(allowedFilters, name):
 		case name == api.FilterProjects:
 			s.wrong([]string{full}, "projects are chosen for the whole organization, so that usage, costs and look-ups agree: set organizations[].project_ids")
-		case len(known) == 0:
+		case len(allowedFilters) == 0:
 			s.wrong([]string{full}, "%s has no filters of its own", e.Name)
 		default:
-			s.wrong([]string{full}, "%s cannot be filtered by %q%s", e.Name, shorten(name), allowed(name, known))
+			s.wrong([]string{full}, "%s cannot be filtered by %q%s", e.Name, shorten(name), allowed(name, allowedFilters))
 		}
 	}
 }

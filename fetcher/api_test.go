@@ -232,7 +232,7 @@ func open(t *testing.T, start func(time.Time) (time.Time, bool), options ...ledg
 	t.Cleanup(func() { _ = l.Close() })
 	for i := range options {
 		options[i].Organization = "acme"
-		options[i].Start = start
+		options[i].CountersStart = start
 	}
 	feeds, err := l.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: 100_000}, options)
 	if err != nil {

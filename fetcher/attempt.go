@@ -33,7 +33,7 @@ type attempt struct {
 func (c *Client) attempt(ctx context.Context, q Query, p plan, pr priority) (r *ledger.Read, empty []string, err error) {
 	asked := q.Endpoint.GroupBy(q.GroupBy)
 	read := ledger.NewRead(q.Endpoint, q.GroupBy, q.Window)
-	if read.Begin, err = start(q.Endpoint, asked, q.Window); err != nil {
+	if read.Begin, err = requestStart(q.Endpoint, asked, q.Window); err != nil {
 		return nil, nil, err
 	}
 	if !q.Window.To.IsZero() && !read.Begin.Before(q.Window.To) {

@@ -55,23 +55,23 @@ func (c *clock) observe(status int, h http.Header) sighting {
 	date, err := http.ParseTime(h.Get("Date"))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known := sighting{at: local.Add(c.offset).UTC(), date: date.UTC(), offset: c.offset}
+	current := sighting{at: local.Add(c.offset).UTC(), date: date.UTC(), offset: c.offset}
 	if err != nil {
-		known.date = known.at
-		return known
+		current.date = current.at
+		return current
 	}
 	// An error page is often a gateway's, an answer without an x-request-id is not the API's, and one with an Age is a
 	// cache's: their Date is the clock of somebody else, or old.
 	id := h.Get("X-Request-Id")
 	if status < 200 || status > 299 || id == "" || h.Get("Age") != "" {
-		return known
+		return current
 	}
 	// Wall clocks are compared: Round strips the monotonic reading.
 	offset := date.Sub(local.Round(0))
 	if (offset - c.offset).Abs() <= tolerance {
 		c.doubt = nil
-		known.at = known.date
-		return known
+		current.at = current.date
+		return current
 	}
 	before, next := c.doubt, &doubt{offset, date, id, 1}
 	// The same answer, given twice by a cache, agrees with nobody but itself.
@@ -81,15 +81,15 @@ func (c *clock) observe(status int, h http.Header) sighting {
 	}
 	if !another || (offset-before.offset).Abs() > tolerance && next.answers < enough {
 		c.doubt = next
-		known.doubtful = true
-		return known
+		current.doubtful = true
+		return current
 	}
 	if c.doubt = nil; offset.Abs() <= tolerance {
 		offset = 0
 	}
 	changed := (offset == 0) != (c.offset == 0)
 	c.offset = offset
-	return sighting{at: known.date, date: known.date, offset: offset, changed: changed}
+	return sighting{at: current.date, date: current.date, offset: offset, changed: changed}
 }
 
 // A plan is the time that a window was planned at. It notices when the API's clock does not agree with it.

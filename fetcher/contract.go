@@ -31,8 +31,8 @@ type Feed interface {
 
 // A Directory is where the look-ups of one organization go. What it is given replaces what was given before.
 type Directory interface {
-	// Projects are the projects known so far, archived ones included; known is false before the first list.
-	Projects() (projects []directory.Project, known bool)
+	// Projects are the projects known so far, archived ones included; listed is false before the first list.
+	Projects() (projects []directory.Project, listed bool)
 	SetProjects(projects []directory.Project)
 	SetUsers(users []directory.User)
 	// SetKeys takes the keys of one project, or those of the organization itself under "".

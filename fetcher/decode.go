@@ -32,11 +32,11 @@ type sink interface {
 	Bucket(start time.Time)
 	// Row adds a row; both slices are reused for the next one.
 	Row(labels []string, values []decimal.Fixed)
-	// Known is the fingerprint of the bucket that starts at start, if its rows are on record as they were read then.
-	Known(start time.Time) (ledger.Fingerprint, bool)
+	// Recorded is the fingerprint of the bucket that starts at start, if its rows are on record as they were read then.
+	Recorded(start time.Time) (ledger.Fingerprint, bool)
 	// Same adds a bucket that has the bytes of its fingerprint, and so the rows that are on record.
 	Same(start time.Time, p ledger.Fingerprint)
-	// Printed says what the fingerprint of the open bucket is, after its last row.
+	// Fingerprint says what the fingerprint of the open bucket is, after its last row.
 	Fingerprint(p ledger.Fingerprint)
 }
 
@@ -123,7 +123,7 @@ func (d *decoder) page(r io.Reader, into sink, keep func(start, end time.Time) (
 	if d.dec == nil {
 		d.dec = new(jsontext.Decoder)
 	}
-	d.tape.start(r, d.dec)
+	d.tape.reset(r, d.dec)
 
 	if d.dec.PeekKind() != '{' {
 		// What can't be read says so; what can be read is something else than a page.

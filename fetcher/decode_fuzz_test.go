@@ -200,7 +200,7 @@ type knowing struct {
 	before *record
 }
 
-func (s *knowing) Known(start time.Time) (ledger.Fingerprint, bool) {
+func (s *knowing) Recorded(start time.Time) (ledger.Fingerprint, bool) {
 	kept := s.before.kept[start.Unix()]
 	if kept == nil {
 		return ledger.Fingerprint{}, false

@@ -97,8 +97,8 @@ func (p *pageReader) bucket() error {
 	d.tape.settle()
 	passed := false
 	for ; ; p.buckets++ {
-		fingerprint, known := p.into.Known(d.next)
-		if !known {
+		fingerprint, recorded := p.into.Recorded(d.next)
+		if !recorded {
 			break
 		}
 		lead := d.tape.lead(p.buckets > 0)

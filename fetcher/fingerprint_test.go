@@ -19,9 +19,9 @@ import (
 // forgetful is a sink that has no record.
 type forgetful struct{}
 
-func (forgetful) Known(time.Time) (ledger.Fingerprint, bool) { return ledger.Fingerprint{}, false }
-func (forgetful) Same(time.Time, ledger.Fingerprint)         {}
-func (forgetful) Fingerprint(ledger.Fingerprint)             {}
+func (forgetful) Recorded(time.Time) (ledger.Fingerprint, bool) { return ledger.Fingerprint{}, false }
+func (forgetful) Same(time.Time, ledger.Fingerprint)            {}
+func (forgetful) Fingerprint(ledger.Fingerprint)                {}
 
 // A record is a sink that adds up like totals, and takes the rows of buckets that are known by their fingerprint from the record
 // before it.
@@ -54,7 +54,7 @@ func (s *record) Row(labels []string, values []decimal.Fixed) {
 	s.open.rows = append(s.open.rows, keptRow{slices.Clone(labels), slices.Clone(values)})
 }
 
-func (s *record) Known(start time.Time) (ledger.Fingerprint, bool) {
+func (s *record) Recorded(start time.Time) (ledger.Fingerprint, bool) {
 	if s.before == nil || s.before.kept[start.Unix()] == nil {
 		return ledger.Fingerprint{}, false
 	}

@@ -25,7 +25,7 @@ func TestWhatIsRememberedOfRefusalsHasABound(t *testing.T) {
 			t.Fatal("another refusal is no news")
 		}
 	}
-	if n := len(trouble.known); n > mostComplaints {
+	if n := len(trouble.logged); n > mostComplaints {
 		t.Errorf("%d refusals are remembered", n)
 	}
 	if trouble.news(&Error{text: fmt.Sprint("refused ", 10*mostComplaints-1)}) {

@@ -35,7 +35,7 @@ func TestWhatEachKeyHasCostTodayIsLookedUp(t *testing.T) {
 		d, entry := known(t, false)
 		schedule(t, seen, fetcher.Organization{
 			Name: "acme", Client: client(t, serve(t, sim.Handler()), seen),
-			Lookups: fetcher.Lookups{Directory: entry, Names: 10 * time.Minute, KeyCosts: true, CostFilters: api.Filters{api.FilterProjects: chosen}.Encode()},
+			Lookups: fetcher.Lookups{Directory: entry, NamesInterval: 10 * time.Minute, KeyCosts: true, CostFilters: api.Filters{api.FilterProjects: chosen}.Encode()},
 		})
 		pass(time.Minute)
 		for _, day := range []time.Time{time.Date(2026, 11, 18, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 19, 0, 0, 0, 0, time.UTC)} {
@@ -82,7 +82,7 @@ func TestABillThatIsNotToldByKeyIsNoFailureOfTheKeys(t *testing.T) {
 			d, entry := known(t, false)
 			asked := 0
 			s := schedule(t, seen, fetcher.Organization{
-				Name: "acme", Lookups: fetcher.Lookups{Directory: entry, Names: 10 * time.Minute, KeyCosts: tc.wanted},
+				Name: "acme", Lookups: fetcher.Lookups{Directory: entry, NamesInterval: 10 * time.Minute, KeyCosts: tc.wanted},
 				Client: client(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if !strings.HasSuffix(r.URL.Path, "/costs") {
 						sim.Handler().ServeHTTP(w, r)
@@ -119,7 +119,7 @@ func TestTheBillByKeyIsAskedAgainAfterAWrongDate(t *testing.T) {
 			}
 			asked := 0
 			schedule(t, seen, fetcher.Organization{
-				Name: "acme", Lookups: fetcher.Lookups{Directory: entry, Names: time.Hour, KeyCosts: true},
+				Name: "acme", Lookups: fetcher.Lookups{Directory: entry, NamesInterval: time.Hour, KeyCosts: true},
 				Client: client(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					server := sim
 					if strings.HasSuffix(r.URL.Path, "/costs") {

@@ -37,7 +37,7 @@ func TestWhatWasReadIsKnownByItsPrint(t *testing.T) {
 			w := a.feeds[0].PollWindow(time.Now())
 			r := ledger.NewRead(o.Endpoint, a.feeds[0].GroupBy(), w)
 			for at := w.From; at.Before(time.Now()); at = at.Add(w.Width.Duration) {
-				if p, ok := r.Known(at); ok && p.Size > 0 {
+				if p, ok := r.Recorded(at); ok && p.Size > 0 {
 					n++
 				}
 			}
@@ -57,7 +57,7 @@ func TestWhatWasReadIsKnownByItsPrint(t *testing.T) {
 		if again := poll().Rows(); again < rows/2 {
 			t.Errorf("a read of known buckets has %d rows, want about %d", again, rows)
 		}
-		o.Organization, o.Start, o.ReadBy = "acme", counts, []string{"batch"}
+		o.Organization, o.CountersStart, o.ReadBy = "acme", counts, []string{"batch"}
 		feeds, err := a.ledger.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: 100_000}, []ledger.FeedOptions{o})
 		if err != nil {
 			t.Fatal(err)

@@ -104,8 +104,8 @@ func (l *lookup) enforcement(status string) string {
 		return status
 	}
 	status = clean(status)
-	if !l.unknown[status] {
-		l.unknown[status] = true
+	if !l.unknownWords[status] {
+		l.unknownWords[status] = true
 		level.Warn(l.logger).Log("msg", "A spend limit has an enforcement.status that is not known: openai_spend_limit_enforcing is absent", "status", status)
 	}
 	return ""

@@ -38,7 +38,7 @@ func TestEveryLimitResidencyAndOwnerThatTheAPITellsIsKept(t *testing.T) {
 		d, entry := known(t, false)
 		schedule(t, seen, fetcher.Organization{
 			Name: "acme", Client: client(t, serve(t, handler), seen),
-			Lookups: fetcher.Lookups{Directory: entry, Names: 10 * time.Minute, Limits: 10 * time.Minute},
+			Lookups: fetcher.Lookups{Directory: entry, NamesInterval: 10 * time.Minute, LimitsInterval: 10 * time.Minute},
 		})
 		pass(time.Minute)
 		o := d.Snapshot().Organizations[0]

@@ -33,10 +33,10 @@ const lookupScope = "api.management.read"
 type Lookups struct {
 	// Directory must be a pointer: it is how look-ups that have not changed are known.
 	Directory Directory
-	// Names is how often the names of projects, users and keys are looked up, 0 for never.
-	Names time.Duration
-	// Limits is how often rate limits and spend limits are looked up, 0 for never.
-	Limits time.Duration
+	// NamesInterval is how often the names of projects, users and keys are looked up, 0 for never.
+	NamesInterval time.Duration
+	// LimitsInterval is how often rate limits and spend limits are looked up, 0 for never.
+	LimitsInterval time.Duration
 	// KeyCosts has the bill of the running day asked by key beside the keys, of what CostFilters say, as api.Filters encodes
 	// them.
 	KeyCosts    bool
@@ -63,8 +63,8 @@ type lookup struct {
 	listed *listing
 	// byProject marks the look-ups that ask project by project.
 	byProject bool
-	// unknown are the words of the API that were named in the log because nobody knows what they mean.
-	unknown map[string]bool
+	// unknownWords are the words of the API that were named in the log because nobody knows what they mean.
+	unknownWords map[string]bool
 }
 
 // A listing says when the projects are known.
@@ -76,17 +76,17 @@ type listing struct {
 func (l *listing) complete() { l.once.Do(func() { close(l.done) }) }
 
 func newLookups(o Organization, options SchedulerOptions) []*lookup {
-	names, limits := o.Lookups.Names, o.Lookups.Limits
+	names, limits := o.Lookups.NamesInterval, o.Lookups.LimitsInterval
 	if o.Lookups.Directory == nil || names <= 0 && limits <= 0 {
 		return nil
 	}
 	listed := &listing{done: make(chan struct{})}
-	if _, known := o.Lookups.Directory.Projects(); known {
+	if _, done := o.Lookups.Directory.Projects(); done {
 		listed.complete()
 	}
 	var out []*lookup
 	add := func(name string, interval time.Duration, byProject bool, look func(*lookup, context.Context) error) {
-		l := &lookup{routine: newRoutine(o.Name, name, interval, o.Client, options), options: o.Lookups, listed: listed, byProject: byProject, unknown: make(map[string]bool)}
+		l := &lookup{routine: newRoutine(o.Name, name, interval, o.Client, options), options: o.Lookups, listed: listed, byProject: byProject, unknownWords: make(map[string]bool)}
 		l.look = func(ctx context.Context) error { return look(l, ctx) }
 		l.optional, l.status.Optional = true, true
 		l.failing, l.recovered = "A look-up fails, usage and costs go on without it", "The look-up works again"

@@ -20,7 +20,7 @@ func TestLimitsAreLookedUp(t *testing.T) {
 		seen := &witness{}
 		d, entry := known(t, false)
 		s := schedule(t, seen, fetcher.Organization{
-			Name: "acme", Client: client(t, serve(t, sim.Handler()), seen), Lookups: fetcher.Lookups{Directory: entry, Limits: 10 * time.Minute},
+			Name: "acme", Client: client(t, serve(t, sim.Handler()), seen), Lookups: fetcher.Lookups{Directory: entry, LimitsInterval: 10 * time.Minute},
 		})
 		want := []directory.SpendLimit{{USD: 25_000, Enforcement: directory.Inactive}}
 		rows := map[string]int{}
@@ -82,7 +82,7 @@ func TestASpendLimitThatIsNoMonthOfDollarsIsRefused(t *testing.T) {
 			seen := &witness{}
 			d, entry := known(t, false)
 			s := schedule(t, seen, fetcher.Organization{
-				Name: "acme", Client: client(t, serve(t, handler), seen), Lookups: fetcher.Lookups{Directory: entry, Limits: 10 * time.Minute},
+				Name: "acme", Client: client(t, serve(t, handler), seen), Lookups: fetcher.Lookups{Directory: entry, LimitsInterval: 10 * time.Minute},
 			})
 			pass(time.Minute)
 			if st := status(t, s, fetcher.LookupSpendLimits); st.State != fetcher.StateFailing || !strings.Contains(st.Error, want) {
@@ -107,7 +107,7 @@ func TestAnUnknownEnforcementIsNamedOnceAndTakenForNeither(t *testing.T) {
 			}
 			_, _ = w.Write([]byte(`{"threshold_amount":100,"currency":"USD","interval":"month","enforcement":{"status":"paused"}}`))
 		}))
-		schedule(t, seen, fetcher.Organization{Name: "acme", Client: client(t, w, seen), Lookups: fetcher.Lookups{Directory: entry, Limits: time.Minute}})
+		schedule(t, seen, fetcher.Organization{Name: "acme", Client: client(t, w, seen), Lookups: fetcher.Lookups{Directory: entry, LimitsInterval: time.Minute}})
 		pass(10 * time.Minute)
 		limits := d.Snapshot().Organizations[0].SpendLimits
 		if len(limits) == 0 {

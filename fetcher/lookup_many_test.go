@@ -35,7 +35,7 @@ func TestLookupsOfHundredsOfProjectsStayInTheBudgetAndBehindUsage(t *testing.T) 
 		}
 		schedule(t, seen, fetcher.Organization{
 			Name: "acme", Client: client(t, serve(t, f), seen, func(o *fetcher.ClientOptions) { o.RequestsPerMinute = perMinute }),
-			Endpoints: feeds, Lookups: fetcher.Lookups{Directory: entry, Names: 5 * time.Minute, Limits: 5 * time.Minute},
+			Endpoints: feeds, Lookups: fetcher.Lookups{Directory: entry, NamesInterval: 5 * time.Minute, LimitsInterval: 5 * time.Minute},
 		})
 		pass(50 * time.Minute)
 		o := d.Snapshot().Organizations[0]

@@ -31,7 +31,7 @@ func TestNamesOfProjectsUsersAndKeysAreLookedUp(t *testing.T) {
 			d, entry := known(t, emails)
 			s := schedule(t, seen, fetcher.Organization{
 				Name: "acme", Client: client(t, serve(t, sim.Handler()), seen),
-				Lookups: fetcher.Lookups{Directory: entry, Names: 10 * time.Minute, UserEmails: emails},
+				Lookups: fetcher.Lookups{Directory: entry, NamesInterval: 10 * time.Minute, UserEmails: emails},
 			})
 			pass(time.Minute)
 			want := directory.Organization{Name: "acme", Listed: true}
@@ -101,7 +101,7 @@ func TestANewNameShowsUpAtTheNextLookup(t *testing.T) {
 		seen := &witness{}
 		d, entry := known(t, false)
 		schedule(t, seen, fetcher.Organization{
-			Name: "acme", Client: client(t, serve(t, sim.Handler()), seen), Lookups: fetcher.Lookups{Directory: entry, Names: 10 * time.Minute},
+			Name: "acme", Client: client(t, serve(t, sim.Handler()), seen), Lookups: fetcher.Lookups{Directory: entry, NamesInterval: 10 * time.Minute},
 		})
 		pass(time.Minute)
 		sim.SetRenamed(map[string]string{sim.Projects()[0].ID: "Support Desk"})
@@ -121,7 +121,7 @@ func TestAKeyThatMayNotLookUpStillReadsUsage(t *testing.T) {
 		a := open(t, counts, options(t, "embeddings"), options(t, "completions"))
 		s := schedule(t, seen, fetcher.Organization{
 			Name: "acme", Client: client(t, serve(t, sim.Handler()), seen, func(o *fetcher.ClientOptions) { o.Key = key }),
-			Endpoints: a.polled(t, time.Minute), Lookups: fetcher.Lookups{Directory: entry, Names: 10 * time.Minute},
+			Endpoints: a.polled(t, time.Minute), Lookups: fetcher.Lookups{Directory: entry, NamesInterval: 10 * time.Minute},
 		})
 		pass(2 * time.Hour)
 		for _, p := range append(seen.of("embeddings"), seen.of("completions")...) {
@@ -163,7 +163,7 @@ func TestNamesAreKeptWhileTheAPIIsDown(t *testing.T) {
 		seen := &witness{}
 		d, entry := known(t, false)
 		schedule(t, seen, fetcher.Organization{
-			Name: "acme", Client: client(t, serve(t, handler), seen), Lookups: fetcher.Lookups{Directory: entry, Names: 10 * time.Minute},
+			Name: "acme", Client: client(t, serve(t, handler), seen), Lookups: fetcher.Lookups{Directory: entry, NamesInterval: 10 * time.Minute},
 		})
 		pass(time.Minute)
 		before := d.Snapshot()
@@ -203,7 +203,7 @@ func TestOneProjectInTroubleHidesNoOther(t *testing.T) {
 		seen := &witness{}
 		d, entry := known(t, false)
 		s := schedule(t, seen, fetcher.Organization{
-			Name: "acme", Client: client(t, serve(t, handler), seen), Lookups: fetcher.Lookups{Directory: entry, Names: 10 * time.Minute},
+			Name: "acme", Client: client(t, serve(t, handler), seen), Lookups: fetcher.Lookups{Directory: entry, NamesInterval: 10 * time.Minute},
 		})
 		pass(3 * time.Minute)
 		have := map[string]int{}
@@ -245,7 +245,7 @@ func TestAListIsReadToItsEndWithNothingTwice(t *testing.T) {
 		seen := &witness{}
 		d, entry := known(t, false)
 		s := schedule(t, seen, fetcher.Organization{
-			Name: "acme", Client: client(t, serve(t, handler), seen), Lookups: fetcher.Lookups{Directory: entry, Names: 10 * time.Minute},
+			Name: "acme", Client: client(t, serve(t, handler), seen), Lookups: fetcher.Lookups{Directory: entry, NamesInterval: 10 * time.Minute},
 		})
 		pass(time.Minute)
 		want := []directory.User{{ID: "user-1", Name: "A"}, {ID: "user-2"}, {ID: "user-3", Name: "C", Role: "owner"}, {ID: "user-4"}}

@@ -93,7 +93,7 @@ func (p *poller) take(ctx context.Context, pr priority, window func(now time.Tim
 			return false, nil
 		}
 		groupBy := feed.GroupBy()
-		read, empty, err := p.client.read(ctx, Query{p.polled.Endpoint, t.of(groupBy), w.Filters(), w}, plan, pr)
+		read, empty, err := p.client.read(ctx, Query{p.polled.Endpoint, t.dimensions(groupBy), w.Filters(), w}, plan, pr)
 		switch {
 		case errors.Is(err, errClock):
 			wrong++

@@ -202,7 +202,7 @@ func refusedDimension(r refusal, asked []string) string {
 	if at := alternatives.FindStringIndex(fault); at != nil {
 		fault, right = fault[:at[0]], fault[at[1]:]
 	}
-	suspects := slices.DeleteFunc(slices.Clone(asked), func(d string) bool { return names(right, d) })
+	suspects := slices.DeleteFunc(slices.Clone(asked), func(d string) bool { return hasWord(right, d) })
 	suspect := func(d string) string {
 		if slices.Contains(suspects, d) {
 			return d
@@ -225,7 +225,7 @@ func refusedDimension(r refusal, asked []string) string {
 	// Where two don't go together the later one is given up, because the table lists the coarser ones first.
 	for _, d := range slices.Backward(suspects) {
 		// Without a word on grouping, "model" or "size" may be just words; what has an underscore is a name.
-		if names(fault, d) && (aboutGrouping || strings.Contains(d, "_")) {
+		if hasWord(fault, d) && (aboutGrouping || strings.Contains(d, "_")) {
 			return d
 		}
 	}
@@ -235,8 +235,8 @@ func refusedDimension(r refusal, asked []string) string {
 	return ""
 }
 
-// names says whether the text has the name as a whole word.
-func names(text, name string) bool {
+// hasWord says whether the text has the name as a whole word.
+func hasWord(text, name string) bool {
 	part := func(c byte) bool {
 		return c == '_' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
 	}

@@ -176,7 +176,7 @@ func (r *routine) record(now, next time.Time, err error, e *Error) State {
 }
 
 // complain logs trouble of a kind that the log does not know of yet; what goes on is counted, not logged.
-func (r *routine) complain(known map[string]bool, message string, state State, err error, next time.Time) {
+func (r *routine) complain(logged map[string]bool, message string, state State, err error, next time.Time) {
 	var e *Error
 	kind := "book"
 	logger, id := level.Warn(r.logger), ""
@@ -190,12 +190,12 @@ func (r *routine) complain(known map[string]bool, message string, state State, e
 	if foreign {
 		kind = "foreign" // The ledger itself says so, once for all endpoints.
 	}
-	if known[kind] || foreign || e != nil && e.keyed() && !r.client.trouble.news(e) {
+	if logged[kind] || foreign || e != nil && e.keyed() && !r.client.trouble.news(e) {
 		logger = level.Debug(r.logger)
 	} else if state == StateUnavailable {
 		logger, message = level.Info(r.logger), "The organization does not have this endpoint, it is asked for again from time to time"
 	}
-	known[kind] = true
+	logged[kind] = true
 	fields := []any{"msg", message, "err", err}
 	if id != "" {
 		fields = append(fields, "request_id", id)

@@ -104,7 +104,7 @@ func (s *Scheduler) Apply(organizations []Organization) {
 	var started []*running
 	for i, o := range organizations {
 		if next[i] == nil {
-			next[i] = s.start(o)
+			next[i] = s.prepare(o)
 			started = append(started, next[i])
 		}
 	}
@@ -120,8 +120,8 @@ func (o Organization) equal(other Organization) bool {
 	return o.Name == other.Name && o.Client == other.Client && o.Lookups == other.Lookups && slices.Equal(o.Endpoints, other.Endpoints)
 }
 
-// start prepares an organization; run sets it going.
-func (s *Scheduler) start(o Organization) *running {
+// prepare makes an organization; run sets it going.
+func (s *Scheduler) prepare(o Organization) *running {
 	r := &running{organization: Organization{Name: o.Name, Client: o.Client, Endpoints: slices.Clone(o.Endpoints), Lookups: o.Lookups}}
 	billed := make(chan struct{})
 	hasBill := slices.ContainsFunc(o.Endpoints, func(e PolledEndpoint) bool { return e.Endpoint.IsCosts() })

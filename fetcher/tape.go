@@ -22,8 +22,8 @@ type tape struct {
 	fingerprint printer      // of what it consumes
 }
 
-// start lets the decoder begin with a body.
-func (t *tape) start(r io.Reader, dec *jsontext.Decoder) {
+// reset lets the decoder begin with a body.
+func (t *tape) reset(r io.Reader, dec *jsontext.Decoder) {
 	t.r, t.err, t.dec, t.limit = r, nil, dec, maxValue
 	t.ahead.Reset()
 	t.given, t.past = 0, 0

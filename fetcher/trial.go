@@ -14,8 +14,8 @@ type trial struct {
 	first   *Error   // the first refusal, nil before
 }
 
-// of is what to ask for in place of a grouping. A grouping that has changed meanwhile starts over.
-func (t *trial) of(groupBy []string) []string {
+// dimensions are what to ask for in place of a grouping. A grouping that has changed meanwhile starts over.
+func (t *trial) dimensions(groupBy []string) []string {
 	if !slices.Equal(t.groupBy, groupBy) {
 		*t = trial{groupBy: groupBy}
 	}
@@ -25,7 +25,7 @@ func (t *trial) of(groupBy []string) []string {
 // refused says whether an error is about a dimension, which is left out from now on.
 func (t *trial) refused(err error) bool {
 	var e *Error
-	if !errors.As(err, &e) || !slices.Contains(t.of(t.groupBy), e.Dimension) {
+	if !errors.As(err, &e) || !slices.Contains(t.dimensions(t.groupBy), e.Dimension) {
 		return false
 	}
 	if t.first == nil {

@@ -5,8 +5,8 @@ import "sync"
 // keyTrouble is what the log already knows to be wrong with an organization's key. All endpoints ask with the same one,
 // so the first that is refused speaks for all.
 type keyTrouble struct {
-	mu    sync.Mutex
-	known map[complaint]bool
+	mu     sync.Mutex
+	logged map[complaint]bool
 }
 
 // mostComplaints bounds what is remembered of refusals, whose texts are the API's.
@@ -23,16 +23,16 @@ func (t *keyTrouble) news(e *Error) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := complaint{e.keyVersion, e.text}
-	if t.known[r] {
+	if t.logged[r] {
 		return false
 	}
-	if len(t.known) >= mostComplaints {
-		clear(t.known) // A refusal that is another one each time is news each time.
+	if len(t.logged) >= mostComplaints {
+		clear(t.logged) // A refusal that is another one each time is news each time.
 	}
-	if t.known == nil {
-		t.known = make(map[complaint]bool)
+	if t.logged == nil {
+		t.logged = make(map[complaint]bool)
 	}
-	t.known[r] = true
+	t.logged[r] = true
 	return true
 }
 
@@ -40,7 +40,7 @@ func (t *keyTrouble) news(e *Error) bool {
 func (t *keyTrouble) over() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	was := len(t.known) > 0
-	clear(t.known)
+	was := len(t.logged) > 0
+	clear(t.logged)
 	return was
 }

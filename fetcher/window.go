@@ -8,8 +8,8 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
-// start is where a request begins: at the window's start, or later where a dimension is known only from some date on.
-func start(e *api.Endpoint, asked []string, w ledger.Window) (time.Time, error) {
+// requestStart is where a request begins: at the window's start, or later where a dimension is known only from some date on.
+func requestStart(e *api.Endpoint, asked []string, w ledger.Window) (time.Time, error) {
 	for _, t := range []time.Time{w.From, w.To} {
 		if !t.IsZero() && !t.Truncate(w.Width.Duration).Equal(t) {
 			return time.Time{}, fmt.Errorf("read %s: the window's edge %s is not aligned to %s, which would give a partial bucket", e.Name, t.UTC().Format(time.RFC3339), w.Width.Name)

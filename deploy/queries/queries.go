@@ -24,8 +24,8 @@ var labels = sync.OnceValue(func() map[string]string {
 // which ones Prometheus adds to a target is different everywhere, and one that is overlooked would double a sum.
 func once(aggregation, selector string) string {
 	name, _, _ := strings.Cut(selector, "{")
-	by, known := labels()[name]
-	if !known {
+	by, ok := labels()[name]
+	if !ok {
 		panic("queries: there is no metric " + name)
 	}
 	return fmt.Sprintf("%s by (%s) ", aggregation, by)

@@ -76,10 +76,10 @@ func (r rhythm) weekday(start time.Time) time.Weekday {
 
 // learnable are the closed days whose cost is known, from the first one on that cost anything: before that there was
 // nothing to learn from.
-func learnable(known map[int64]Day, today time.Time, billRead time.Time) []amount {
+func learnable(days map[int64]Day, today time.Time, billRead time.Time) []amount {
 	var out []amount
 	for at := today.Add(-history * day); at.Before(today); at = at.Add(day) {
-		d, ok := known[at.Unix()]
+		d, ok := days[at.Unix()]
 		if !ok || !d.HasEstimate && !d.Settled(billRead) {
 			continue
 		}

@@ -5,7 +5,7 @@ import "time"
 // An Outlook is what is known of the days of a scope at a moment, and what is expected of those to come.
 type Outlook struct {
 	now, billRead time.Time
-	known         map[int64]Day
+	days          map[int64]Day
 	rhythm        rhythm
 }
 
@@ -13,13 +13,13 @@ type Outlook struct {
 // does not matter. billRead is when the bill was last read completely, zero for never. Days of several projects have to be
 // merged first.
 func Learn(days []Day, now, billRead time.Time) *Outlook {
-	o := &Outlook{now: now.UTC(), billRead: billRead, known: make(map[int64]Day, len(days))}
+	o := &Outlook{now: now.UTC(), billRead: billRead, days: make(map[int64]Day, len(days))}
 	for _, d := range days {
-		o.known[d.Start.Unix()] = d
+		o.days[d.Start.Unix()] = d
 	}
 	today := o.today()
 	running := part{usd: o.used(today), elapsed: o.elapsed()}
-	o.rhythm = learn(learnable(o.known, today, billRead), today, running)
+	o.rhythm = learn(learnable(o.days, today, billRead), today, running)
 	return o
 }
 
@@ -27,7 +27,7 @@ func Learn(days []Day, now, billRead time.Time) *Outlook {
 func (o *Outlook) Over(p Period) Spend {
 	var s Spend
 	for at := p.Start; at.Before(p.End) && !at.After(o.now); at = at.Add(day) {
-		d := o.known[at.Unix()]
+		d := o.days[at.Unix()]
 		s.Billed = s.Billed.Add(d.Billed())
 		s.Unbilled = s.Unbilled.Add(d.Unbilled(o.billRead))
 	}
@@ -42,7 +42,7 @@ func (o *Outlook) elapsed() float64 { return float64(o.now.Sub(o.today())) / flo
 
 // used is what the usage of a day has cost as far as is known.
 func (o *Outlook) used(start time.Time) float64 {
-	return o.known[start.Unix()].used(o.billRead).Float64()
+	return o.days[start.Unix()].used(o.billRead).Float64()
 }
 
 // remaining is what the period is expected to cost beyond what is spent.
@@ -72,7 +72,7 @@ func (o *Outlook) expected(at time.Time) float64 {
 // missing is what a closed day will turn out to have cost that nothing shows yet: the bill has not come, and no whole estimate
 // stands in for it. The longer the bill could have come, the less is still expected of it.
 func (o *Outlook) missing(at time.Time) float64 {
-	d := o.known[at.Unix()]
+	d := o.days[at.Unix()]
 	if d.HasEstimate || d.Settled(o.billRead) {
 		return 0
 	}
@@ -88,7 +88,7 @@ func (o *Outlook) Exhausted(p Period, usd float64) (at time.Time, within bool) {
 		from, length := start, day // when the day's money is spent
 		costs := o.expected(start)
 		if !start.After(o.today()) {
-			spent := o.used(start) - o.known[start.Unix()].Credited.Float64()
+			spent := o.used(start) - o.days[start.Unix()].Credited.Float64()
 			if start.Equal(o.today()) {
 				// What is spent of today was spent by now, and the rest comes afterwards.
 				sum, at, within = reach(sum, spent, usd, start, o.now.Sub(start), at, within)

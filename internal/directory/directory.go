@@ -161,7 +161,7 @@ func (d *Directory) Configure(settings []Settings) []*Entry {
 	defer d.mu.Unlock()
 	before := make(map[string]*Entry, len(d.entries))
 	for _, e := range d.entries {
-		before[e.known.Name] = e
+		before[e.organization.Name] = e
 	}
 	d.entries = make([]*Entry, len(settings))
 	for i, s := range settings {
@@ -170,12 +170,12 @@ func (d *Directory) Configure(settings []Settings) []*Entry {
 			e = d.open(s.Organization)
 		}
 		if e.settings = s; !e.listed {
-			e.projects, e.listed = e.known.Projects, e.known.Listed
+			e.projects, e.listed = e.organization.Projects, e.organization.Listed
 		}
-		e.known = e.known.reduced(s)
+		e.organization = e.organization.reduced(s)
 		e.projects = s.own(e.projects)
 		if s.Names {
-			e.known.Projects, e.known.Listed = e.projects, e.listed
+			e.organization.Projects, e.organization.Listed = e.projects, e.listed
 		}
 		e.unsaved = true
 		d.entries[i] = e
@@ -188,18 +188,18 @@ func (d *Directory) Configure(settings []Settings) []*Entry {
 
 // open makes an entry of what was saved of an organization.
 func (d *Directory) open(organization string) *Entry {
-	e := &Entry{directory: d, path: Path(d.dir, organization), known: &Organization{Name: organization}}
-	e.saved = sumOf(e.known)
+	e := &Entry{directory: d, path: Path(d.dir, organization), organization: &Organization{Name: organization}}
+	e.saved = sumOf(e.organization)
 	o, err := load(e.path)
 	switch {
 	case err != nil:
 		d.warn(e.path, err)
 		e.saved = sum{}
 	case o != nil && o.Name == organization:
-		e.known, e.saved = o, sumOf(o)
+		e.organization, e.saved = o, sumOf(o)
 	default:
 		if i := slices.IndexFunc(d.former, func(o *Organization) bool { return o.Name == organization }); i >= 0 {
-			e.known = d.former[i]
+			e.organization = d.former[i]
 		}
 	}
 	return e
@@ -245,7 +245,7 @@ func (o *Organization) reduced(s Settings) *Organization {
 func (d *Directory) publish() {
 	s := &Snapshot{Organizations: make([]*Organization, len(d.entries))}
 	for i, e := range d.entries {
-		s.Organizations[i] = e.known
+		s.Organizations[i] = e.organization
 	}
 	d.current.Store(s)
 }
@@ -267,18 +267,18 @@ func (d *Directory) Save() error {
 	defer d.saving.Unlock()
 	d.mu.Lock()
 	var unsaved []*Entry
-	var known []*Organization
+	var organizations []*Organization
 	wanted := make(map[string]bool, len(d.entries))
 	for _, e := range d.entries {
 		wanted[e.path] = true
 		if e.unsaved {
-			unsaved, known = append(unsaved, e), append(known, e.known)
+			unsaved, organizations = append(unsaved, e), append(organizations, e.organization)
 			e.unsaved = false
 		}
 	}
 	d.mu.Unlock()
 	for i, e := range unsaved {
-		if err := e.write(known[i]); err != nil {
+		if err := e.write(organizations[i]); err != nil {
 			d.mu.Lock()
 			for _, e := range unsaved[i:] {
 				e.unsaved = true

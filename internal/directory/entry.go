@@ -7,19 +7,19 @@ import (
 
 // An Entry is where the look-ups of one organization go.
 type Entry struct {
-	directory *Directory
-	path      string
-	saved     sum // guarded by the directory's saving
-	unsaved   bool
-	settings  Settings
-	known     *Organization // replaced, never changed
+	directory    *Directory
+	path         string
+	saved        sum // guarded by the directory's saving
+	unsaved      bool
+	settings     Settings
+	organization *Organization // replaced, never changed
 	// projects are there without their names being kept, because limits are looked up by project.
 	projects []Project
 	listed   bool
 }
 
-// Projects are the projects known so far; known is false before they were ever listed.
-func (e *Entry) Projects() (projects []Project, known bool) {
+// Projects are the projects known so far; listed is false before they were ever listed.
+func (e *Entry) Projects() (projects []Project, listed bool) {
 	e.directory.mu.Lock()
 	defer e.directory.mu.Unlock()
 	return e.projects, e.listed
@@ -126,11 +126,11 @@ func (e *Entry) change(f func(*Organization) bool) {
 	d := e.directory
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	next := *e.known
+	next := *e.organization
 	if !f(&next) {
 		return
 	}
-	e.known, e.unsaved = &next, true
+	e.organization, e.unsaved = &next, true
 	if slices.Contains(d.entries, e) {
 		d.publish()
 	}

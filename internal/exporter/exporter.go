@@ -99,8 +99,8 @@ type exporter struct {
 	seams     seams
 
 	current atomic.Pointer[plan]
-	// unknown are the mentions of projects that the log has named because nobody has them.
-	unknown sync.Map
+	// warnedProjects are the mentions of projects that the log has named because nobody has them.
+	warnedProjects sync.Map
 	// reloading admits one reload at a time. It is a channel so that who waits for it can give up.
 	reloading chan struct{}
 }
@@ -153,7 +153,7 @@ func Run(ctx context.Context, o Options) error {
 func (e *exporter) open(dir string) (err error) {
 	e.books = spend.New(e)
 	e.collector = collector.New(collector.Options{
-		Views: e, Statuses: e, Names: e, Books: e.books, StateBytes: e.stateBytes,
+		Views: e, Statuses: e, Directory: e, Books: e.books, StateBytes: e.stateBytes,
 		Shard: e.shard.Index, Shards: e.shard.Count, Logger: e.logger, Now: e.now, ZeroHold: e.zeroHold,
 	})
 	e.watch = newWatch(e.collector, e, e.logger)
@@ -171,7 +171,7 @@ func (e *exporter) open(dir string) (err error) {
 func (e *exporter) serve(ctx context.Context, o Options, p *plan) error {
 	srv := server.New(server.Options{
 		Addresses: o.Addresses, WebConfigFile: o.WebConfigFile, TelemetryPath: o.TelemetryPath,
-		Metrics: e.collector.Handler(), Views: e, Statuses: e, Allowances: e.scheduler, Books: e.books, Names: e,
+		Metrics: e.collector.Handler(), Views: e, Statuses: e, Allowances: e.scheduler, Books: e.books, Directory: e,
 		Shard: e.shard, Idle: e.idle, Gateway: o.gateway,
 		EnableLifecycle: o.EnableLifecycle, Reload: e.reload,
 		Version: version.Version, Started: time.Now(), Config: e.config,

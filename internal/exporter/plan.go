@@ -134,7 +134,7 @@ func (p *plan) directorySettings() []directory.Settings {
 func lookups(valid *config.Valid, entry *directory.Entry, a assignment) fetcher.Lookups {
 	l := fetcher.Lookups{Directory: entry, UserEmails: valid.Names().UserEmails}
 	if valid.Names().Enabled {
-		l.Names = valid.Names().Interval
+		l.NamesInterval = valid.Names().Interval
 	}
 	for _, s := range a.endpoints {
 		// Where the bill is shown by key, the ledger has it.
@@ -143,7 +143,7 @@ func lookups(valid *config.Valid, entry *directory.Entry, a assignment) fetcher.
 		}
 	}
 	if valid.Limits().Enabled {
-		l.Limits = valid.Limits().Interval
+		l.LimitsInterval = valid.Limits().Interval
 	}
 	return l
 }
@@ -164,8 +164,8 @@ func feedOptions(organization string, s config.EndpointSettings, start config.St
 	return ledger.FeedOptions{
 		Organization: organization, Endpoint: s.Endpoint, GroupBy: s.GroupBy, Filters: s.Filters.Encode(),
 		Width: s.Width, Lookback: s.Lookback, AuditInterval: s.AuditInterval, AuditWindow: s.AuditWindow,
-		StartText: start.String(),
-		Start: func(now time.Time) (time.Time, bool) {
+		CountersStartText: start.String(),
+		CountersStart: func(now time.Time) (time.Time, bool) {
 			usage, costs, explicit := start.Origin(now)
 			if s.Endpoint.IsCosts() {
 				return costs, explicit

@@ -14,7 +14,7 @@ const processing = "_PROCESSING"
 // so that the answer is worked out once for each snapshot.
 type regions struct {
 	snapshots interface{ Snapshot() *directory.Snapshot }
-	known     atomic.Pointer[regional]
+	cached    atomic.Pointer[regional]
 }
 
 type regional struct {
@@ -24,17 +24,17 @@ type regional struct {
 
 func (r *regions) regional(organization, projectID string) bool {
 	snapshot := r.snapshots.Snapshot()
-	known := r.known.Load()
-	if known == nil || known.snapshot != snapshot {
-		known = &regional{snapshot: snapshot, projects: map[[2]string]bool{}}
+	cached := r.cached.Load()
+	if cached == nil || cached.snapshot != snapshot {
+		cached = &regional{snapshot: snapshot, projects: map[[2]string]bool{}}
 		for _, o := range snapshot.Organizations {
 			for _, p := range o.Projects {
 				if strings.HasSuffix(p.Residency, processing) {
-					known.projects[[2]string{o.Name, p.ID}] = true
+					cached.projects[[2]string{o.Name, p.ID}] = true
 				}
 			}
 		}
-		r.known.Store(known)
+		r.cached.Store(cached)
 	}
-	return known.projects[[2]string{organization, projectID}]
+	return cached.projects[[2]string{organization, projectID}]
 }

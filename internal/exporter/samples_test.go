@@ -61,7 +61,7 @@ func TestPublishedResponsesAreBookedExactly(t *testing.T) {
 			defer books.Close()
 			feeds, err := books.Configure(ledger.Settings{IdleRetention: 100 * 365 * 24 * time.Hour, MaxLabelSets: 1000}, []ledger.FeedOptions{{
 				Organization: "acme", Endpoint: e, GroupBy: tc.groupBy, Width: tc.width, Lookback: time.Hour,
-				Start: func(time.Time) (time.Time, bool) { return time.Unix(0, 0), true },
+				CountersStart: func(time.Time) (time.Time, bool) { return time.Unix(0, 0), true },
 			}})
 			if err != nil {
 				t.Fatal(err)

@@ -47,7 +47,7 @@ func (e *exporter) unknownProjects(organization string) {
 		if slices.ContainsFunc(projects, func(p directory.Project) bool { return p.ID == m.ID }) {
 			continue
 		}
-		if _, said := e.unknown.LoadOrStore(m, true); !said {
+		if _, said := e.warnedProjects.LoadOrStore(m, true); !said {
 			level.Warn(e.logger).Log("msg", "The organization has no project of this id, so it has no usage and no costs: correct the id", "organization", organization, "project_id", m.ID, "at", m.Where)
 		}
 	}

@@ -70,7 +70,7 @@ func (w *watch) news(b boundKey, share float64) bool {
 	defer w.mu.Unlock()
 	now := time.Now()
 	maps.DeleteFunc(w.warned, func(_ boundKey, near time.Time) bool { return now.Sub(near) > quiet })
-	_, known := w.warned[b]
+	_, warned := w.warned[b]
 	w.warned[b] = now
-	return !known
+	return !warned
 }

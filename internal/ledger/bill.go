@@ -14,16 +14,16 @@ import (
 
 // olderBill is the next page of days that are to be known and are not.
 func (f *Feed) olderBill(now time.Time) (Window, bool) {
-	if f.options.BillFrom == nil || f.refused.bill || !f.meta.Started || f.meta.BillFrom == 0 {
+	if f.options.BillFrom == nil || f.refused.bill || !f.meta.Begun || f.meta.BillFrom == 0 {
 		return Window{}, false
 	}
-	known := dayOf(f.meta.BillFrom)
+	billFrom := dayOf(f.meta.BillFrom)
 	wanted := max(dayOf(f.options.BillFrom(now).Unix()), dayOf(now.Unix())-seconds(booksKept))
-	if wanted >= known {
+	if wanted >= billFrom {
 		return Window{}, false
 	}
-	from := max(wanted, known-int64(api.CostDay.Max)*secondsOfDay)
-	return Window{Width: api.CostDay, From: time.Unix(from, 0).UTC(), To: time.Unix(known, 0).UTC(), Audit: true, shape: f.shape}, true
+	from := max(wanted, billFrom-int64(api.CostDay.Max)*secondsOfDay)
+	return Window{Width: api.CostDay, From: time.Unix(from, 0).UTC(), To: time.Unix(billFrom, 0).UTC(), Audit: true, shape: f.shape}, true
 }
 
 // olderBill takes a page of older days into the books. One that was asked for before the marks moved says nothing new.

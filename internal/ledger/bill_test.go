@@ -166,7 +166,7 @@ func TestTheBillIsNotReadFurtherBackThanTheBooksGo(t *testing.T) {
 // TestADimensionOfTheBillThatIsRefusedLaterTakesNothingBack: a start such as "today" means another day by then.
 func TestADimensionOfTheBillThatIsRefusedLaterTakesNothingBack(t *testing.T) {
 	g := costsRig(t)
-	g.options.Start = func(now time.Time) (time.Time, bool) { return now.Truncate(aDay), true }
+	g.options.CountersStart = func(now time.Time) (time.Time, bool) { return now.Truncate(aDay), true }
 	g.open()
 	days := map[time.Time][]sale{}
 	poll := func(usd string) {

@@ -101,7 +101,7 @@ func (st *stage) replace(r replacement) error {
 	if repeated && !r.renew && st.same(r.at, r.width, r.read[0].rows) {
 		return nil
 	}
-	before, known, err := st.recorded(r.old)
+	before, covered, err := st.recorded(r.old)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (st *stage) replace(r replacement) error {
 		for i := range r.read {
 			if same {
 				// The same sums of other rows cost something else.
-				spent[i] = st.price(&r.read[i], before, known.derived && (!repeated || r.renew), parts[i])
+				spent[i] = st.price(&r.read[i], before, covered.derived && (!repeated || r.renew), parts[i])
 			} else {
 				spent[i] = st.price(&r.read[i], nil, true, parts[i])
 			}
@@ -117,12 +117,12 @@ func (st *stage) replace(r replacement) error {
 	}
 	after := parts[0]
 	if !same {
-		after = st.sum(before, known, parts)
+		after = st.sum(before, covered, parts)
 	}
 	if f.options.estimates() {
-		st.spend(r, spent, known.derived && slices.EqualFunc(before, after, func(a, b cell) bool { return a.id == b.id && a.equal(&b) }))
+		st.spend(r, spent, covered.derived && slices.EqualFunc(before, after, func(a, b cell) bool { return a.id == b.id && a.equal(&b) }))
 	}
-	st.book(r, before, known, after)
+	st.book(r, before, covered, after)
 	if r.width != r.oldWidth {
 		for _, b := range r.old {
 			st.buckets[bucketKey{b.start, r.oldWidth}] = nil
@@ -142,37 +142,37 @@ func (st *stage) replace(r replacement) error {
 }
 
 // recorded decodes buckets on record and adds them up, with what all of them could record.
-func (st *stage) recorded(old []bucket) (before []cell, known knowledge, err error) {
-	known = st.knows()
+func (st *stage) recorded(old []bucket) (before []cell, covered coverage, err error) {
+	covered = st.covers()
 	if len(old) == 0 {
-		return nil, known, nil
+		return nil, covered, nil
 	}
 	var sum map[uint32]*cell
 	for _, b := range old {
 		cells, could, err := st.decode(b.cells)
 		if err != nil {
-			return nil, known, err
+			return nil, covered, err
 		}
-		known.restrict(could)
+		covered.restrict(could)
 		if len(old) == 1 {
-			return cells, known, nil
+			return cells, covered, nil
 		}
 		if sum == nil {
 			sum = make(map[uint32]*cell, len(cells))
 		}
 		addCells(sum, cells)
 	}
-	return sortCells(sum), known, nil
+	return sortCells(sum), covered, nil
 }
 
 // sum adds up the buckets of a span that changes hands. They keep what was derived of the former ones where it still
 // holds.
-func (st *stage) sum(before []cell, known knowledge, parts [][]cell) []cell {
+func (st *stage) sum(before []cell, covered coverage, parts [][]cell) []cell {
 	is := map[uint32]*cell{}
 	for _, cells := range parts {
 		addCells(is, cells)
 	}
-	if known.derived {
+	if covered.derived {
 		was := make(map[uint32]*cell, len(before))
 		for i := range before {
 			was[before[i].id] = &before[i]
@@ -196,7 +196,7 @@ func (st *stage) draft(at, width int64) *span {
 }
 
 // book adds the difference between what was and what is.
-func (st *stage) book(r replacement, before []cell, known knowledge, after []cell) {
+func (st *stage) book(r replacement, before []cell, covered coverage, after []cell) {
 	if r.how == baseline {
 		return
 	}
@@ -220,11 +220,11 @@ func (st *stage) book(r replacement, before []cell, known knowledge, after []cel
 			i++
 			j++
 		}
-		if known.derived {
+		if covered.derived {
 			st.bookDerived(id, was, is)
 		}
-		for m := range known.measures {
-			if !known.measures[m] {
+		for m := range covered.measures {
+			if !covered.measures[m] {
 				continue // The record is older than this measure: what is read now is its baseline.
 			}
 			var delta decimal.Fixed
@@ -237,7 +237,7 @@ func (st *stage) book(r replacement, before []cell, known knowledge, after []cel
 			if delta.IsZero() {
 				continue
 			}
-			st.delta(id, len(known.measures), m, delta)
+			st.delta(id, len(covered.measures), m, delta)
 			stats := &st.stats[m]
 			switch {
 			case delta.Sign() < 0:
@@ -273,7 +273,7 @@ func (st *stage) see(cells []cell, start int64) {
 		c := &cells[i]
 		st.seen[c.id] = max(st.seen[c.id], start)
 		for m := range c.derived {
-			if id, ok := st.derived(c.id, m); ok && !c.derived[m].IsZero() {
+			if id, ok := st.derivedSeries(c.id, m); ok && !c.derived[m].IsZero() {
 				st.seen[id] = max(st.seen[id], start)
 			}
 		}

@@ -85,17 +85,19 @@ func (a *account) add(b *account) {
 	}
 }
 
-// names numbers the texts of accounts, since the same ones come every day.
-type names struct {
+// symbols numbers the texts of accounts, since the same ones come every day.
+type symbols struct {
 	list    []string // by number; "" is number 0, and that of a text that is gone
 	ids     map[string]uint32
 	written int      // how many are on disk
 	gone    []uint32 // those that are on disk, and that nothing names any more
 }
 
-func newNames() *names { return &names{list: []string{""}, ids: map[string]uint32{"": 0}, written: 1} }
+func newSymbols() *symbols {
+	return &symbols{list: []string{""}, ids: map[string]uint32{"": 0}, written: 1}
+}
 
-func (n *names) id(s string) uint32 {
+func (n *symbols) id(s string) uint32 {
 	id, ok := n.ids[s]
 	if !ok {
 		id = uint32(len(n.list))
@@ -105,7 +107,7 @@ func (n *names) id(s string) uint32 {
 }
 
 // put sets the text of a number, read from disk.
-func (n *names) put(id uint32, s string) {
+func (n *symbols) put(id uint32, s string) {
 	for uint32(len(n.list)) <= id {
 		n.list = append(n.list, "")
 	}
@@ -114,7 +116,7 @@ func (n *names) put(id uint32, s string) {
 }
 
 // retain forgets the texts that are not used.
-func (n *names) retain(used map[uint32]bool) {
+func (n *symbols) retain(used map[uint32]bool) {
 	for id := 1; id < len(n.list); id++ {
 		if n.list[id] != "" && !used[uint32(id)] {
 			delete(n.ids, n.list[id])
@@ -134,7 +136,7 @@ const (
 //	account = flags mark mix projects project… sale…
 //	project = (name − previous name) mask amount…    names ascend; the mask has a bit for each amount that is not 0
 //	sale    = name of the line item, name of the unit, mask amount…
-func (a *account) encode(n *names) []byte {
+func (a *account) encode(n *symbols) []byte {
 	flags := byte(0)
 	if a.split {
 		flags |= flagSplit
@@ -224,21 +226,21 @@ func eachAmount(b []byte, yield func(name uint32, by Amounts), sale func(item, u
 }
 
 // decode returns the account of its encoded form.
-func decodeAccount(b []byte, n *names) (*account, error) {
+func decodeAccount(b []byte, n *symbols) (*account, error) {
 	a := newAccount()
 	if _, err := a.header(b); err != nil {
 		return nil, err
 	}
-	known := func(ids ...uint32) bool {
+	exist := func(ids ...uint32) bool {
 		return !slices.ContainsFunc(ids, func(id uint32) bool { return id >= uint32(len(n.list)) })
 	}
 	ok := true
 	err := eachAmount(b, func(name uint32, by Amounts) {
-		if ok = ok && known(name); ok {
+		if ok = ok && exist(name); ok {
 			a.projects[n.list[name]] = by
 		}
 	}, func(item, unit uint32, s Sale) {
-		if ok = ok && known(item, unit); ok {
+		if ok = ok && exist(item, unit); ok {
 			a.sales[Item{n.list[item], n.list[unit]}] = s
 		}
 	})

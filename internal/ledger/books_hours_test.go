@@ -32,7 +32,7 @@ func TestAnHourInTheBooksIsReplacedByAllOfItsMinutes(t *testing.T) {
 			g.pass(time.Second)
 			_ = g.feed.Book(context.Background(), g.read(g.options.Endpoint, g.feed.GroupBy(), g.feed.PollWindow(g.now)))
 		}
-		if g.ledger.View().Feeds[0].Started.IsZero() {
+		if g.ledger.View().Feeds[0].BegunAt.IsZero() {
 			t.Fatal("the read with a hole was not taken")
 		}
 		g.expectDay(day, total(300))

@@ -33,13 +33,13 @@ func (f *Feed) makeBooks() error {
 				}
 			}
 			a.blur()
-			f.books.pieces[bucketKey{start, sp.width}] = a.encode(f.books.names)
+			f.books.pieces[bucketKey{start, sp.width}] = a.encode(f.books.symbols)
 		}
 	}
 	return nil
 }
 
-func (f *Feed) seriesOf(id uint32) *series { return f.list[f.at[id]] }
+func (f *Feed) seriesOf(id uint32) *series { return f.list[f.position[id]] }
 
 // attribute adds amounts of a series to its project.
 func (a *account) attribute(s *series, by Amounts) {

@@ -63,13 +63,13 @@ func (st *stage) bill(b *readBucket) {
 		// be, and would be taken for billed whole until then.
 		if _, err := was.header(old); err == nil && min(was.mark, st.asOf) >= end+seconds(billFinal) {
 			a.mark = was.mark
-			if bytes.Equal(a.encode(st.f.books.names), old) {
+			if bytes.Equal(a.encode(st.f.books.symbols), old) {
 				return
 			}
 			a.mark = st.asOf
 		}
 	}
-	st.pieces[k] = a.encode(st.f.books.names)
+	st.pieces[k] = a.encode(st.f.books.symbols)
 }
 
 // same says whether the books have a bucket of usage that was read with the same composition. Whatever has come to its
@@ -136,7 +136,7 @@ func (st *stage) enter(start, width int64, a *account, whole bool) {
 		}
 	}
 	a.closed = st.asOf >= start+width
-	st.pieces[bucketKey{start, width}] = a.encode(st.f.books.names)
+	st.pieces[bucketKey{start, width}] = a.encode(st.f.books.symbols)
 }
 
 // handOver takes an hour that is read in another width into the books. Where all of it is the same, it costs what it did.
@@ -170,7 +170,7 @@ func (st *stage) sumOf(keys []bucketKey) *account {
 	sum := newAccount()
 	for _, k := range keys {
 		// The bytes were made by this process or checked when they were loaded.
-		if a, err := decodeAccount(st.piece(k), st.f.books.names); err == nil {
+		if a, err := decodeAccount(st.piece(k), st.f.books.symbols); err == nil {
 			sum.add(a)
 		}
 	}
@@ -204,7 +204,7 @@ func (st *stage) closeBooks() {
 			st.pieces[k] = nil
 		}
 		sum.closed, sum.mark, sum.mix = true, int64(hours), 0
-		st.pieces[bucketKey{day, secondsOfDay}] = sum.encode(f.books.names)
+		st.pieces[bucketKey{day, secondsOfDay}] = sum.encode(f.books.symbols)
 	}
 	oldest := st.meta.closed(st.asOf) - seconds(booksKept)
 	for _, d := range f.books.days {

@@ -11,13 +11,13 @@ import (
 
 // storedBooks are the books of a feed as they are on disk.
 type storedBooks struct {
-	found  bool
-	pieces map[bucketKey][]byte
-	names  map[uint32]string
+	found   bool
+	pieces  map[bucketKey][]byte
+	symbols map[uint32]string
 }
 
 func (c *storedBooks) read(feed *bolt.Bucket) error {
-	c.found, c.pieces, c.names = feed.Bucket(subBooks) != nil, map[bucketKey][]byte{}, map[uint32]string{}
+	c.found, c.pieces, c.symbols = feed.Bucket(subBooks) != nil, map[bucketKey][]byte{}, map[uint32]string{}
 	err := each(feed, subBooks, 12, func(k, v []byte) error {
 		c.pieces[bucketKeyOf(k)] = v
 		return nil
@@ -26,7 +26,7 @@ func (c *storedBooks) read(feed *bolt.Bucket) error {
 		return err
 	}
 	return each(feed, subNames, 4, func(k, v []byte) error {
-		c.names[binary.BigEndian.Uint32(k)] = string(v)
+		c.symbols[binary.BigEndian.Uint32(k)] = string(v)
 		return nil
 	})
 }
@@ -41,8 +41,8 @@ func bucketKeyOf(b []byte) bucketKey {
 
 // bookChanges are what a commit writes of the books. A nil piece and an empty name delete.
 type bookChanges struct {
-	pieces map[bucketKey][]byte
-	names  map[uint32]string
+	pieces  map[bucketKey][]byte
+	symbols map[uint32]string
 }
 
 func (c *bookChanges) write(sub func([]byte) (*bolt.Bucket, error), put func(b *bolt.Bucket, key, value []byte) error) error {
@@ -58,7 +58,7 @@ func (c *bookChanges) write(sub func([]byte) (*bolt.Bucket, error), put func(b *
 	if b, err = sub(subNames); err != nil {
 		return err
 	}
-	for id, name := range c.names {
+	for id, name := range c.symbols {
 		var v []byte
 		if name != "" {
 			v = []byte(name)
@@ -73,26 +73,26 @@ func (c *bookChanges) write(sub func([]byte) (*bolt.Bucket, error), put func(b *
 // booked is what the stage writes of the books.
 func (st *stage) booked() bookChanges {
 	bs := &st.f.books
-	c := bookChanges{pieces: st.pieces, names: map[uint32]string{}}
+	c := bookChanges{pieces: st.pieces, symbols: map[uint32]string{}}
 	if bs.unwritten {
 		c.pieces = maps.Clone(bs.pieces)
 		maps.Copy(c.pieces, st.pieces)
 	}
-	for id := bs.names.written; id < len(bs.names.list); id++ {
-		c.names[uint32(id)] = bs.names.list[id]
+	for id := bs.symbols.written; id < len(bs.symbols.list); id++ {
+		c.symbols[uint32(id)] = bs.symbols.list[id]
 	}
-	for _, id := range bs.names.gone {
-		c.names[id] = ""
+	for _, id := range bs.symbols.gone {
+		c.symbols[id] = ""
 	}
 	return c
 }
 
 // whole is all of the books.
 func (bs *books) whole() bookChanges {
-	c := bookChanges{pieces: bs.pieces, names: map[uint32]string{}}
-	for id, name := range bs.names.list {
+	c := bookChanges{pieces: bs.pieces, symbols: map[uint32]string{}}
+	for id, name := range bs.symbols.list {
 		if name != "" {
-			c.names[uint32(id)] = name
+			c.symbols[uint32(id)] = name
 		}
 	}
 	return c
@@ -101,7 +101,7 @@ func (bs *books) whole() bookChanges {
 // installBooks makes what was booked a part of the feed.
 func (st *stage) installBooks() {
 	bs := &st.f.books
-	bs.unwritten, bs.names.written, bs.names.gone = false, len(bs.names.list), nil
+	bs.unwritten, bs.symbols.written, bs.symbols.gone = false, len(bs.symbols.list), nil
 	days := map[int64]bool{}
 	for k, v := range st.pieces {
 		days[dayOf(k.start)] = true
@@ -119,8 +119,8 @@ func (st *stage) installBooks() {
 // loadBooks takes over the books from disk. Those of a state that has none are made of its buckets.
 func (f *Feed) loadBooks(c *storedBooks) error {
 	bs := &f.books
-	for _, id := range slices.Sorted(maps.Keys(c.names)) {
-		bs.names.put(id, c.names[id])
+	for _, id := range slices.Sorted(maps.Keys(c.symbols)) {
+		bs.symbols.put(id, c.symbols[id])
 	}
 	maps.Copy(bs.pieces, c.pieces)
 	if !c.found {
@@ -132,13 +132,13 @@ func (f *Feed) loadBooks(c *storedBooks) error {
 	used := map[uint32]bool{}
 	days := map[int64]bool{}
 	for k, b := range bs.pieces {
-		if _, err := decodeAccount(b, bs.names); err != nil {
+		if _, err := decodeAccount(b, bs.symbols); err != nil {
 			return fmt.Errorf("books at %d: %w", k.start, err)
 		}
 		days[dayOf(k.start)] = true
 		_ = eachAmount(b, func(name uint32, _ Amounts) { used[name] = true }, func(item, unit uint32, _ Sale) { used[item], used[unit] = true, true })
 	}
-	bs.names.retain(used)
+	bs.symbols.retain(used)
 	for _, day := range slices.Sorted(maps.Keys(days)) {
 		bs.turn(day, f.options.Endpoint.IsCosts())
 	}

@@ -263,7 +263,7 @@ func TestADimensionThatIsNotShownIsNoPartOfTheShape(t *testing.T) {
 	g.pass(time.Minute)
 	g.poll()
 	m := labels{model: "m1"}
-	began := g.ledger.View().Feeds[0].Started
+	began := g.ledger.View().Feeds[0].BegunAt
 	inFlight := g.read(g.options.Endpoint, g.feed.GroupBy(), g.feed.PollWindow(g.now))
 	if err := g.feed.Drop("batch"); err != nil {
 		t.Fatal(err)
@@ -284,7 +284,7 @@ func TestADimensionThatIsNotShownIsNoPartOfTheShape(t *testing.T) {
 	if got := g.shown()[m]; got != 11 {
 		t.Errorf("%d requests, want 11: nothing begins afresh", got)
 	}
-	if again := g.ledger.View().Feeds[0].Started; !again.Equal(began) {
+	if again := g.ledger.View().Feeds[0].BegunAt; !again.Equal(began) {
 		t.Errorf("started at %s, again at %s", began, again)
 	}
 	// What depended on it has no price.

@@ -49,7 +49,7 @@ func TestAStateThatWasReadAsShownGoesOnWhenItIsReadFine(t *testing.T) {
 				g.audit()
 			}
 			check("read as shown")
-			began := g.ledger.View().Feeds[0].Started
+			began := g.ledger.View().Feeds[0].BegunAt
 			// It is down for half an hour, and an audited hour has grown besides.
 			for range 30 {
 				use(0, a, 5)
@@ -68,7 +68,7 @@ func TestAStateThatWasReadAsShownGoesOnWhenItIsReadFine(t *testing.T) {
 			g.poll()
 			g.settle()
 			check("read fine for a while")
-			if again := g.ledger.View().Feeds[0].Started; !again.Equal(began) {
+			if again := g.ledger.View().Feeds[0].BegunAt; !again.Equal(began) {
 				t.Errorf("it started at %s, and again at %s", began, again)
 			}
 		})

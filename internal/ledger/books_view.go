@@ -18,16 +18,16 @@ type DayBook struct {
 	// because the API refuses to tell or an older version has not kept it, there is one sum under "".
 	Split, Itemized bool
 
-	pieces [][]byte
-	names  []string
-	total  func() Amounts // worked out when it is first asked for
+	pieces  [][]byte
+	symbols []string
+	total   func() Amounts // worked out when it is first asked for
 }
 
 // Projects hands out the amounts of the day. Those of a project may come in pieces that add up.
 func (d *DayBook) Projects(yield func(project string, by Amounts)) {
 	for _, b := range d.pieces {
 		// The bytes were made by this process or checked when they were loaded.
-		_ = eachAmount(b, func(name uint32, by Amounts) { yield(d.names[name], by) }, nil)
+		_ = eachAmount(b, func(name uint32, by Amounts) { yield(d.symbols[name], by) }, nil)
 	}
 }
 
@@ -44,7 +44,7 @@ func (d *DayBook) sum() (sum Amounts) {
 // Sales hands out the line items of a day of the bill.
 func (d *DayBook) Sales(yield func(item Item, sale Sale)) {
 	for _, b := range d.pieces {
-		_ = eachAmount(b, nil, func(item, unit uint32, s Sale) { yield(Item{d.names[item], d.names[unit]}, s) })
+		_ = eachAmount(b, nil, func(item, unit uint32, s Sale) { yield(Item{d.symbols[item], d.symbols[unit]}, s) })
 	}
 }
 
@@ -54,7 +54,7 @@ func (d *DayBook) SameSales(o *DayBook) bool {
 		return true
 	}
 	// A list of names only grows where it is, so what has a number in both is the same.
-	return d.Start.Equal(o.Start) && d.Itemized == o.Itemized && &d.names[0] == &o.names[0] &&
+	return d.Start.Equal(o.Start) && d.Itemized == o.Itemized && &d.symbols[0] == &o.symbols[0] &&
 		slices.EqualFunc(d.pieces, o.pieces, func(a, b []byte) bool { return bytes.Equal(amounts(a), amounts(b)) })
 }
 
@@ -67,25 +67,25 @@ func amounts(b []byte) []byte {
 
 // NewDayBook makes a day of plain amounts, all of which are known.
 func NewDayBook(start, readAt time.Time, hours int, projects map[string]Amounts, sales map[Item]Sale) *DayBook {
-	n := newNames()
+	n := newSymbols()
 	a := account{split: true, itemized: true, projects: projects, sales: sales}
 	d := &DayBook{Start: start, ReadAt: readAt, Hours: hours, Split: true, Itemized: true, pieces: [][]byte{a.encode(n)}}
-	d.names, d.total = n.list, sync.OnceValue(d.sum)
+	d.symbols, d.total = n.list, sync.OnceValue(d.sum)
 	return d
 }
 
 // books are the books of a feed.
 type books struct {
-	names  *names
-	pieces map[bucketKey][]byte // encoded accounts
-	open   map[int64]bool       // the days of usage that are in pieces
-	days   []*DayBook           // oldest first
+	symbols *symbols
+	pieces  map[bucketKey][]byte // encoded accounts
+	open    map[int64]bool       // the days of usage that are in pieces
+	days    []*DayBook           // oldest first
 	// unwritten says that nothing of the books is on disk, because they were made of a state that had none.
 	unwritten bool
 }
 
 func newBooks() books {
-	return books{names: newNames(), pieces: map[bucketKey][]byte{}, open: map[int64]bool{}}
+	return books{symbols: newSymbols(), pieces: map[bucketKey][]byte{}, open: map[int64]bool{}}
 }
 
 func (bs *books) piece(k bucketKey) []byte { return bs.pieces[k] }
@@ -116,7 +116,7 @@ func piecesOf(from, to int64, piece func(bucketKey) []byte) (keys []bucketKey, h
 
 // turn makes the view of a day again.
 func (bs *books) turn(day int64, costs bool) {
-	d := &DayBook{Start: time.Unix(day, 0).UTC(), Split: true, Itemized: true, names: bs.names.list}
+	d := &DayBook{Start: time.Unix(day, 0).UTC(), Split: true, Itemized: true, symbols: bs.symbols.list}
 	d.total = sync.OnceValue(d.sum)
 	whole := bs.pieces[bucketKey{day, secondsOfDay}]
 	var keys []bucketKey

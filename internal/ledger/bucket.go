@@ -119,19 +119,19 @@ func newLayouts(stored [][]string, today []string) layouts {
 	return l
 }
 
-// knows says which of today's measures a layout could record.
-func (l *layouts) knows(layout int) []bool {
-	known := make([]bool, l.n)
+// covers says which of today's measures a layout could record.
+func (l *layouts) covers(layout int) []bool {
+	covered := make([]bool, l.n)
 	for _, i := range l.to[layout] {
 		if i >= 0 {
-			known[i] = true
+			covered[i] = true
 		}
 	}
-	return known
+	return covered
 }
 
 // decodeCells returns the cells of an encoded bucket, the bucket's layout, and whether it says what is derived of them.
-func (l *layouts) decodeCells(b []byte) (cells []cell, layout int, derived bool, err error) {
+func (l *layouts) decodeCells(b []byte) (cells []cell, layout int, hasDerived bool, err error) {
 	u, b, err := uvarint(b, uint64(len(l.names))-1)
 	if err != nil {
 		return nil, 0, false, err
@@ -145,14 +145,14 @@ func (l *layouts) decodeCells(b []byte) (cells []cell, layout int, derived bool,
 			return nil, 0, false, err
 		}
 		if step == 0 && len(cells) > 0 {
-			derived = true
+			hasDerived = true
 			break
 		}
 		id += uint32(step)
 		c := cell{id: id, values: make([]decimal.Fixed, l.n)}
 		b, err = decodeValues(b, len(to), func(i int, v decimal.Fixed) {
-			if at := to[i]; at >= 0 {
-				c.values[at] = v
+			if m := to[i]; m >= 0 {
+				c.values[m] = v
 			}
 		})
 		if err != nil {
@@ -161,23 +161,23 @@ func (l *layouts) decodeCells(b []byte) (cells []cell, layout int, derived bool,
 		cells = append(cells, c)
 	}
 	id = 0
-	for at := 0; len(b) > 0; {
+	for next := 0; len(b) > 0; {
 		var step uint64
 		if step, b, err = uvarint(b, 1<<32-1); err != nil {
 			return nil, 0, false, err
 		}
 		id += uint32(step)
-		for at < len(cells) && cells[at].id < id {
-			at++
+		for next < len(cells) && cells[next].id < id {
+			next++
 		}
-		if at == len(cells) || cells[at].id != id {
+		if next == len(cells) || cells[next].id != id {
 			return nil, 0, false, errBucket
 		}
-		if b, err = decodeValues(b, derivations, func(i int, v decimal.Fixed) { cells[at].derived[i] = v }); err != nil {
+		if b, err = decodeValues(b, derivations, func(i int, v decimal.Fixed) { cells[next].derived[i] = v }); err != nil {
 			return nil, 0, false, err
 		}
 	}
-	return cells, layout, derived || len(cells) == 0, nil
+	return cells, layout, hasDerived || len(cells) == 0, nil
 }
 
 // decodeValues calls set for each value that is not 0 and returns what follows.

@@ -8,31 +8,31 @@ import (
 )
 
 // decode returns the cells of a recorded bucket and what it could record.
-func (st *stage) decode(old []byte) (cells []cell, known knowledge, err error) {
-	cells, layout, derived, err := st.f.layouts.decodeCells(old)
+func (st *stage) decode(old []byte) (cells []cell, covered coverage, err error) {
+	cells, layout, hasDerived, err := st.f.layouts.decodeCells(old)
 	if err != nil {
-		return nil, known, err
+		return nil, covered, err
 	}
 	for i := range cells {
-		if _, ok := st.f.at[cells[i].id]; !ok {
-			return nil, known, errUnknownSeries
+		if _, ok := st.f.position[cells[i].id]; !ok {
+			return nil, covered, errUnknownSeries
 		}
 	}
-	return cells, knowledge{st.f.layouts.knows(layout), derived}, nil
+	return cells, coverage{st.f.layouts.covers(layout), hasDerived}, nil
 }
 
-// knows is the knowledge of what is recorded now.
-func (st *stage) knows() knowledge {
-	return knowledge{st.f.layouts.knows(st.f.layouts.current), true}
+// covers is the coverage of what is recorded now.
+func (st *stage) covers() coverage {
+	return coverage{st.f.layouts.covers(st.f.layouts.current), true}
 }
 
-// A knowledge is what a record could say: a measure that it could not is met for the first time.
-type knowledge struct {
+// A coverage is what a record could say: a measure that it could not is met for the first time.
+type coverage struct {
 	measures []bool // of today's table
 	derived  bool
 }
 
-func (k *knowledge) restrict(o knowledge) {
+func (k *coverage) restrict(o coverage) {
 	for i := range k.measures {
 		k.measures[i] = k.measures[i] && o.measures[i]
 	}

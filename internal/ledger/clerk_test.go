@@ -53,7 +53,7 @@ func (c *clerk) take(from, to, width, asOf, hole int64, audit bool) {
 	if len(starts) == 0 {
 		return
 	}
-	first := !c.Started
+	first := !c.Begun
 	if first {
 		c.marks = c.begin(r, c.origin, c.origin != 0, c.reach)
 	}
@@ -150,7 +150,7 @@ func (c *clerk) step() {
 		do("the clock is off by %d min", (clock-c.now)/tMinute)
 	}
 	hole := func(from, to, width int64) int64 {
-		if !c.Started || c.bill || c.rng.IntN(6) != 0 || to <= from {
+		if !c.Begun || c.bill || c.rng.IntN(6) != 0 || to <= from {
 			return 0
 		}
 		at := from + c.rng.Int64N(to-from)
@@ -165,7 +165,7 @@ func (c *clerk) step() {
 	})
 	do("poll from %s", time.Unix(from, 0).UTC().Format("02 15:04"))
 	c.take(from, 0, c.width, clock, hole(from, c.now, c.width), false)
-	if c.bill || !c.Started || c.rng.IntN(3) == 0 {
+	if c.bill || !c.Begun || c.rng.IntN(3) == 0 {
 		return
 	}
 	for r := c.round(clock, c.reach); r.cursor < r.end; {

@@ -13,8 +13,8 @@ import (
 // priced again as a whole, so that a restatement takes back exactly what was booked for it.
 
 // price sets what is derived of the cells of a bucket that has changed, and returns what all of it costs by project. before
-// are the cells on record, and derived says whether the record tells what was derived of them.
-func (st *stage) price(b *readBucket, before []cell, derived bool, cells []cell) *account {
+// are the cells on record, and hasDerived says whether the record tells what was derived of them.
+func (st *stage) price(b *readBucket, before []cell, hasDerived bool, cells []cell) *account {
 	f := st.f
 	taken := make(map[uint32]*cell, len(cells))
 	i := 0
@@ -23,7 +23,7 @@ func (st *stage) price(b *readBucket, before []cell, derived bool, cells []cell)
 		for i < len(before) && before[i].id < c.id {
 			i++
 		}
-		if derived && i < len(before) && before[i].id == c.id && before[i].equal(c) {
+		if hasDerived && i < len(before) && before[i].id == c.id && before[i].equal(c) {
 			c.derived = before[i].derived
 			continue
 		}
@@ -41,8 +41,8 @@ func (st *stage) price(b *readBucket, before []cell, derived bool, cells []cell)
 		} else {
 			spent.charge("", Amounts{Estimated: usd})
 		}
-		id, ok := st.known(0, r.set.keys[0]) // Measures of usage are one group.
-		if !ok {                             // It is folded, and was placed a moment ago.
+		id, ok := st.ownSeries(0, r.set.keys[0]) // Measures of usage are one group.
+		if !ok {                                 // It is folded, and was placed a moment ago.
 			id = st.places[string(st.key)].id
 		}
 		if c := taken[id]; c != nil {
@@ -98,18 +98,18 @@ func (st *stage) bookDerived(id uint32, was, is *cell) {
 		if delta.IsZero() {
 			continue
 		}
-		at, ok := st.derived(id, m)
+		derived, ok := st.derivedSeries(id, m)
 		if !ok {
-			at = st.bear(id, m)
+			derived = st.bear(id, m)
 		}
-		st.delta(at, derivations, m, delta)
+		st.delta(derived, derivations, m, delta)
 	}
 }
 
-// derived finds the series of a derived measure that belongs to a series of rows.
-func (st *stage) derived(id uint32, m int) (uint32, bool) {
+// derivedSeries finds the series of a derived measure that belongs to a series of rows.
+func (st *stage) derivedSeries(id uint32, m int) (uint32, bool) {
 	f := st.f
-	if m >= len(f.derived) {
+	if m >= len(f.derivedGroups) {
 		return 0, false
 	}
 	key, _ := st.derivedKey(id, m)
@@ -126,22 +126,22 @@ func (st *stage) derived(id uint32, m int) (uint32, bool) {
 // bear makes the series of a derived measure, or lets that of a former shape go on from its total.
 func (st *stage) bear(id uint32, m int) uint32 {
 	key, labels := st.derivedKey(id, m)
-	var at uint32
+	var derived uint32
 	if former := st.f.index[key]; former != nil {
 		c := *st.current(former.id)
 		c.ended = false
 		st.series[c.id] = &c
-		at = c.id
+		derived = c.id
 	} else {
-		at = st.born(derivedGroups+m, key, labels, 1, max(st.current(id).seen, st.seen[id]))
+		derived = st.born(firstDerivedGroup+m, key, labels, 1, max(st.current(id).seen, st.seen[id]))
 	}
-	st.places[key] = place{id: at}
-	return at
+	st.places[key] = place{id: derived}
+	return derived
 }
 
 // derivedKey is the key of the series that a derived measure of a series of rows is kept under: its labels, cut down.
 func (st *stage) derivedKey(id uint32, m int) (string, []Label) {
-	g := &st.f.derived[m]
+	g := &st.f.derivedGroups[m]
 	var b []byte
 	var labels []Label
 	for _, l := range st.current(id).labels {
@@ -150,7 +150,7 @@ func (st *stage) derivedKey(id uint32, m int) (string, []Label) {
 			labels = append(labels, l)
 		}
 	}
-	return indexKey(derivedGroups+m, b), labels
+	return indexKey(firstDerivedGroup+m, b), labels
 }
 
 // dimensionProject is the dimension, and its label, that tells whose usage a row is.

@@ -25,7 +25,7 @@ type Feed struct {
 	spans        map[int64]*span
 	fingerprints map[bucketKey]*Fingerprint // of buckets in spans
 	list         []*series                  // by id
-	at           map[uint32]int             // id → index in list
+	position     map[uint32]int             // id → index in list
 	index        map[string]*series         // by indexKey
 	folded       map[uint64]int64           // hash of a folded label set → start of the newest bucket that has it
 	held         map[hold]time.Time         // until when
@@ -65,7 +65,7 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 		layouts: newLayouts(c.meta.Layouts, measures),
 		meta:    c.meta.meta,
 		shape:   newShape(o.Endpoint, c.meta.GroupBy, c.meta.Filters),
-		spans:   map[int64]*span{}, fingerprints: map[bucketKey]*Fingerprint{}, at: map[uint32]int{}, index: map[string]*series{},
+		spans:   map[int64]*span{}, fingerprints: map[bucketKey]*Fingerprint{}, position: map[uint32]int{}, index: map[string]*series{},
 		folded: c.folded, held: map[hold]time.Time{}, books: newBooks(),
 		stats: make([]MeasureView, len(measures)),
 	}
@@ -76,7 +76,7 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 	f.arrange()
 	now := time.Now()
 	for _, id := range slices.Sorted(maps.Keys(c.series)) {
-		s, err := decodeSeries(id, c.series[id], &f.layouts, f.groups, len(f.derived))
+		s, err := decodeSeries(id, c.series[id], &f.layouts, f.groups, len(f.derivedGroups))
 		if err != nil {
 			return nil, &StateError{l.store.path, fmt.Errorf("damaged: series %d of %s: %w", id, o.Endpoint.Name, err), doRestore}
 		}
@@ -102,8 +102,8 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 	if err := f.loadBooks(&c.books); err != nil {
 		return nil, &StateError{l.store.path, fmt.Errorf("damaged: %s: %w", o.Endpoint.Name, err), doRestore}
 	}
-	if found && f.meta.Started && o.StartText != "" && f.meta.Start != o.StartText {
-		level.Info(l.logger).Log("msg", "A changed counters.start has no effect on existing state", "organization", o.Organization, "endpoint", o.Endpoint.Name, "configured", o.StartText, "started_with", f.meta.Start)
+	if found && f.meta.Begun && o.CountersStartText != "" && f.meta.CountersStart != o.CountersStartText {
+		level.Info(l.logger).Log("msg", "A changed counters.start has no effect on existing state", "organization", o.Organization, "endpoint", o.Endpoint.Name, "configured", o.CountersStartText, "started_with", f.meta.CountersStart)
 	}
 	return f, nil
 }
@@ -111,7 +111,7 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 // check looks whether a bucket from disk can be read.
 func (f *Feed) check(bucket []byte) error {
 	cells, _, _, err := f.layouts.decodeCells(bucket)
-	if err == nil && slices.ContainsFunc(cells, func(c cell) bool { _, ok := f.at[c.id]; return !ok }) {
+	if err == nil && slices.ContainsFunc(cells, func(c cell) bool { _, ok := f.position[c.id]; return !ok }) {
 		err = errUnknownSeries
 	}
 	return err
@@ -119,11 +119,11 @@ func (f *Feed) check(bucket []byte) error {
 
 // add puts a series into the feed's tables, or its new version in place of the old.
 func (f *Feed) add(s *series) {
-	if i, ok := f.at[s.id]; ok {
+	if i, ok := f.position[s.id]; ok {
 		f.own -= f.list[i].place
 		f.list[i] = s
 	} else {
-		f.at[s.id] = len(f.list)
+		f.position[s.id] = len(f.list)
 		f.list = append(f.list, s)
 	}
 	s.place = f.counts(s)

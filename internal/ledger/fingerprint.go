@@ -16,8 +16,8 @@ type Fingerprint struct {
 	Organization string
 }
 
-// Known is the fingerprint of the bucket that starts at start, if what is on record is what was read then.
-func (r *Read) Known(start time.Time) (Fingerprint, bool) {
+// Recorded is the fingerprint of the bucket that starts at start, if what is on record is what was read then.
+func (r *Read) Recorded(start time.Time) (Fingerprint, bool) {
 	return r.Window.fingerprints.at(start.Unix())
 }
 

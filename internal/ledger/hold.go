@@ -36,7 +36,7 @@ func (s *series) released(h hold) *series {
 
 // keep holds what a new version of a series, and not the one before, has to be held; and forgets what it has not.
 func (f *Feed) keep(s *series, until time.Time) {
-	if i, ok := f.at[s.id]; ok {
+	if i, ok := f.position[s.id]; ok {
 		f.drop(f.list[i], s)
 	}
 	for h := range s.holds {

@@ -18,8 +18,8 @@ func TestAnHourThatTheAPINoLongerHasDoesNotEndAllAudits(t *testing.T) {
 		g.options.Price = func(time.Time, []string, []ledger.Label, []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 			return decimal.FromInt(1), decimal.Fixed{}
 		}
-		g.options.StartText = "2026-09-20"
-		g.options.Start = func(time.Time) (time.Time, bool) { return time.Date(2026, 9, 20, 0, 0, 0, 0, time.UTC), true }
+		g.options.CountersStartText = "2026-09-20"
+		g.options.CountersStart = func(time.Time) (time.Time, bool) { return time.Date(2026, 9, 20, 0, 0, 0, 0, time.UTC), true }
 		g.open()
 		audit := func() {
 			for {

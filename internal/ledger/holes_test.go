@@ -175,8 +175,8 @@ func TestAWrongDateDoesNotStick(t *testing.T) {
 func TestADimensionDroppedWhileTheStartIsCaughtUp(t *testing.T) {
 	g := newRig(t)
 	g.options.GroupBy = []string{"project_id", "user_id", "model"}
-	g.options.StartText = "month"
-	g.options.Start = func(now time.Time) (time.Time, bool) {
+	g.options.CountersStartText = "month"
+	g.options.CountersStart = func(now time.Time) (time.Time, bool) {
 		return time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC), true
 	}
 	g.use(5*24*time.Hour, a, 7)

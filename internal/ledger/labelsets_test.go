@@ -13,7 +13,7 @@ func TestANewGroupingStartsAfreshAndSharedLabelSetsGoOn(t *testing.T) {
 	g := newRig(t)
 	plain := labels{project: "proj_a"} // exists in both shapes: its model is unknown
 	// The start concerns a ledger without state, not a new shape.
-	g.options.Start = func(now time.Time) (time.Time, bool) { return now.Truncate(24 * time.Hour), true }
+	g.options.CountersStart = func(now time.Time) (time.Time, bool) { return now.Truncate(24 * time.Hour), true }
 	g.open()
 	g.poll()
 	g.audit()

@@ -52,10 +52,10 @@ type FeedOptions struct {
 	Lookback time.Duration
 	// AuditWindow is how far back closed hours are read again every AuditInterval; 0 for endpoints without audits.
 	AuditInterval, AuditWindow time.Duration
-	// Start says where counting starts when there is no state yet; explicit is false for "now". It may be nil.
-	Start func(now time.Time) (origin time.Time, explicit bool)
-	// StartText is how the configuration spells Start.
-	StartText string
+	// CountersStart says where counting starts when there is no state yet; explicit is false for "now". It may be nil.
+	CountersStart func(now time.Time) (origin time.Time, explicit bool)
+	// CountersStartText is how the configuration spells it.
+	CountersStartText string
 	// BillFrom is from when on the bill is to be known, beside the last weeks. It may be nil.
 	BillFrom func(now time.Time) time.Time
 	// Price says what a row is estimated to cost, in US dollars, and how much of it has no price, when it is booked.

@@ -95,7 +95,7 @@ func TestStartSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t)
-			g.options.Start, g.options.StartText = tc.start, name
+			g.options.CountersStart, g.options.CountersStartText = tc.start, name
 			g.use(20*time.Minute, a, 1)
 			g.use(90*time.Minute, a, 2)
 			g.use(8*time.Hour, a, 4)
@@ -112,8 +112,8 @@ func TestStartSettings(t *testing.T) {
 			g.settle()
 			g.expect(counts{a: tc.want + tc.late + 100})
 
-			g.options.StartText = "changed"
-			g.options.Start = func(time.Time) (time.Time, bool) { return time.Unix(0, 0), true }
+			g.options.CountersStartText = "changed"
+			g.options.CountersStart = func(time.Time) (time.Time, bool) { return time.Unix(0, 0), true }
 			g.open().settle()
 			g.expect(counts{a: tc.want + tc.late + 100})
 		})

@@ -8,13 +8,13 @@ package ledger
 // record, the next read of the whole would take the rest for growth. Two kinds of spans are left out of this: those that
 // were given up, of which no more is known than is on record, and those before a fixed origin, which never count at all.
 type marks struct {
-	// Started is false until the first read is booked. Afresh: the shape changed, so that read is a baseline whatever
+	// Begun is false until the first read is booked. Afresh: the shape changed, so that read is a baseline whatever
 	// counters.start says.
-	Started bool `json:"started"`
-	Afresh  bool `json:"afresh,omitempty"`
-	// StartedAt is when the first read was booked.
-	StartedAt int64 `json:"started_at,omitempty"`
-	// CountsFrom is where the counters' zero lies: the start that was asked for, or StartedAt where that was now.
+	Begun  bool `json:"started"`
+	Afresh bool `json:"afresh,omitempty"`
+	// BegunAt is when the first read was booked.
+	BegunAt int64 `json:"started_at,omitempty"`
+	// CountsFrom is where the counters' zero lies: the start that was asked for, or BegunAt where that was now.
 	CountsFrom int64 `json:"counts_from,omitempty"`
 	// Origin divides the buckets that are met for the first time: from it on they count in full, before it what the
 	// API says at that moment is their baseline.
@@ -71,8 +71,8 @@ func (r reach) spanOf(t int64) int64 { return t - mod(t, r.span) }
 
 // startAfresh begins a new shape. Its first read is a baseline, but for a shape that never got to one.
 func (m marks) startAfresh() marks {
-	next := marks{Afresh: m.Afresh || m.Started, StartedAt: m.StartedAt, ReadAt: m.ReadAt, ReadThrough: m.ReadThrough}
-	if !m.Started {
+	next := marks{Afresh: m.Afresh || m.Begun, BegunAt: m.BegunAt, ReadAt: m.ReadAt, ReadThrough: m.ReadThrough}
+	if !m.Begun {
 		next.CountsFrom = m.CountsFrom // It was to begin again, and has not yet.
 	}
 	return next
@@ -80,7 +80,7 @@ func (m marks) startAfresh() marks {
 
 // owed says whether counting begins at a given time of which not all has been read, so that a new shape has to begin there
 // again. The first poll of the bill reads all of it; of usage, audits read what lies before the lookback.
-func (m marks) owed(to reach) bool { return m.Started && m.Fixed && !to.bill && m.Audited == 0 }
+func (m marks) owed(to reach) bool { return m.Begun && m.Fixed && !to.bill && m.Audited == 0 }
 
 // beginAgain begins a new shape where the former one began: a start such as "today" means another time by now.
 func (m marks) beginAgain() marks {
@@ -93,11 +93,11 @@ func (m marks) beginAgain() marks {
 // begin fixes where counting begins, with the first read of a shape: at the origin where that is fixed, else with what
 // is read. It is refused to marks that have begun.
 func (m marks) begin(r reading, origin int64, fixed bool, to reach) marks {
-	if m.Started {
+	if m.Begun {
 		return m
 	}
-	m.Started, m.Afresh = true, false
-	m.StartedAt = r.asOf
+	m.Begun, m.Afresh = true, false
+	m.BegunAt = r.asOf
 	m.CountsFrom, m.Fixed = origin, fixed
 	if !fixed {
 		m.CountsFrom = r.asOf
@@ -138,7 +138,7 @@ func (m marks) admits(span int64, whole bool) bool {
 
 // poll moves the marks past a poll. What the answer lacks stays open.
 func (m marks) poll(r reading, to reach) marks {
-	if !m.Started || r.audit {
+	if !m.Begun || r.audit {
 		return m
 	}
 	m.ReadAt = r.asOf
@@ -165,7 +165,7 @@ func (m marks) billed(from int64) marks {
 
 // audit moves the marks past an audit.
 func (m marks) audit(r reading, to reach) marks {
-	if !m.Started || !r.audit {
+	if !m.Begun || !r.audit {
 		return m
 	}
 	m.Audited = max(m.Audited, r.open())
@@ -175,7 +175,7 @@ func (m marks) audit(r reading, to reach) marks {
 // leave moves Final past hours that were audited or given up, as far as the audit window has left them. A round that was
 // interrupted goes on later than it began: what lies between was not read again since, so Final stays before it.
 func (m marks) leave(from, through, asOf int64, to reach) marks {
-	if m.Started && from <= m.Final {
+	if m.Begun && from <= m.Final {
 		m.Final = max(m.Final, min(through, to.spanOf(m.closed(asOf)-to.audits)))
 	}
 	return m

@@ -2,10 +2,10 @@ package ledger
 
 // meta is what a feed knows besides its series and buckets. Times are Unix seconds of the API's clock.
 type meta struct {
-	Configured []string   `json:"configured"` // group_by of the configuration when Dropped was learned
-	Dropped    []string   `json:"dropped,omitempty"`
-	Layouts    [][]string `json:"layouts"` // every list of measures that was ever written
-	Start      string     `json:"start"`   // counters.start when the ledger started
+	Configured    []string   `json:"configured"` // group_by of the configuration when Dropped was learned
+	Dropped       []string   `json:"dropped,omitempty"`
+	Layouts       [][]string `json:"layouts"` // every list of measures that was ever written
+	CountersStart string     `json:"start"`   // counters.start when the ledger started
 
 	NextID uint32 `json:"next_id"`
 

@@ -89,9 +89,9 @@ func (f *Feed) tell(r *Read) (ours, foreign bool, err error) {
 	if id := f.ledger.owner(f.options.Organization); id != "" && r.Organization != "" {
 		return id == r.Organization, id != r.Organization, nil
 	}
-	known, named := f.names(r)
-	if known || !named && !r.Window.probe {
-		return known, false, nil
+	ours, named := f.namesProjects(r)
+	if ours || !named && !r.Window.probe {
+		return ours, false, nil
 	}
 	if r.Window.probe {
 		return false, true, nil
@@ -112,8 +112,8 @@ func (f *Feed) tell(r *Read) (ours, foreign bool, err error) {
 	return false, false, err
 }
 
-// names says whether a read names any project, and any that the organization is known to have.
-func (f *Feed) names(r *Read) (known, named bool) {
+// namesProjects says whether a read names a project that is ours, and whether it names any.
+func (f *Feed) namesProjects(r *Read) (ours, named bool) {
 	if !slices.Contains(f.groupBy, dimensionProject) {
 		return false, false
 	}
@@ -211,11 +211,11 @@ func (f *Feed) used(span, from, to int64) (bool, error) {
 			return false, err
 		}
 		for i := range cells {
-			place, ok := f.at[cells[i].id]
+			position, ok := f.position[cells[i].id]
 			if !ok {
 				return false, errUnknownSeries
 			}
-			project := projectOf(f.list[place].labels)
+			project := projectOf(f.list[position].labels)
 			if project != "" && project != Other && slices.ContainsFunc(cells[i].values, func(v decimal.Fixed) bool { return !v.IsZero() }) {
 				return true, nil
 			}

@@ -39,17 +39,17 @@ func (st *stage) cells(b *readBucket) []cell {
 			}
 			cells = append(cells, cell{id: id, values: sum})
 		}
-		var unknown []string
+		var unplaced []string
 		for key, sum := range labelSets {
-			if id, ok := st.known(gi, key); ok {
+			if id, ok := st.ownSeries(gi, key); ok {
 				put(id, sum)
 			} else {
-				unknown = append(unknown, key)
+				unplaced = append(unplaced, key)
 			}
 		}
 		// In the order of the keys, so that which label sets are the first past the limit does not depend on chance.
-		slices.Sort(unknown)
-		for _, key := range unknown {
+		slices.Sort(unplaced)
+		for _, key := range unplaced {
 			put(st.resolve(gi, key, b.start.Unix()), labelSets[key])
 		}
 	}
@@ -57,8 +57,8 @@ func (st *stage) cells(b *readBucket) []cell {
 	return mergeCells(cells)
 }
 
-// known returns the series of a label set that has one of its own, without a search for room.
-func (st *stage) known(gi int, key string) (uint32, bool) {
+// ownSeries returns the series of a label set that has one of its own, without a search for room.
+func (st *stage) ownSeries(gi int, key string) (uint32, bool) {
 	st.key = append(append(st.key[:0], byte(gi)), key...)
 	if p, ok := st.places[string(st.key)]; ok {
 		return p.id, p.folded == 0
@@ -136,7 +136,7 @@ func (st *stage) born(gi int, key string, labels []Label, measures int, start in
 // counts is 1 for a series that takes a place of its own under the limit.
 func (f *Feed) counts(s *series) int {
 	// Derived series take no place: there are never more of them than of the series they are derived of.
-	if s.ended || s.derived() || s.key == f.otherKey(s.group) {
+	if s.ended || s.isDerived() || s.key == f.otherKey(s.group) {
 		return 0
 	}
 	return 1

@@ -107,7 +107,7 @@ func (b *booking) make() error {
 	if r.Window.shape != f.shape || !slices.Equal(r.columns, f.reads) {
 		return ErrReshaped
 	}
-	at, err := r.reading()
+	is, err := r.reading()
 	if err == nil {
 		err = f.stands(r)
 	}
@@ -115,11 +115,11 @@ func (b *booking) make() error {
 		err = f.examine(r)
 	}
 	if err == nil {
-		at.gap, err = f.admit(r, at)
+		is.gap, err = f.admit(r, is)
 	}
 	if err == nil && len(r.buckets) > 0 {
 		st := f.newStage()
-		if err = st.apply(r, at); err == nil {
+		if err = st.apply(r, is); err == nil {
 			f.ledger.put(st)
 		}
 	}

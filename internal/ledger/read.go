@@ -109,25 +109,25 @@ func NewRead(e *api.Endpoint, groupBy []string, w Window) *Read {
 // reading checks that the buckets are those that were asked for, puts them in order and says which time they are of.
 func (r *Read) reading() (reading, error) {
 	slices.SortFunc(r.buckets, func(a, b readBucket) int { return a.start.Compare(b.start) })
-	at := reading{asOf: r.AsOf.Unix(), from: r.Window.From.Unix(), audit: r.Window.Audit}
+	is := reading{asOf: r.AsOf.Unix(), from: r.Window.From.Unix(), audit: r.Window.Audit}
 	width := seconds(r.Window.Width.Duration)
 	for i, b := range r.buckets {
 		start := b.start.Unix()
-		if start < at.from || mod(start, width) != 0 || !r.Window.To.IsZero() && !b.start.Before(r.Window.To) {
-			return at, fmt.Errorf("the API answered with a bucket that was not asked for: %s", b.start.UTC().Format(time.RFC3339))
+		if start < is.from || mod(start, width) != 0 || !r.Window.To.IsZero() && !b.start.Before(r.Window.To) {
+			return is, fmt.Errorf("the API answered with a bucket that was not asked for: %s", b.start.UTC().Format(time.RFC3339))
 		}
 		if before := start - width; i > 0 && r.buckets[i-1].start.Unix() < before {
-			at.lacked = before
+			is.lacked = before
 		}
 		if i > 0 && b.start.Equal(r.buckets[i-1].start) || b.repeated {
-			return at, fmt.Errorf("the API answered with the bucket %s twice", b.start.UTC().Format(time.RFC3339))
+			return is, fmt.Errorf("the API answered with the bucket %s twice", b.start.UTC().Format(time.RFC3339))
 		}
-		at.through = start + width
-		if at.through <= at.asOf {
-			at.closed = at.through
+		is.through = start + width
+		if is.through <= is.asOf {
+			is.closed = is.through
 		}
 	}
-	return at, nil
+	return is, nil
 }
 
 // gap is the first bucket that the answer leaves out although it was asked for. The buckets must be in order. What an
@@ -317,9 +317,9 @@ type group struct {
 	absent bool
 }
 
-// derivedGroups are the number of the first group of derived measures: each derived measure is a group of its own,
+// firstDerivedGroup is the number of the first group of derived measures: each derived measure is a group of its own,
 // numbered so that no change of the measures that are read moves it.
-const derivedGroups = 64
+const firstDerivedGroup = 64
 
 // layoutDerived says under which labels the derived measures of an endpoint are kept when it is grouped so.
 func layoutDerived(e *api.Endpoint, columns []string) []group {

@@ -36,7 +36,7 @@ func (f *Feed) admit(r *Read, is reading) (gap int64, err error) {
 		return 0, nil
 	}
 	// With a hole in the running hour nothing of a new shape could be counted until that hour is over.
-	early := !f.meta.Started && is.lacked >= f.spanOf(is.asOf)
+	early := !f.meta.Begun && is.lacked >= f.spanOf(is.asOf)
 	if *row++; *row < tries || early {
 		return 0, fmt.Errorf("the API left out the bucket %s of those that it was asked for: nothing of the answer is counted, and it is asked for again", at.UTC().Format(time.RFC3339))
 	}

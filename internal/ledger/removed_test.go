@@ -52,10 +52,10 @@ func TestAFeedThatIsRemovedIsForgotten(t *testing.T) {
 		p.now = p.now.Add(time.Minute)
 		book()
 		removed(36 * 24 * time.Hour)
-		if v := p.ledger.View().Feeds[1]; len(v.Series) != 0 || !v.Started.IsZero() {
-			t.Errorf("a feed that returns too late has begun at %s and has %d series", v.Started, len(v.Series))
+		if v := p.ledger.View().Feeds[1]; len(v.Series) != 0 || !v.BegunAt.IsZero() {
+			t.Errorf("a feed that returns too late has begun at %s and has %d series", v.BegunAt, len(v.Series))
 		}
-		if v := p.ledger.View().Feeds[0]; v.Started.IsZero() {
+		if v := p.ledger.View().Feeds[0]; v.BegunAt.IsZero() {
 			t.Error("the feed that stayed is gone, too")
 		}
 	})

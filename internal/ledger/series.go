@@ -42,8 +42,8 @@ type series struct {
 // withheld is how far the shown counter of measure i of the group is ahead of the API.
 func (s *series) withheld(i int) decimal.Fixed { return s.high[i].Sub(s.total[i]) }
 
-// derived says whether the series is made of rows instead of read from them.
-func (s *series) derived() bool { return s.group >= derivedGroups }
+// isDerived says whether the series is made of rows instead of read from them.
+func (s *series) isDerived() bool { return s.group >= firstDerivedGroup }
 
 // book returns a copy with delta added, which follows the endpoint's measures, or its derived ones. With hold, a rare
 // measure that begins is shown as 0 first.
@@ -164,7 +164,7 @@ func (s *series) encode(b []byte, layout int, g *group, measures int) []byte {
 	b = binary.AppendVarint(b, s.born.UnixMilli())
 	b = binary.AppendVarint(b, s.seen)
 	b = appendString(b, s.key)
-	if s.derived() {
+	if s.isDerived() {
 		b = s.total[0].AppendBinary(b)
 		return s.withheld(0).AppendBinary(b)
 	}
@@ -190,7 +190,7 @@ func (s *series) encode(b []byte, layout int, g *group, measures int) []byte {
 
 // decodeSeries reads what encode wrote, whatever measures the table had then. A series of a former shape may have
 // labels that today's groups lack; its group still tells its measures.
-func decodeSeries(id uint32, b []byte, l *layouts, groups []group, derived int) (*series, error) {
+func decodeSeries(id uint32, b []byte, l *layouts, groups []group, derivedGroups int) (*series, error) {
 	if len(b) == 0 {
 		return nil, errSeries
 	}
@@ -210,10 +210,10 @@ func decodeSeries(id uint32, b []byte, l *layouts, groups []group, derived int) 
 	}
 	s.group = int(s.key[0])
 	switch {
-	case s.derived() && s.group-derivedGroups < derived:
+	case s.isDerived() && s.group-firstDerivedGroup < derivedGroups:
 		total, high := r.pair()
 		s.total, s.high = []decimal.Fixed{total}, []decimal.Fixed{high}
-	case !s.derived() && s.group < len(groups):
+	case !s.isDerived() && s.group < len(groups):
 		s.decodeTotals(r, l.to[layout], l.n, groups[s.group].measures, anyFresh)
 	default:
 		return nil, errSeries

@@ -17,22 +17,22 @@ type shape struct {
 	groupBy []string
 	filters string
 
-	columns []string // of a row
-	groups  []group
-	derived []group // by group number less derivedGroups
+	columns       []string // of a row
+	groups        []group
+	derivedGroups []group // by group number less firstDerivedGroup
 }
 
 func newShape(e *api.Endpoint, groupBy []string, filters string) *shape {
 	s := &shape{groupBy: groupBy, filters: filters}
 	s.columns, s.groups = layout(e, groupBy)
-	s.derived = layoutDerived(e, s.columns)
+	s.derivedGroups = layoutDerived(e, s.columns)
 	return s
 }
 
 // group returns the group of that number.
 func (s *shape) group(n int) *group {
-	if n >= derivedGroups {
-		return &s.derived[n-derivedGroups]
+	if n >= firstDerivedGroup {
+		return &s.derivedGroups[n-firstDerivedGroup]
 	}
 	return &s.groups[n]
 }

@@ -22,7 +22,7 @@ func (f *Feed) show() {
 		ReadThrough:  unixOrZero(f.meta.ReadThrough),
 		ReadAt:       unixOrZero(f.meta.ReadAt),
 		Audited:      unixOrZero(f.meta.Audited),
-		Started:      unixOrZero(f.meta.StartedAt),
+		BegunAt:      unixOrZero(f.meta.BegunAt),
 		CountsFrom:   unixOrZero(f.meta.CountsFrom),
 		Stock:        f.stock,
 		ByMeasure:    slices.Clone(f.stats),
@@ -57,8 +57,8 @@ func (f *Feed) days() []Day {
 	out := make([]Day, 0, len(f.spans))
 	for _, at := range slices.Sorted(maps.Keys(f.spans)) {
 		bucket := f.spans[at].buckets[at]
-		d, known := before[at]
-		if !known || !bytes.Equal(d.bucket, bucket) {
+		d, found := before[at]
+		if !found || !bytes.Equal(d.bucket, bucket) {
 			d = Day{Start: time.Unix(at, 0).UTC(), Rows: f.rows(bucket), bucket: bucket}
 		}
 		out = append(out, d)
@@ -76,14 +76,14 @@ func (f *Feed) showSeries(v *FeedView) {
 		return
 	}
 	f.moved = false
-	v.Series, v.DerivedWithheld = make([]*Series, 0, len(f.list)), make([]decimal.Fixed, len(f.derived))
+	v.Series, v.DerivedWithheld = make([]*Series, 0, len(f.list)), make([]decimal.Fixed, len(f.derivedGroups))
 	for _, s := range f.list {
 		if s.ended {
 			continue
 		}
-		if s.derived() {
+		if s.isDerived() {
 			v.Derived = append(v.Derived, s.shown)
-			m := s.group - derivedGroups
+			m := s.group - firstDerivedGroup
 			v.DerivedWithheld[m] = v.DerivedWithheld[m].Add(s.withheld(0))
 			continue
 		}
@@ -102,11 +102,11 @@ func (f *Feed) rows(bucket []byte) []Row {
 	cells, _, _, err := f.layouts.decodeCells(bucket)
 	rows := make([]Row, 0, len(cells))
 	for i := range cells {
-		place, ok := f.at[cells[i].id]
+		position, ok := f.position[cells[i].id]
 		if !ok {
 			continue
 		}
-		s := f.list[place]
+		s := f.list[position]
 		g := f.group(s.group)
 		row := Row{Labels: s.labels, Measures: g.measures, Values: make([]decimal.Fixed, 0, len(g.measures))}
 		for _, m := range g.measures {

@@ -27,7 +27,7 @@ func TestTheViewSaysSinceWhenItCounts(t *testing.T) {
 					t.Fatal(err)
 				}
 				feeds, err := l.Configure(ledger.Settings{IdleRetention: 24 * time.Hour, MaxLabelSets: 10}, []ledger.FeedOptions{
-					{Organization: "acme", Endpoint: e, Width: api.Minute, Lookback: time.Hour, Start: tc.start},
+					{Organization: "acme", Endpoint: e, Width: api.Minute, Lookback: time.Hour, CountersStart: tc.start},
 				})
 				if err != nil {
 					t.Fatal(err)

@@ -56,24 +56,24 @@ func (f *Feed) newStage() *stage {
 	}
 }
 
-// apply works out what a read changes. at is its reading, less what it lacks.
-func (st *stage) apply(r *Read, at reading) error {
+// apply works out what a read changes. is says what has been read, less what it lacks.
+func (st *stage) apply(r *Read, is reading) error {
 	to := st.f.reach()
-	st.asOf = at.asOf
+	st.asOf = is.asOf
 	if r.Organization != "" {
 		st.meta.Owner = r.Organization
 	}
-	first := !st.meta.Started
+	first := !st.meta.Begun
 	if first {
-		st.begin(at)
+		st.begin(is)
 	}
 	if to.level {
-		st.meta.marks = st.meta.poll(at, to)
+		st.meta.marks = st.meta.poll(is, to)
 		st.applyStock(r)
 		st.storeStock(r)
 		return nil
 	}
-	if to.bill && at.audit {
+	if to.bill && is.audit {
 		st.olderBill(r)
 		return nil
 	}
@@ -85,13 +85,13 @@ func (st *stage) apply(r *Read, at reading) error {
 		for hi < len(r.buckets) && r.buckets[hi].start.Unix() < span+to.span {
 			hi++
 		}
-		part := spanRead{start: span, width: seconds(r.Window.Width.Duration), buckets: r.buckets[lo:hi], first: first, last: hi == len(r.buckets) && at.through >= st.meta.ReadThrough, audit: at.audit}
+		part := spanRead{start: span, width: seconds(r.Window.Width.Duration), buckets: r.buckets[lo:hi], first: first, last: hi == len(r.buckets) && is.through >= st.meta.ReadThrough, audit: is.audit}
 		if err := st.bookSpan(part, to); err != nil {
 			return err
 		}
 		lo = hi
 	}
-	st.meta.marks = st.meta.poll(at, to).audit(at, to)
+	st.meta.marks = st.meta.poll(is, to).audit(is, to)
 	st.fold()
 	st.closeBooks()
 	st.total()
@@ -100,11 +100,11 @@ func (st *stage) apply(r *Read, at reading) error {
 }
 
 // begin fixes where counting begins, with the first read of a shape.
-func (st *stage) begin(at reading) {
+func (st *stage) begin(is reading) {
 	f, m := st.f, &st.meta
-	origin, fixed := f.start(time.Unix(at.asOf, 0))
-	m.marks = m.begin(at, origin, fixed, f.reach())
-	m.Start = f.options.StartText
+	origin, fixed := f.origin(time.Unix(is.asOf, 0))
+	m.marks = m.begin(is, origin, fixed, f.reach())
+	m.CountersStart = f.options.CountersStartText
 	if !fixed {
 		level.Info(f.logger()).Log("msg", "Ledger started", "counts_from", "now")
 		return
@@ -141,7 +141,7 @@ func (st *stage) current(id uint32) *series {
 	if s := st.series[id]; s != nil {
 		return s
 	}
-	return st.f.list[st.f.at[id]]
+	return st.f.list[st.f.position[id]]
 }
 
 // changes is what the stage writes to disk.
@@ -217,7 +217,7 @@ func (st *stage) install() {
 func (st *stage) remove() {
 	f := st.f
 	list := f.list
-	f.list, f.at, f.index, f.own = nil, map[uint32]int{}, map[string]*series{}, 0
+	f.list, f.position, f.index, f.own = nil, map[uint32]int{}, map[string]*series{}, 0
 	for _, s := range list {
 		if c, staged := st.series[s.id]; staged && c == nil {
 			f.drop(s, new(series))

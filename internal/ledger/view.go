@@ -31,7 +31,7 @@ type FeedView struct {
 	GroupBy      []string // as read now, without what the API refused
 	Filters      string   // as FeedOptions.Filters spells them
 	Dropped      []string // what the API refused
-	Started      time.Time
+	BegunAt      time.Time
 	CountsFrom   time.Time // the counters count what happened from here on; zero before the first read
 	ReadThrough  time.Time // end of the newest closed bucket read; zero before the first read
 	ReadAt       time.Time // when the API answered the newest poll that was booked; zero before the first

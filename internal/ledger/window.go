@@ -21,21 +21,21 @@ const stockDays = 5 * secondsOfDay
 func (m marks) pollFrom(now, origin int64, fixed bool, to reach, held func(span int64) int64) int64 {
 	back := now - to.lookback
 	from := back
-	if m.Started && m.Settled != 0 {
+	if m.Begun && m.Settled != 0 {
 		from = min(from, m.Settled)
 	}
 	switch {
 	case to.level:
-		if from = back; !m.Started {
+		if from = back; !m.Begun {
 			from = min(from, now-stockDays)
 		}
 	case to.bill:
 		t := time.Unix(now, 0).UTC()
 		from = min(from, time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC).Unix())
-		if fixed && !m.Started {
+		if fixed && !m.Begun {
 			from = min(from, origin)
 		}
-		if !m.Started {
+		if !m.Begun {
 			from = min(from, now-billDays)
 		}
 	default:
@@ -67,7 +67,7 @@ func (f *Feed) PollWindow(now time.Time) Window {
 	if w, due := f.probe(now); due {
 		return w
 	}
-	origin, fixed := f.start(now)
+	origin, fixed := f.origin(now)
 	from := f.meta.pollFrom(now.Unix(), origin, fixed, f.reach(), func(span int64) int64 {
 		if sp := f.spans[span]; sp != nil {
 			return sp.width
@@ -77,15 +77,15 @@ func (f *Feed) PollWindow(now time.Time) Window {
 	return Window{Width: f.options.Width, From: time.Unix(from, 0).UTC(), shape: f.shape, fingerprints: f.fingerprintsOf(from, now.Unix(), seconds(f.options.Width.Duration))}
 }
 
-// start is where counting starts when there is no state; fixed is false for "now".
-func (f *Feed) start(now time.Time) (origin int64, fixed bool) {
-	if f.options.Start == nil || f.meta.Afresh {
+// origin is where counting starts when there is no state; fixed is false for "now".
+func (f *Feed) origin(now time.Time) (origin int64, fixed bool) {
+	if f.options.CountersStart == nil || f.meta.Afresh {
 		return 0, false
 	}
-	if !f.meta.Started && f.meta.CountsFrom != 0 {
+	if !f.meta.Begun && f.meta.CountsFrom != 0 {
 		return f.meta.CountsFrom, true
 	}
-	t, fixed := f.options.Start(now)
+	t, fixed := f.options.CountersStart(now)
 	return t.Unix(), fixed
 }
 
@@ -118,7 +118,7 @@ func (f *Feed) AuditWindow(now time.Time) (Window, bool) {
 	if o.Endpoint.IsCosts() {
 		return f.olderBill(now)
 	}
-	if o.AuditWindow == 0 || o.Endpoint.Stock || !f.meta.Started {
+	if o.AuditWindow == 0 || o.Endpoint.Stock || !f.meta.Begun {
 		return Window{}, false
 	}
 	if f.round == nil {

@@ -75,7 +75,7 @@ func (w *world) read(e *api.Endpoint, groupBy []string, win ledger.Window) *ledg
 			}
 		}
 		fingerprint := fingerprintOf(start, sum)
-		if known, ok := r.Known(start); ok && known == fingerprint && !w.blind {
+		if known, ok := r.Recorded(start); ok && known == fingerprint && !w.blind {
 			w.passed++
 			r.Same(start, fingerprint) // As the fetcher does, which does not decode it.
 			continue

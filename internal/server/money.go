@@ -76,8 +76,8 @@ type Part struct {
 	UnbilledUSD json.Number `json:"unbilled_estimate_usd"`
 }
 
-// names are what is known of an organization's ids.
-type names struct {
+// A directoryView is what the look-ups have found of an organization, by id.
+type directoryView struct {
 	projects map[string]string
 	keys     map[string]*directory.Key
 	owners   directory.Owners
@@ -88,8 +88,8 @@ type names struct {
 	only     []string // the names of the projects that are read, where not all of them are
 }
 
-func namesOf(o *directory.Organization) names {
-	n := names{projects: make(map[string]string), keys: make(map[string]*directory.Key), costs: make(map[string]decimal.Fixed)}
+func directoryViewOf(o *directory.Organization) directoryView {
+	n := directoryView{projects: make(map[string]string), keys: make(map[string]*directory.Key), costs: make(map[string]decimal.Fixed)}
 	if o == nil {
 		o = &directory.Organization{}
 	}
@@ -182,7 +182,7 @@ func modelOf(lineItem string) string {
 }
 
 // topProjects are those that today's bill charges the most.
-func topProjects(today []spend.Charged, n names) (out []Project) {
+func topProjects(today []spend.Charged, n directoryView) (out []Project) {
 	var all decimal.Fixed
 	for _, c := range today {
 		all = all.Add(c.USD)
@@ -207,7 +207,7 @@ func topModels(items map[string]decimal.Fixed) (out []Model) {
 
 // keysToday is what each key has cost today: as it is shown where it is shown by key, else as the look-ups found it on the bill
 // of the day. Where no amount has a key, there is nothing to tell apart.
-func (n names) keysToday(today []collector.Amount, now time.Time) map[string]decimal.Fixed {
+func (n directoryView) keysToday(today []collector.Amount, now time.Time) map[string]decimal.Fixed {
 	if charged := byKey(today); charged != nil {
 		return charged
 	}
@@ -219,7 +219,7 @@ func (n names) keysToday(today []collector.Amount, now time.Time) map[string]dec
 }
 
 // topKeys are the API keys that have cost the most today.
-func topKeys(charged map[string]decimal.Fixed, n names) (out []Key) {
+func topKeys(charged map[string]decimal.Fixed, n directoryView) (out []Key) {
 	for _, s := range top(charged) {
 		k := Key{ID: s.value, USD: json.Number(s.usd.String()), Share: s.share}
 		if key := n.keys[s.value]; key != nil {
@@ -231,7 +231,7 @@ func topKeys(charged map[string]decimal.Fixed, n names) (out []Key) {
 }
 
 // days tells the spend of each day by team, or by project where there are no teams.
-func days(all []spend.Daily, n names) []Day {
+func days(all []spend.Daily, n directoryView) []Day {
 	number := func(d decimal.Fixed) json.Number { return json.Number(d.String()) }
 	var out []Day
 	for _, d := range all {

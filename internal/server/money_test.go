@@ -90,7 +90,7 @@ func spenders(t *testing.T, names ...string) *source {
 }
 
 func spent(s *source, of ...*directory.Organization) server.Options {
-	return server.Options{Views: s, Statuses: s, Books: spend.New(s), Names: known(of)}
+	return server.Options{Views: s, Statuses: s, Books: spend.New(s), Directory: known(of)}
 }
 
 func acme() *directory.Organization {
@@ -350,7 +350,7 @@ func TestManyOrganizationsHaveAnIndexAndAPageEach(t *testing.T) {
 	view.Feeds[2*300] = &bill
 	s.view.Store(&view)
 
-	r := start(t, server.Options{Views: s, Statuses: s, Books: spend.New(s), Names: of})
+	r := start(t, server.Options{Views: s, Statuses: s, Books: spend.New(s), Directory: of})
 	began := time.Now()
 	page := r.do(t, http.MethodGet, "/").body
 	t.Logf("the index of %d organizations takes %s and %d bytes", many, time.Since(began), len(page))

@@ -175,7 +175,7 @@ func (s *Server) report(only string) *Report {
 	if s.options.Allowances != nil {
 		allowances = s.options.Allowances.Allowances()
 	}
-	books, known, feeds := s.books(view, now), s.known(), feedsOf(view)
+	books, lookups, feeds := s.books(view, now), s.lookups(), feedsOf(view)
 	at := make(map[string]int)
 	for i := range statuses {
 		st := &statuses[i]
@@ -184,7 +184,7 @@ func (s *Server) report(only string) *Report {
 		}
 		if _, met := at[st.Organization]; !met {
 			at[st.Organization] = len(r.Organizations)
-			n := namesOf(known[st.Organization])
+			n := directoryViewOf(lookups[st.Organization])
 			o := organization(view, feeds, st.Organization, now, n)
 			if a, ok := allowances[st.Organization]; ok {
 				o.Requests = &Requests{PerMinute: a.PerMinute, Used: a.Used, Left: a.Left(), Waiting: a.Waiting}
@@ -201,7 +201,7 @@ func (s *Server) report(only string) *Report {
 		o := &r.Organizations[i]
 		o.Trouble = common(o.Endpoints)
 		if b := books[o.Name]; b != nil && len(r.Organizations) <= few {
-			o.Days = days(b.Days(), namesOf(known[o.Name]))
+			o.Days = days(b.Days(), directoryViewOf(lookups[o.Name]))
 		}
 	}
 	return r
@@ -219,15 +219,15 @@ func (s *Server) books(view *ledger.View, now time.Time) map[string]*spend.Organ
 	return books
 }
 
-// known is what the look-ups say of each organization.
-func (s *Server) known() map[string]*directory.Organization {
-	known := make(map[string]*directory.Organization)
-	if s.options.Names != nil {
-		for _, o := range s.options.Names.Snapshot().Organizations {
-			known[o.Name] = o
+// lookups is what the look-ups say of each organization.
+func (s *Server) lookups() map[string]*directory.Organization {
+	lookups := make(map[string]*directory.Organization)
+	if s.options.Directory != nil {
+		for _, o := range s.options.Directory.Snapshot().Organizations {
+			lookups[o.Name] = o
 		}
 	}
-	return known
+	return lookups
 }
 
 // common is the error that most of the endpoints have, if three at least share it: what is wrong with a key or a network
@@ -284,7 +284,7 @@ func feedsOf(v *ledger.View) map[feedKey]*ledger.FeedView {
 	return out
 }
 
-func organization(v *ledger.View, feeds map[feedKey]*ledger.FeedView, name string, now time.Time, n names) Organization {
+func organization(v *ledger.View, feeds map[feedKey]*ledger.FeedView, name string, now time.Time, n directoryView) Organization {
 	o := Organization{Name: name, Refused: n.refusals, OnlyProjects: n.only}
 	for i := range v.Organizations {
 		if w := &v.Organizations[i]; w.Name == name {
@@ -301,7 +301,7 @@ func organization(v *ledger.View, feeds map[feedKey]*ledger.FeedView, name strin
 }
 
 // account adds what the books say.
-func (o *Organization) account(b *spend.Organization, n names) {
+func (o *Organization) account(b *spend.Organization, n directoryView) {
 	if b.TodaySplit {
 		o.TopProjects = topProjects(b.Today, n)
 	}

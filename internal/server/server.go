@@ -52,7 +52,7 @@ type Options struct {
 	// Books may be nil.
 	Books collector.Books
 	// Names may be nil.
-	Names collector.Names
+	Directory collector.Directory
 
 	// Shard is which of several replicas this is.
 	Shard shard.Shard

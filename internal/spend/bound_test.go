@@ -34,7 +34,7 @@ func TestWhatTheLogHasNamedHasABound(t *testing.T) {
 		b.news(unknown{"acme", "line_item", fmt.Sprint(i)})
 	}
 	n := 0
-	b.named.Range(func(any, any) bool {
+	b.logged.Range(func(any, any) bool {
 		n++
 		return true
 	})

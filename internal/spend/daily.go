@@ -36,16 +36,16 @@ func oneDay(at time.Time) budget.Period {
 func (h *history) daily(outlook *budget.Outlook, now time.Time) []Daily {
 	today := oneDay(now).Start
 	held := make(map[int64]*dated, len(h.days))
-	known := today
+	oldest := today
 	for _, d := range h.days {
 		held[d.start.Unix()] = d
-		if d.start.Before(known) {
-			known = d.start
+		if d.start.Before(oldest) {
+			oldest = d.start
 		}
 	}
 	first := today.AddDate(0, 0, -shownDays)
-	if known.After(first) {
-		first = known
+	if oldest.After(first) {
+		first = oldest
 	}
 	var out []Daily
 	for start := first; start.Before(budget.Calendar(budget.Monthly, now).End); start = start.AddDate(0, 0, 1) {

@@ -69,12 +69,12 @@ func (s *Settings) BillFrom(organization string, now time.Time) time.Time {
 
 // Books are the books of all organizations. They may be used from many goroutines at once.
 type Books struct {
-	views    Views
-	settings atomic.Pointer[Settings]
-	bills    atomic.Pointer[billsOf]
-	prices   sync.Map // of *priced by organization
-	named    sync.Map // what the log has named, by unknown
-	namings  atomic.Int64
+	views       Views
+	settings    atomic.Pointer[Settings]
+	bills       atomic.Pointer[billsOf]
+	prices      sync.Map // of *priced by organization
+	logged      sync.Map // what the log has named, by unknown
+	loggedCount atomic.Int64
 }
 
 // New returns books without settings: everything is priced by the built-in list.
@@ -132,23 +132,23 @@ func (b *Books) present(organization string) *priced {
 // waiting for each other would be a lock. Most polls of a bill change no day that is closed.
 func (b *Books) taught(organization string, bill *ledger.FeedView) *priced {
 	p := &priced{bill: bill, settings: b.settings.Load()}
-	var known *priced
+	var former *priced
 	if v, ok := b.prices.Load(organization); ok {
-		if known = v.(*priced); known.bill == p.bill && known.settings == p.settings {
-			return known
+		if former = v.(*priced); former.bill == p.bill && former.settings == p.settings {
+			return former
 		}
 	}
 	if bill != nil {
 		p.closed = closed(bill)
-		if known != nil && known.bought != nil && slices.EqualFunc(known.closed, p.closed, (*ledger.DayBook).SameSales) {
-			p.bought = known.bought
+		if former != nil && former.bought != nil && slices.EqualFunc(former.closed, p.closed, (*ledger.DayBook).SameSales) {
+			p.bought = former.bought
 		} else {
 			p.bought = pricing.Learn(charges(p.closed))
 			b.nameItems(organization, p.bought.Unparsed())
 		}
 	}
-	if known != nil && known.settings == p.settings && known.bought == p.bought {
-		p.prices = known.prices
+	if former != nil && former.settings == p.settings && former.bought == p.bought {
+		p.prices = former.prices
 	} else {
 		o := pricing.Options{File: p.settings.File}
 		if p.settings.Learn {

@@ -17,12 +17,12 @@ const mostNamed = 10_000
 
 // news says whether the log has not named it yet.
 func (b *Books) news(u unknown) bool {
-	if _, named := b.named.Load(u); named || b.namings.Load() >= mostNamed {
+	if _, logged := b.logged.Load(u); logged || b.loggedCount.Load() >= mostNamed {
 		return false
 	}
-	_, named := b.named.LoadOrStore(u, true)
+	_, named := b.logged.LoadOrStore(u, true)
 	if !named {
-		b.namings.Add(1)
+		b.loggedCount.Add(1)
 	}
 	return !named
 }

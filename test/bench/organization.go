@@ -62,7 +62,7 @@ func (o *organization) fill(w ledger.Window, asOf time.Time, has func(i int, at 
 	values := make([]decimal.Fixed, len(completions.Measures))
 	for at := w.From; at.Before(end); at = at.Add(w.Width.Duration) {
 		fingerprint := o.fingerprint(at, has)
-		if known, ok := r.Known(at); ok && known == fingerprint {
+		if known, ok := r.Recorded(at); ok && known == fingerprint {
 			r.Same(at, known)
 			continue
 		}

@@ -119,7 +119,7 @@ func (o *oracle) feed(b *book) *ledger.FeedView {
 
 // goesOn says whether what the ledger shows is of the epoch that is known.
 func (b *book) goesOn(f *ledger.FeedView) bool {
-	return b.epoch != nil && !b.epoch.over && b.epoch.started.Equal(f.Started) && slices.Equal(b.epoch.groupBy, f.GroupBy)
+	return b.epoch != nil && !b.epoch.over && b.epoch.started.Equal(f.BegunAt) && slices.Equal(b.epoch.groupBy, f.GroupBy)
 }
 
 // remember keeps the totals that are shown.
@@ -228,7 +228,7 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 	// later pages are read is left to the next read.
 	to := pages[0].at
 	first := !b.goesOn(f)
-	if first && f.Started.IsZero() {
+	if first && f.BegunAt.IsZero() {
 		return // By a Date that is far ahead it asked for what is yet to come, and nothing has begun.
 	}
 	if first {
@@ -282,7 +282,7 @@ func (o *oracle) begin(b *book, f *ledger.FeedView, asOf int64) {
 	o.reborn(b, f)
 	n := len(b.endpoint.Measures)
 	ep := &epoch{
-		groupBy: f.GroupBy, asOf: asOf, started: f.Started, limit: asOf, lo: math.MaxInt64, covered: map[int64]uint64{}, unmet: map[int64]bool{},
+		groupBy: f.GroupBy, asOf: asOf, started: f.BegunAt, limit: asOf, lo: math.MaxInt64, covered: map[int64]uint64{}, unmet: map[int64]bool{},
 		start: make([]map[string]decimal.Fixed, n), base: make([]map[string]decimal.Fixed, n), vague: make([]decimal.Fixed, n),
 		retired: make([]map[string]decimal.Fixed, n),
 	}

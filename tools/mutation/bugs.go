@@ -28,7 +28,7 @@ var bugs = []bug{
 	{name: "what was let go of counts again when it is read again", file: ledger + "marks.go", old: "return max(m.Origin, m.Final) }", text: "return m.Origin }", args: "-only grow,window,lookback,downtime"},
 	{name: "hours are let go of before every window has left them", file: ledger + "marks.go", old: "limit := m.Final\n\tif to.audits > 0 {", text: "limit := closed - to.audits/3\n\tif to.audits < 0 {"},
 	{name: "audits forget what a downtime left open", file: ledger + "window.go", old: "min(to.spanOf(now-to.audits), m.Final)", text: "to.spanOf(now-to.audits)", args: "-only downtime,outage"},
-	{name: "a round of audits that was interrupted settles what it did not read", file: ledger + "marks.go", old: "if m.Started && from <= m.Final {", text: "if m.Started {", args: "-only downtime,hole"},
+	{name: "a round of audits that was interrupted settles what it did not read", file: ledger + "marks.go", old: "if m.Begun && from <= m.Final {", text: "if m.Begun {", args: "-only downtime,hole"},
 	{name: "a folded label set moves into free room at once", file: ledger + "place.go", old: "if folded || f.ledger", text: "if _ = folded; f.ledger", args: "-only fold"},
 	{name: "a month begins elsewhere than at UTC", file: "collector/spend.go", old: "first := start.AddDate(0, 0, 1-start.Day())", text: "first := start.AddDate(0, 0, 2-start.Day())"},
 	{name: "the first read of a new grouping counts", file: ledger + "marks.go", old: "case first && !m.Fixed, start < m.met():", text: "case start < m.met():"},

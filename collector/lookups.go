@@ -6,8 +6,8 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/metrics"
 )
 
-// names adds what the look-ups have found of an organization, and who pays for its projects.
-func (fs *families) names(o *directory.Organization) {
+// lookups adds what the look-ups have found of an organization, and who pays for its projects.
+func (fs *families) lookups(o *directory.Organization) {
 	base := []ledger.Label{{Name: metrics.LabelOrganization, Value: o.Name}}
 	owners := o.Owners()
 	for _, p := range o.Named() {
@@ -38,7 +38,7 @@ func (fs *families) names(o *directory.Organization) {
 		if !l.Whole {
 			fs.gauge(fs.family(metrics.SpendLimit), fs.labels(base, filled(metrics.LabelProjectID, l.ProjectID)), l.USD)
 		}
-		if enforcing, known := map[string]float64{directory.Inactive: 0, directory.Enforcing: 1}[l.Enforcement]; known {
+		if enforcing, ok := map[string]float64{directory.Inactive: 0, directory.Enforcing: 1}[l.Enforcement]; ok {
 			fs.gauge(fs.family(metrics.SpendEnforcing), fs.labels(base, filled(metrics.LabelProjectID, l.ProjectID)), enforcing)
 		}
 	}
