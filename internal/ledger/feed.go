@@ -72,6 +72,7 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 	f.meta.Layouts = f.layouts.names
 	if !found {
 		f.meta.Configured, f.shape = o.GroupBy, newShape(o.Endpoint, o.GroupBy, o.Filters)
+		delete(l.cleared, name) // A verdict goes with the record that could acquit.
 	}
 	f.arrange()
 	now := time.Now()

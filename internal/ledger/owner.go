@@ -46,7 +46,7 @@ const enough = 2
 type doubt struct {
 	span  int64 // an hour in which the record has usage of known projects
 	asked int
-	over  bool // it was answered, or can't be
+	over  bool // it was answered
 }
 
 // asks is how often an hour is asked for until it is given up.
@@ -96,7 +96,7 @@ func (f *Feed) tell(r *Read) (ours, foreign bool, err error) {
 	if r.Window.probe {
 		return false, true, nil
 	}
-	if f.doubt != nil && f.doubt.over {
+	if r.Window.told {
 		return false, false, nil
 	}
 	lost, err := f.lost(r)
@@ -252,8 +252,9 @@ func (f *Feed) witness(before int64) (*doubt, error) {
 }
 
 // probe is the window that a doubt needs, if there is one. While another organization answers, it comes before all that a
-// poll would read, so that it shows when this one answers again.
-func (f *Feed) probe(now time.Time) (Window, bool) {
+// poll would read, so that it shows when this one answers again. told says that a doubt is over. That holds for the window
+// that is planned then: before a later one the key may be replaced.
+func (f *Feed) probe(now time.Time) (w Window, due, told bool) {
 	if f.doubt == nil && f.ledger.foreign(f.options.Organization) {
 		var err error
 		if f.doubt, err = f.witness(f.reach().spanOf(now.Unix())); err != nil {
@@ -261,30 +262,37 @@ func (f *Feed) probe(now time.Time) (Window, bool) {
 		}
 	}
 	d := f.doubt
-	if d == nil || d.over {
-		return Window{}, false
+	if d == nil {
+		return Window{}, false, false
+	}
+	if d.over {
+		f.doubt = nil
+		return Window{}, false, true
 	}
 	if d.asked++; d.asked > asks {
 		// The API does not answer for that hour. Where there is more than a doubt, another one is asked.
-		if d.over = true; f.ledger.foreign(f.options.Organization) {
-			f.convicted, f.doubt = d.span, nil
+		f.doubt = nil
+		if f.ledger.foreign(f.options.Organization) {
+			f.convicted = d.span
+			return Window{}, false, false
 		}
-		return Window{}, false
+		return Window{}, false, true
 	}
 	at := time.Unix(d.span, 0).UTC()
-	return Window{Width: api.Hour, From: at, To: at.Add(api.Hour.Duration), shape: f.shape, probe: true}, true
+	return Window{Width: api.Hour, From: at, To: at.Add(api.Hour.Duration), shape: f.shape, probe: true}, true, false
 }
 
-// returns stages that the verdict of a feed is out of date, where it was not configured when the organization was
-// acquitted. st is what is staged of it otherwise, or nil.
+// returns stages the verdict that a feed went with, where that is not what the disk has: the organization was acquitted
+// meanwhile, or the verdict could not be written. st is what is staged of it otherwise, or nil.
 func (f *Feed) returns(st *stage) *stage {
-	if !f.meta.Foreign || !f.ledger.cleared[f.name] {
+	cleared, went := f.ledger.cleared[f.name]
+	if !went || f.meta.Foreign != cleared {
 		return st
 	}
 	if st == nil {
 		st = f.newStage()
 	}
-	st.meta.Foreign = false
+	st.meta.Foreign = !cleared
 	return st
 }
 

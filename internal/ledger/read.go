@@ -21,6 +21,7 @@ type Window struct {
 
 	shape        *shape       // the one of the feed that planned it
 	probe        bool         // it is to tell whose answers these are, and is not booked
+	told         bool         // it was planned just after an hour has told that, or could not be asked for
 	fingerprints fingerprints // of buckets that are on record
 }
 

@@ -5,11 +5,15 @@
 package ledger_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-kit/log"
 
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
@@ -208,4 +212,151 @@ func TestAnyAnswerThatIsRefusedWritesTheVerdict(t *testing.T) {
 	g.configure(g.both...)
 	mustRefuse(t, "an answer without projects after a restart")(g.askOther(newWorld()))
 	g.expect(counts{a: want})
+}
+
+// TestAVerdictThatIsNotOnDiskOutlivesAReload: the disk failed when an endpoint came to it, and before that was tried again
+// the endpoint was switched off and on.
+func TestAVerdictThatIsNotOnDiskOutlivesAReload(t *testing.T) {
+	for name, told := range map[string]bool{"nothing has told": false, "its own key was back": true} {
+		t.Run(name, func(t *testing.T) {
+			g, want := busyFeeds(t)
+			repair := g.fail()
+			g.pass(time.Minute)
+			mustRefuse(t, "another organization's answer")(g.ask(foreign(g.now)))
+			repair()
+			g.configure(g.both[1])
+			g.pass(time.Minute)
+			if told {
+				if _, err := g.askOther(g.world); err != nil {
+					t.Fatal(err)
+				}
+			}
+			g.configure(g.both...)
+			for _, restarts := range []bool{false, true} {
+				if restarts {
+					g.open()
+					g.configure(g.both...)
+				}
+				g.pass(time.Minute)
+				if !told {
+					mustRefuse(t, "an answer without projects")(g.ask(newWorld()))
+					mustRefuse(t, "an answer without projects, of the other endpoint")(g.askOther(newWorld()))
+				} else if answers, err := g.ask(g.world); err != nil || answers != 1 {
+					t.Errorf("its own answer says %v after %d answers", err, answers)
+				}
+				g.expect(counts{a: want})
+			}
+			g.pass(time.Minute)
+			g.poll1()
+			g.use(0, a, 1)
+			g.settle()
+			g.expect(counts{a: want + 1})
+			g.expectAmount("restated down", g.measure().RestatedDown, 0)
+		})
+	}
+}
+
+// TestWhatAnHourHasToldIsForOnePoll: the hour that was asked for has told that the organization answers itself, or could
+// not be asked for, and the poll that comes next fails. Before the one after that the key is replaced.
+func TestWhatAnHourHasToldIsForOnePoll(t *testing.T) {
+	for name, outage := range map[string]bool{"it has told": false, "nothing could be read": true} {
+		t.Run(name, func(t *testing.T) {
+			g, want := busy(t)
+			for range 2 * 60 {
+				g.pass(time.Minute)
+				g.poll()
+				g.audit()
+			}
+			g.use(0, newcomer, 3)
+			window := func() ledger.Window { return g.feed.PollWindow(g.now) }
+			book := func(w ledger.Window) {
+				t.Helper()
+				if err := g.feed.Book(context.Background(), g.read(embeddings, g.feed.GroupBy(), w)); !errors.Is(err, ledger.ErrDoubt) {
+					t.Fatalf("booking only a new project, or the hour that tells, says %v", err)
+				}
+			}
+			book(window())
+			if outage {
+				for !window().To.IsZero() {
+					g.pass(time.Minute)
+				}
+			} else {
+				book(window())
+				if w := window(); !w.To.IsZero() { // It fails.
+					t.Errorf("the hour from %s to %s is asked for again", w.From, w.To)
+				}
+			}
+			g.pass(time.Minute)
+			mustRefuse(t, "another organization's answer")(g.ask(foreign(g.now)))
+			g.expect(counts{a: want})
+			g.pass(time.Minute)
+			g.poll1()
+			g.settle()
+			g.expect(counts{a: want, newcomer: 3})
+		})
+	}
+}
+
+// said tells of each line of a log.
+type said chan string
+
+func (s said) Write(line []byte) (int, error) {
+	s <- string(line)
+	return len(line), nil
+}
+
+// TestAVerdictIsForgottenWithItsRecord: an endpoint was off for so long that its state was removed. It begins anew, and has
+// nothing that could tell whose answers it gets.
+func TestAVerdictIsForgottenWithItsRecord(t *testing.T) {
+	for name, written := range map[string]bool{"a verdict on disk": true, "one that could not be written": false} {
+		t.Run(name, func(t *testing.T) {
+			g, _ := busy(t)
+			lines := make(said, 100)
+			g.logger = log.NewLogfmtLogger(lines)
+			g.open()
+			elsewhere := g.options
+			elsewhere.Organization = "globex"
+			p := &twoFeeds{rig: g, both: []ledger.FeedOptions{g.options, elsewhere}}
+			configure := func(options ...ledger.FeedOptions) {
+				feeds, err := g.ledger.Configure(g.settings, options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.feed, p.other = feeds[0], feeds[len(feeds)-1]
+			}
+			configure(p.both...)
+			repair := func() {}
+			if !written {
+				repair = g.fail()
+			}
+			g.pass(time.Minute)
+			mustRefuse(t, "another organization's answer")(g.ask(foreign(g.now)))
+			repair()
+			configure(elsewhere)
+			g.pass(g.settings.IdleRetention + 24*time.Hour)
+			if _, err := p.askOther(newWorld()); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				g.ledger.Run(ctx)
+			}()
+			for removed := false; !removed; {
+				select {
+				case line := <-lines:
+					removed = strings.Contains(line, "Removed state")
+				case <-time.After(10 * time.Second):
+					t.Fatal("the state is not removed")
+				}
+			}
+			cancel()
+			<-ended
+			configure(p.both...)
+			if answers, err := g.ask(newWorld()); err != nil || answers != 1 {
+				t.Errorf("an answer without projects says %v after %d answers", err, answers)
+			}
+		})
+	}
 }

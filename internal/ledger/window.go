@@ -64,7 +64,8 @@ type round struct{ cursor, end int64 }
 func (f *Feed) PollWindow(now time.Time) Window {
 	f.ledger.mu.Lock()
 	defer f.ledger.mu.Unlock()
-	if w, due := f.probe(now); due {
+	w, due, told := f.probe(now)
+	if due {
 		return w
 	}
 	origin, fixed := f.origin(now)
@@ -74,7 +75,7 @@ func (f *Feed) PollWindow(now time.Time) Window {
 		}
 		return 0
 	})
-	return Window{Width: f.options.Width, From: time.Unix(from, 0).UTC(), shape: f.shape, fingerprints: f.fingerprintsOf(from, now.Unix(), seconds(f.options.Width.Duration))}
+	return Window{Width: f.options.Width, From: time.Unix(from, 0).UTC(), shape: f.shape, told: told, fingerprints: f.fingerprintsOf(from, now.Unix(), seconds(f.options.Width.Duration))}
 }
 
 // origin is where counting starts when there is no state; fixed is false for "now".
