@@ -68,6 +68,22 @@ func TestAWrongDateThatIsNotTheAPIsLastingOneMovesNothing(t *testing.T) {
 	}
 }
 
+// TestTheDateOfARedirectionMovesNothing: whoever answers so is not the API, whatever else the head of the answer says.
+func TestTheDateOfARedirectionMovesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ahead := dated(365*24*time.Hour, http.StatusMultipleChoices)
+		c := client(t, serve(t, &fake{before: first(ahead, ahead, ahead)}), &witness{})
+		for range 3 {
+			if _, err := c.Read(t.Context(), embeddings(t, minutes(3))); err == nil {
+				t.Error("a redirection is taken for an answer")
+			}
+			if off := time.Until(c.Now()).Abs(); off > time.Second {
+				t.Errorf("Now is %s off", off)
+			}
+		}
+	})
+}
+
 func TestAnOffsetThatLastsIsFollowedHoweverLarge(t *testing.T) {
 	for _, ahead := range []time.Duration{-20 * 365 * 24 * time.Hour, -time.Minute, time.Minute, 20 * 365 * 24 * time.Hour} {
 		t.Run(fmt.Sprint(ahead), func(t *testing.T) {

@@ -3,6 +3,7 @@ package fetcher_test
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,6 +91,42 @@ func TestASpendLimitThatIsNoMonthOfDollarsIsRefused(t *testing.T) {
 			}
 			if limits := d.Snapshot().Organizations[0].SpendLimits; len(limits) != 0 {
 				t.Errorf("%s: limits %v", body, limits)
+			}
+		})
+	}
+}
+
+// TestASpendLimitThatIsTakenAwayIsGone: the API answers 404, or a limit without an amount, where it has told one before.
+func TestASpendLimitThatIsTakenAwayIsGone(t *testing.T) {
+	gone := map[string]func(w http.ResponseWriter, r *http.Request) bool{
+		"not found": says(http.StatusNotFound, `{"error":{"message":"no limit"}}`),
+		"no amount": says(http.StatusOK, `{"threshold_amount":null,"currency":"USD","interval":"month"}`),
+	}
+	for name, answer := range gone {
+		synctest.Test(t, func(t *testing.T) {
+			sim := simulator.New(simulator.Options{})
+			var taken atomic.Bool
+			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if !taken.Load() || !strings.HasSuffix(r.URL.Path, "/spend_limit") || !answer(w, r) {
+					sim.Handler().ServeHTTP(w, r)
+				}
+			})
+			seen := &witness{}
+			d, entry := known(t, false)
+			s := schedule(t, seen, fetcher.Organization{
+				Name: "acme", Client: client(t, serve(t, handler), seen), Lookups: fetcher.Lookups{Directory: entry, LimitsInterval: 10 * time.Minute},
+			})
+			pass(time.Minute)
+			if limits := d.Snapshot().Organizations[0].SpendLimits; len(limits) < 2 {
+				t.Fatalf("%s: limits %v", name, limits)
+			}
+			taken.Store(true)
+			pass(20 * time.Minute)
+			if st := status(t, s, fetcher.LookupSpendLimits); st.State != fetcher.StateOK {
+				t.Errorf("%s: %+v", name, st)
+			}
+			if limits := d.Snapshot().Organizations[0].SpendLimits; len(limits) > 0 {
+				t.Errorf("%s: limits that were taken away: %v", name, limits)
 			}
 		})
 	}
