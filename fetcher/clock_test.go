@@ -68,7 +68,7 @@ func TestAWrongDateThatIsNotTheAPIsLastingOneMovesNothing(t *testing.T) {
 	}
 }
 
-// TestTheDateOfARedirectionMovesNothing: whoever answers so is not the API, whatever else the head of the answer says.
+// TestTheDateOfARedirectionMovesNothing: anyone who answers so is not the API, whatever else the head of the answer says.
 func TestTheDateOfARedirectionMovesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ahead := dated(365*24*time.Hour, http.StatusMultipleChoices)

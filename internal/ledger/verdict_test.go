@@ -305,7 +305,7 @@ func (s said) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// TestAVerdictIsForgottenWithItsRecord: an endpoint was off for so long that its state was removed. It begins anew, and has
+// TestAVerdictIsForgottenWithItsRecord: an endpoint was off for so long that its state was removed. It begins again, and has
 // nothing that could tell whose answers it gets.
 func TestAVerdictIsForgottenWithItsRecord(t *testing.T) {
 	for name, written := range map[string]bool{"a verdict on disk": true, "one that could not be written": false} {
