@@ -232,10 +232,11 @@ cluster: $(ETCD) $(APISERVER) $(CONTROLLERS) $(KUBECTL) $(OPERATOR) $(DISCOVERIN
 	ETCD=$(ETCD) APISERVER=$(APISERVER) CONTROLLERS=$(CONTROLLERS) KUBECTL=$(KUBECTL) OPERATOR=$(OPERATOR) PROMETHEUS=$(DISCOVERING) HELM=$(HELM) CRDS=$$crds CHART=$(CHART) \
 		$(GO) test -tags cluster -count=1 -timeout 20m -v -run '$(RUN)' ./test/cluster
 
+# More packages at a time than there are processors, for the programs wait for their intervals.
 .PHONY: e2e
 e2e: $(PROMETHEUS) $(PROMTOOL) $(ALERTMANAGER) $(VICTORIAMETRICS) $(VMALERT) $(THANOS) ## Run the real binary under kill -9 and faults, and with a real Prometheus, Alertmanager, VictoriaMetrics and Thanos
 	@PROMETHEUS=$(PROMETHEUS) PROMTOOL=$(PROMTOOL) ALERTMANAGER=$(ALERTMANAGER) VICTORIAMETRICS=$(VICTORIAMETRICS) VMALERT=$(VMALERT) THANOS=$(THANOS) CHROMIUM='$(CHROMIUM)' \
-		$(GO) test -tags e2e -count=1 -timeout 20m ./test/...
+		$(GO) test -tags e2e -count=1 -timeout 20m -p "$$(($$(nproc) * 3 / 2))" ./test/...
 
 .PHONY: browser
 browser: chromium ## Open the status page in a real browser, in every state; not a part of `make test`

@@ -107,7 +107,7 @@ func TestRequestsUnderWayAreNotCutOffForNewConnections(t *testing.T) {
 	for range most {
 		busy = append(busy, dial(t, r.addresses[0], "POST /-/reload HTTP/1.1\r\nHost: x\r\n\r\n"))
 	}
-	eventually(t, 10*time.Second, "all requests to be under way", func() bool { return under.Load() == most })
+	eventually(t, time.Minute, "all requests to be under way", func() bool { return under.Load() == most })
 	waiting := dial(t, r.addresses[0], "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
 	gone := dial(t, r.addresses[0], "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
 	gone.Close()
@@ -134,7 +134,7 @@ func TestSlowClientsKeepHealthFromNobody(t *testing.T) {
 			before := runtime.NumGoroutine()
 			// Once the server has stopped: the handlers of connections that it closed end a moment later.
 			t.Cleanup(func() {
-				eventually(t, 30*time.Second, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+2 })
+				eventually(t, time.Minute, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+2 })
 			})
 			r := start(t, server.Options{Metrics: c.Handler(), Grace: 10 * time.Millisecond})
 			for range manyConnections {

@@ -110,7 +110,7 @@ func TestAHundredScrapersAtOnceAreAllAnswered(t *testing.T) {
 		}
 	}
 	r.client.CloseIdleConnections()
-	eventually(t, 10*time.Second, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+2 })
+	eventually(t, time.Minute, "the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+2 })
 }
 
 func TestReadersThatDoNotReadKeepNobodyFromScraping(t *testing.T) {

@@ -40,7 +40,7 @@ func simulate(t *testing.T, binary string, flags ...string) (p *process.Program,
 		flags = append(flags, "--start=2026-11-18T15:20:00Z")
 	}
 	p = process.Start(t, binary, append([]string{"simulate", "--listen-address=" + address, "--admin-key=" + adminKey}, flags...)...)
-	process.Eventually(t, time.Minute, "the simulator answers", func() error {
+	process.Eventually(t, 3*time.Minute, "the simulator answers", func() error {
 		_, err := process.Get(t.Context(), "http://"+address+"/_simulator/now")
 		return err
 	})
@@ -104,7 +104,7 @@ func serveWith(t *testing.T, binary, more string, accounts ...account) string {
 func becomes(t *testing.T, address, pattern string) {
 	t.Helper()
 	wanted := regexp.MustCompile(pattern)
-	process.Eventually(t, time.Minute, pattern, func() error {
+	process.Eventually(t, 3*time.Minute, pattern, func() error {
 		body, err := process.Get(t.Context(), address)
 		if err == nil && !wanted.Match(body) {
 			err = errors.New("the page has " + string(title.Find(body)))

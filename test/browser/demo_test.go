@@ -20,7 +20,7 @@ func TestTheDemoShowsUsageCostAndNamesByItself(t *testing.T) {
 	began := time.Now()
 	p := process.Start(t, binary, "--demo", "--web.listen-address="+address)
 	var metrics string
-	process.Eventually(t, time.Minute, "usage, cost and names are shown", func() error {
+	process.Eventually(t, 3*time.Minute, "usage, cost and names are shown", func() error {
 		body, err := process.Get(t.Context(), "http://"+address+"/metrics")
 		if err != nil {
 			return err
@@ -47,11 +47,11 @@ func TestTheDemoShowsUsageCostAndNamesByItself(t *testing.T) {
 
 	log := strings.SplitN(p.Output(), "\n", 3)
 	page := "http://" + address + "/"
-	process.Eventually(t, time.Minute, "the cost of today is what the API says", func() error { return today(t, page, began) })
+	process.Eventually(t, 3*time.Minute, "the cost of today is what the API says", func() error { return today(t, page, began) })
 	if !strings.Contains(log[0]+log[1], "open="+page) {
 		t.Errorf("the first two lines of the log do not lead to %s:\n%s\n%s", page, log[0], log[1])
 	}
-	process.Eventually(t, time.Minute, "the page names the organization", func() error {
+	process.Eventually(t, 3*time.Minute, "the page names the organization", func() error {
 		body, err := process.Get(t.Context(), page)
 		if err == nil && !strings.Contains(string(body), ">demo</h2>") {
 			err = errors.New("it does not")

@@ -29,7 +29,7 @@ func startPrometheus(t *testing.T, dir, config string, flags ...string) (p *proc
 	process.WriteFile(t, filepath.Join(dir, "prometheus.yml"), config)
 	p = process.Start(t, process.Tool(t, "PROMETHEUS", "prometheus"), append(flags, "--config.file="+filepath.Join(dir, "prometheus.yml"),
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)...)
-	process.Eventually(t, time.Minute, "Prometheus is ready", func() error {
+	process.Eventually(t, 3*time.Minute, "Prometheus is ready", func() error {
 		_, err := process.Get(t.Context(), "http://"+address+"/-/ready")
 		return err
 	})
@@ -46,7 +46,7 @@ func liveThroughTrouble(t *testing.T, binary string) (prometheus string) {
 	api, target := process.FreeAddress(t), process.FreeAddress(t)
 	process.Start(t, binary, "simulate", "--listen-address="+api, "--lateness=minutes")
 	control := func(path string) {
-		process.Eventually(t, time.Minute, path, func() error {
+		process.Eventually(t, 3*time.Minute, path, func() error {
 			_, err := process.Post(t.Context(), "http://"+api+"/_simulator/"+path)
 			return err
 		})

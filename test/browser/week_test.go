@@ -73,7 +73,7 @@ func (w *week) step(t *testing.T, by time.Duration) {
 	w.control(t, "advance?by="+by.String())
 	w.now = w.now.Add(by)
 	read, before := float64(w.now.Truncate(time.Minute).Unix()), w.metric(t, costsPolled)
-	process.Eventually(t, time.Minute, w.now.Format(time.DateTime), func() error {
+	process.Eventually(t, 3*time.Minute, w.now.Format(time.DateTime), func() error {
 		if through := w.metric(t, readThrough); through < read {
 			return fmt.Errorf("usage is read through %.0f, not %.0f", through, read)
 		}
@@ -97,7 +97,7 @@ func (w *week) control(t *testing.T, path string) {
 func (w *week) find(t *testing.T, pattern string) (found string) {
 	t.Helper()
 	of := regexp.MustCompile(pattern)
-	process.Eventually(t, time.Minute, pattern, func() error {
+	process.Eventually(t, 3*time.Minute, pattern, func() error {
 		text, err := process.Get(t.Context(), w.target+"metrics")
 		if m := of.FindSubmatch(text); m != nil {
 			found = string(m[1])

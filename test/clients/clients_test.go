@@ -92,7 +92,7 @@ func installed(t *testing.T, program string, args ...string) bool {
 func demo(t *testing.T, host string) (metrics string) {
 	t.Helper()
 	exporter := process.Start(t, process.Build(t), "--demo", "--web.listen-address="+host+":0")
-	process.Eventually(t, time.Minute, "the demo shows usage", func() error {
+	process.Eventually(t, 3*time.Minute, "the demo shows usage", func() error {
 		found := listening.FindStringSubmatch(exporter.Output())
 		if found == nil {
 			return errors.New("it does not listen")
@@ -229,7 +229,7 @@ func TestEveryDatabaseScrapesTheWholeAnswer(t *testing.T) {
 			config := filepath.Join(dir, "scrape.yml")
 			process.WriteFile(t, config, fmt.Sprintf("global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs: [{job_name: openai, static_configs: [{targets: [%q]}]}]\n", target.Host))
 			process.Start(t, process.Tool(t, d.variable, d.program), d.args(filepath.Join(dir, "data"), config, api)...)
-			process.Eventually(t, time.Minute, "it has scraped", func() error {
+			process.Eventually(t, 3*time.Minute, "it has scraped", func() error {
 				got, err := stored(t, api)
 				if err == nil && len(got) < 50 {
 					err = fmt.Errorf("it has %d metrics", len(got))
