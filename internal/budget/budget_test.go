@@ -142,6 +142,7 @@ func TestForecastWorksWithAnyHistory(t *testing.T) {
 	}
 	forecast(t, "nothing at all", nil, monday.Add(day/2), 0, 0)
 	forecast(t, "the first minute of the first day", []budget.Day{running(monday, 0.07)}, monday.Add(time.Minute), 40, 100)
+	forecast(t, "a dollar in the first minute, as if it were that of an hour", []budget.Day{running(monday, 1)}, monday.Add(time.Minute), 719.9, 720.1)
 	forecast(t, "half a day", []budget.Day{running(monday, 50)}, monday.Add(day/2), 3000, 3000)
 	forecast(t, "a day", settled(monday, 100), monday.Add(day), 2900, 3000)
 	forecast(t, "four days", settled(monday, 100, 100, 100, 100), monday.Add(4*day), 3000, 3000)

@@ -9,12 +9,14 @@ import (
 )
 
 func TestAGrowthWithoutScatterIsSeenWhole(t *testing.T) {
-	var days []amount
-	for i := range 6 * month {
-		days = append(days, amount{start: time.Date(2026, 1, 1+i, 0, 0, 0, 0, time.UTC), usd: 100 + 0.5*float64(i)})
-	}
-	if got := trend(days).growth; math.Abs(got-0.5) > 1e-9 {
-		t.Errorf("a day costs %v more than the one before, want 0.5", got)
+	for months, want := range map[int]float64{6: 0.5, 3: 0.5, 2: 0} { // Two months are on a line in any case.
+		var days []amount
+		for i := range months * month {
+			days = append(days, amount{start: time.Date(2026, 1, 1+i, 0, 0, 0, 0, time.UTC), usd: 100 + 0.5*float64(i)})
+		}
+		if got := trend(days).growth; math.Abs(got-want) > 1e-9 {
+			t.Errorf("over %d months a day costs %v more than the one before, want %v", months, got, want)
+		}
 	}
 }
 

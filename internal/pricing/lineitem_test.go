@@ -90,6 +90,7 @@ var parsed = map[string]pricing.LineItem{
 	"gpt-5.6-sol, cache writes 12h":             {Tier: pricing.Standard, Model: "gpt-5.6-sol", Kind: pricing.CacheWrite12h},
 	"output_tokens":                             {Tier: pricing.Standard, Kind: pricing.Output},
 	"input_tokens, long context":                {Tier: pricing.Standard, Kind: pricing.Input, Long: true},
+	"az-AZ-09, input":                           {Tier: pricing.Standard, Model: "az-AZ-09", Kind: pricing.Input},
 	"flex | input_tokens":                       {Tier: pricing.Flex, Kind: pricing.Input},
 }
 

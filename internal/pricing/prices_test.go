@@ -217,6 +217,7 @@ func TestPricesOfAListHoldAtTheirTime(t *testing.T) {
 		{"constraint": {"start_date": "2026-11-20"}, "prices": {"input_mtok": {"base": 2, "tiers": [{"start": 100, "price": 50}]}}},
 		{"constraint": {"start_time": "16:30:00Z", "end_time": "20:30:00Z"}, "prices": {"input_mtok": 3}}]}`,
 		`{"id": "later", "match": {"equals": "later"}, "prices": [{"constraint": {"start_date": "2027-01-01"}, "prices": {"input_mtok": 4}}]}`,
+		`{"id": "free", "match": {"equals": "free"}, "prices": {"input_mtok": 0}}`,
 		`{"id": "never", "match": {"equals": "never"}, "prices": []}`))
 	for at, want := range map[string]string{
 		"2026-11-19T12:00:00Z":      "1",
@@ -234,6 +235,7 @@ func TestPricesOfAListHoldAtTheirTime(t *testing.T) {
 		p := pricing.New(pricing.Options{File: list, At: when})
 		sale{"embeddings", model("m"), used{"input_tokens": million}, want, 0, "file"}.check(t, p)
 		sale{"embeddings", model("later"), used{"input_tokens": million}, "4", 0, "file"}.check(t, p)
+		sale{"embeddings", model("free"), used{"input_tokens": million}, "0", 0, "file"}.check(t, p)
 		sale{"embeddings", model("never"), used{"input_tokens": million}, "0", million, "none"}.check(t, p)
 	}
 }
