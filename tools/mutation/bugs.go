@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -102,16 +103,27 @@ func (b bug) try(dir string, first uint64, lives int) (verdict string, err error
 	if err != nil {
 		return "", err
 	}
-	list, err := overlay(dir, b.file, source)
+	list, err := overlay(dir, map[string][]byte{b.file: source})
 	if err != nil {
 		return "", err
 	}
 	if verdict, err := live(dir, b, list, first, lives); verdict != "" || err != nil {
 		return verdict, err
 	}
-	out, _ := exec.CommandContext(context.Background(), "go", "test", "-overlay", list, "-failfast", "-timeout", limit.String(), "-skip", slow, "./"+filepath.Dir(b.file)).CombinedOutput()
-	if !strings.HasPrefix(string(out), "ok") { // What it says tells whether it has passed.
-		return "noticed by " + failed(string(out)), nil
+	tests, err := build(dir, list, "./"+filepath.Dir(b.file))
+	if err != nil {
+		return "", err
+	}
+	for _, stage := range tests.stages(false) {
+		if slices.Contains(stage, "-test.run") {
+			stage = append(stage, "-test.skip", slow)
+		}
+		c, end := tests.command(stage, 0, limit)
+		out, err := c.CombinedOutput()
+		end()
+		if err != nil {
+			return "noticed by " + failed(string(out)), nil
+		}
 	}
 	return fmt.Sprintf("NOT NOTICED by the tests of %s and %d seeds from %d on", filepath.Dir(b.file), lives, first), nil
 }
@@ -160,20 +172,24 @@ func fault(output string) string {
 	return "it does not end"
 }
 
-// overlay writes a changed file, and the list that gives it to the compiler in place of the one in the checkout.
-func overlay(dir, file string, source []byte) (list string, err error) {
-	changed := filepath.Join(dir, filepath.Base(file))
-	if err := os.WriteFile(changed, source, 0o600); err != nil {
-		return "", err
+// overlay writes changed files, and the list that gives them to the compiler in place of those in the checkout.
+func overlay(dir string, files map[string][]byte) (list string, err error) {
+	replace := map[string]string{}
+	for file, source := range files {
+		changed := filepath.Join(dir, filepath.Base(file))
+		if err := os.WriteFile(changed, source, 0o600); err != nil {
+			return "", err
+		}
+		absolute, err := filepath.Abs(file)
+		if err != nil {
+			return "", err
+		}
+		replace[absolute] = changed
 	}
-	absolute, err := filepath.Abs(file)
-	if err != nil {
-		return "", err
-	}
-	replace, err := json.Marshal(map[string]map[string]string{"Replace": {absolute: changed}})
+	text, err := json.Marshal(map[string]map[string]string{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
 	list = filepath.Join(dir, "overlay.json")
-	return list, os.WriteFile(list, replace, 0o600)
+	return list, os.WriteFile(list, text, 0o600)
 }

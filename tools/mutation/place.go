@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"os"
 	"strconv"
+	"strings"
 )
 
 // A place is a piece of source and what it is changed to.
@@ -15,6 +16,8 @@ type place struct {
 	line       int
 	begin, end int // offsets in bytes
 	old, text  string
+	function   string // that it is in, or ""
+	source     string // its line
 }
 
 func (p place) String() string {
@@ -49,17 +52,32 @@ func places(file string) ([]place, error) {
 	if err != nil {
 		return nil, err
 	}
+	lines := strings.Split(string(source), "\n")
 	var out []place
-	add := func(from, to token.Pos, text string) {
-		begin, end := set.Position(from), set.Position(to)
-		out = append(out, place{file, begin.Line, begin.Offset, end.Offset, string(source[begin.Offset:end.Offset]), text})
+	for _, decl := range tree.Decls {
+		function := ""
+		if f, ok := decl.(*ast.FuncDecl); ok {
+			function = f.Name.Name
+		}
+		changes(decl, func(from, to token.Pos, text string) {
+			begin, end := set.Position(from), set.Position(to)
+			out = append(out, place{
+				file: file, line: begin.Line, begin: begin.Offset, end: end.Offset, old: string(source[begin.Offset:end.Offset]), text: text,
+				function: function, source: strings.TrimSpace(lines[begin.Line-1]),
+			})
+		})
 	}
+	return out, nil
+}
+
+// changes finds what can be changed in a declaration.
+func changes(decl ast.Decl, add func(from, to token.Pos, text string)) {
 	name := func(id *ast.Ident) {
 		if other, ok := calls[id.Name]; ok {
 			add(id.Pos(), id.End(), other)
 		}
 	}
-	ast.Inspect(tree, func(n ast.Node) bool {
+	ast.Inspect(decl, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.GenDecl:
 			return n.Tok == token.CONST // Types and imports decide nothing.
@@ -87,5 +105,4 @@ func places(file string) ([]place, error) {
 		}
 		return true
 	})
-	return out, nil
 }
