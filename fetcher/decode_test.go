@@ -248,6 +248,16 @@ func TestOddSpellingsMeanWhatTheySay(t *testing.T) {
 			sum:  map[string]string{"input_tokens": "1"}, labels: []string{"batch=true", "service_tier=7", `model=a"é😀`},
 		},
 		{
+			name: "a label of backslashes alone", endpoint: "completions",
+			body: pageOf(bucketOf(`{"model":"\\","input_tokens":1}`)),
+			sum:  map[string]string{"input_tokens": "1"}, labels: []string{`model=\`},
+		},
+		{
+			name: "a bucket that is longer than any value may be", endpoint: "embeddings",
+			body: pageOf(bucketOf(strings.TrimSuffix(strings.Repeat(`{"object":"organization.usage.embeddings.result","input_tokens":1},`, 50_000), ","))),
+			sum:  map[string]string{"input_tokens": "50000"},
+		},
+		{
 			name: "invalid UTF-8 is replaced", endpoint: "completions",
 			body: pageOf(bucketOf("{\"model\":\"a\xffb\",\"project_id\":\"\\ud800\",\"input_tokens\":1}")),
 			sum:  map[string]string{"input_tokens": "1"}, labels: []string{"model=a�b", "project_id=�"},
