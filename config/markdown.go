@@ -15,28 +15,28 @@ const introduction = `# Configuration
 
 <!-- Generated from the table that the parser uses. Do not edit. -->
 
-Everything is optional: without a file there is one organization, named ` + "`default`" + `, whose admin key is in
-` + "`$OPENAI_ADMIN_KEY`" + `. A file is named with ` + "`--config.file`" + `; ` + "`--config.check`" + ` checks it, names every problem with its line, and ends.
+All settings are optional. Without a file there is one organization, named ` + "`default`" + `, whose admin key is in
+` + "`$OPENAI_ADMIN_KEY`" + `. Set the file with ` + "`--config.file`" + `. ` + "`--config.check`" + ` checks it, prints every problem with its line, and exits.
 
-The configuration is strict. An unknown key, a value of the wrong type, a duplicate or a dimension that an endpoint does
-not know is refused. The file is read again on SIGHUP and, with ` + "`--web.enable-lifecycle`" + `, on ` + "`POST /-/reload`" + `; if it has a
-problem, what ran goes on running.
+The configuration is strict. It refuses an unknown key, a value of the wrong type, a duplicate, and a dimension that an endpoint does
+not have. The file is read again on SIGHUP and, with ` + "`--web.enable-lifecycle`" + `, on ` + "`POST /-/reload`" + `. If it has a
+problem, the running configuration stays.
 
-Durations are written as in Prometheus (` + "`90s`, `15m`, `72h`, `1d`" + `). Relative paths start at the folder of the file. An admin
+Durations are written as in Prometheus (` + "`90s`, `15m`, `72h`, `1d`" + `). Relative paths are relative to the directory of the file. An admin
 key is never written into the file.
 `
 
 const filtering = `
-A filter is a list of values, of which any may match; ` + "`batch`" + ` is ` + "`true` or `false`" + `. The projects are chosen for a whole organization, by
+A filter is a list of values. Usage that matches any of them is read; ` + "`batch`" + ` is ` + "`true` or `false`" + `. The projects are chosen for a whole organization, by
 ` + "`organizations[].project_ids`" + `.
 
-**When to filter at the API, and when in Prometheus.** Filter at the API what must not be read at all: projects of somebody else's, of which this
-exporter should know nothing, or usage so large that nobody wants its series. What is filtered out was never counted and can't be had back. Everything else is
-better filtered in Prometheus, where the same series answer other questions: ` + "`sum(openai_cost_usd_total{project_id=\"proj_abc\"})`" + `. Budgets and forecasts compare
-the bill with usage, so filters other than by project make them inexact, of which ` + "`--config.check`" + ` warns. With ` + "`project_ids`" + `, the sum over an organization is the
-sum over these projects, and OpenAI's spend limit of the whole organization has no amount to compare it with.
+**When to filter at the API, and when in Prometheus.** Filter at the API to exclude usage completely: projects of another owner, which this
+exporter must not read, or usage with too many series. Usage that is filtered out is never counted, and can't be restored later. In all other cases
+filter in Prometheus, where the same series can answer other questions: ` + "`sum(openai_cost_usd_total{project_id=\"proj_abc\"})`" + `. Budgets and forecasts compare
+the bill with usage, so other filters than by project make them inexact, and ` + "`--config.check`" + ` warns. With ` + "`project_ids`" + `, the sum over an organization is the
+sum over these projects, so it can't be compared with OpenAI's spend limit of the whole organization.
 
-A changed filter asks for other usage: the endpoint starts afresh from a baseline, as after a changed ` + "`group_by`" + `, and counters go on from where they stand.
+A changed filter selects other usage: the endpoint starts afresh from a baseline, as after a changed ` + "`group_by`" + `, and counters continue from their values.
 `
 
 // WriteMarkdown writes the documentation of every key.
@@ -107,7 +107,7 @@ func (k *key) fallbackText(section any) string {
 
 // writeEndpoints writes what the endpoints can be grouped by and where their defaults differ.
 func writeEndpoints(b *bytes.Buffer) {
-	b.WriteString("\nThe endpoints, what each can be grouped and filtered by, and what holds for it by default:\n\n" +
+	b.WriteString("\nThe endpoints, what each can be grouped and filtered by, and its defaults:\n\n" +
 		"| endpoint | dimensions | filters | group_by | bucket_width | interval | lookback |\n|---|---|---|---|---|---|---|\n")
 	for _, set := range Default().Endpoints() {
 		filters := ""
@@ -117,7 +117,7 @@ func writeEndpoints(b *bytes.Buffer) {
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s | `%s` | `%s` | `%s` |\n", set.Endpoint.Name, code(dimensions(set.Endpoint)), filters, code(set.GroupBy),
 			set.Width.Name, formatDuration(set.Interval), formatDuration(set.Lookback))
 	}
-	b.WriteString("\n`" + api.Costs + "` is configured apart, under `costs`.\n" + filtering)
+	b.WriteString("\n`" + api.Costs + "` is configured separately, under `costs`.\n" + filtering)
 }
 
 func code(words []string) string { return "`" + strings.Join(words, "`, `") + "`" }
