@@ -31,7 +31,7 @@ const momentHold = time.Second
 
 func newMoment(now func() time.Time) *moment {
 	m := &moment{registry: prometheus.NewRegistry(), now: now}
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(collectors.NewGoCollector(), newSelf())
 	return m
 }
 
