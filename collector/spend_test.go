@@ -5,6 +5,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/openai-exporter/openai_exporter/collector"
+	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
 func TestADayThatTurnsDropsYesterdayAtOnce(t *testing.T) {
@@ -28,6 +32,37 @@ func TestADayThatTurnsDropsYesterdayAtOnce(t *testing.T) {
 		s.now = tc.now
 		if d := cmp.Diff(tc.want, samples(t, c, today, month)); d != "" {
 			t.Errorf("at %v (-want +got):\n%s", tc.now, d)
+		}
+	}
+}
+
+// TestAMonthIsFromItsFirstDayOn: the first of a month is a part of it, and the last of the month before is not.
+func TestAMonthIsFromItsFirstDayOn(t *testing.T) {
+	costs, _ := api.Find("costs")
+	f := &ledger.FeedView{Endpoint: costs}
+	for day, usd := range map[time.Time]string{
+		time.Date(2026, 10, 31, 0, 0, 0, 0, time.UTC): "1000",
+		time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC):  "100",
+		time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC):  "10",
+		time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC):  "1", // By a clock that is ahead.
+	} {
+		f.Days = append(f.Days, ledger.Day{Start: day, Rows: []ledger.Row{billRow(t, "project_id=proj_a", usd)}})
+	}
+	for _, tc := range []struct {
+		now          time.Time
+		today, month string
+	}{
+		{time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), "100", "100"},
+		{time.Date(2026, 11, 2, 23, 59, 59, 0, time.UTC), "10", "110"},
+		{time.Date(2026, 11, 30, 23, 59, 59, 0, time.UTC), "0", "110"},
+		{time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), "1", "1"},
+	} {
+		today, month := collector.Spend(f, tc.now)
+		if got := collector.Total(today).String(); got != tc.today {
+			t.Errorf("at %v the day has cost %s, want %s", tc.now, got, tc.today)
+		}
+		if got := collector.Total(month).String(); got != tc.month {
+			t.Errorf("at %v the month has cost %s, want %s", tc.now, got, tc.month)
 		}
 	}
 }
