@@ -205,7 +205,7 @@ func TestWithoutABillThereIsNoMonth(t *testing.T) {
 	p := organization(t, nil, estimated(t, daysAgo(0), 12, map[string]string{"a": "3"}))
 	p.view.Feeds[0].ReadAt = time.Time{}
 	o := report(p, spend.Settings{Budgets: []spend.Budget{{Name: "all", Organization: "acme", USD: 100, Period: budget.Monthly}}})
-	if o.Billed || len(o.Budgets) != 1 || len(o.Ratios) != 0 {
+	if o.Billed || len(o.Budgets) != 1 || len(o.Ratios) != 0 || o.Days() != nil {
 		t.Errorf("%+v", o)
 	}
 	p.view.Feeds = p.view.Feeds[1:] // costs are switched off
