@@ -51,3 +51,17 @@ func TestWhatNobodyKnowsIsNamedOnceInTheLog(t *testing.T) {
 		}
 	}
 }
+
+// TestDaysThatHaveABillAloneAreLearnedFrom: no usage is read at all, and the newest days of the bill may still be corrected.
+func TestDaysThatHaveABillAloneAreLearnedFrom(t *testing.T) {
+	var days []*ledger.DayBook
+	for n := range 60 {
+		days = append(days, billed(t, daysAgo(60-n), map[string]string{"a|x": "10"}, nil))
+	}
+	p := organization(t, days)
+	p.view.Feeds = p.view.Feeds[:1]
+	// The running day has not cost anything by noon, which says a little.
+	if got := report(p, spend.Settings{}).Month.Forecast.Float64(); got < 295 || got > 300 {
+		t.Errorf("30 days of 10 dollars are forecast to cost %.2f, want 295 to 300", got)
+	}
+}
