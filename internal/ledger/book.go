@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
@@ -94,7 +95,8 @@ func (st *stage) replace(r replacement) error {
 	parts, encoded, spent := make([][]cell, len(r.read)), make([][]byte, len(r.read)), make([]*account, len(r.read))
 	for i := range r.read {
 		parts[i] = st.cells(&r.read[i])
-		encoded[i] = encodeCells(nil, f.layouts.current, parts[i])
+		const perCell = 40 // A guess, at most of them.
+		encoded[i] = encodeCells(make([]byte, 0, perCell*(len(parts[i])+1)), f.layouts.current, parts[i])
 	}
 	same := r.width == r.oldWidth
 	repeated := same && r.old != nil && unchanged(r.old[0].cells, encoded[0], len(parts[0]))
@@ -135,8 +137,9 @@ func (st *stage) replace(r replacement) error {
 		if f.options.estimates() {
 			encoded[i] = encodeDerived(encoded[i], parts[i])
 		}
-		next.buckets[start] = encoded[i]
-		st.buckets[bucketKey{start, r.width}] = encoded[i]
+		kept := bytes.Clone(encoded[i]) // It stays for days, in no more room than it needs.
+		next.buckets[start] = kept
+		st.buckets[bucketKey{start, r.width}] = kept
 	}
 	return nil
 }

@@ -139,6 +139,7 @@ func (l *layouts) decodeCells(b []byte) (cells []cell, layout int, hasDerived bo
 	layout = int(u)
 	to := l.to[layout]
 	id := uint32(0)
+	var slab []decimal.Fixed // room for values, so that they need not be allocated one by one
 	for len(b) > 0 {
 		var step uint64
 		if step, b, err = uvarint(b, 1<<32-1); err != nil {
@@ -149,7 +150,12 @@ func (l *layouts) decodeCells(b []byte) (cells []cell, layout int, hasDerived bo
 			break
 		}
 		id += uint32(step)
-		c := cell{id: id, values: make([]decimal.Fixed, l.n)}
+		if len(slab) < l.n {
+			const several = 32
+			slab = make([]decimal.Fixed, several*l.n)
+		}
+		c := cell{id: id, values: slab[:l.n:l.n]}
+		slab = slab[l.n:]
 		b, err = decodeValues(b, len(to), func(i int, v decimal.Fixed) {
 			if m := to[i]; m >= 0 {
 				c.values[m] = v

@@ -16,7 +16,8 @@ import (
 // are the cells on record, and hasDerived says whether the record tells what was derived of them.
 func (st *stage) price(b *readBucket, before []cell, hasDerived bool, cells []cell) *account {
 	f := st.f
-	taken := make(map[uint32]*cell, len(cells))
+	taken := st.taken
+	clear(taken)
 	i := 0
 	for j := range cells {
 		c := &cells[j]
@@ -41,8 +42,8 @@ func (st *stage) price(b *readBucket, before []cell, hasDerived bool, cells []ce
 		} else {
 			spent.charge("", Amounts{Estimated: usd})
 		}
-		id, ok := st.ownSeries(0, r.set.keys[0]) // Measures of usage are one group.
-		if !ok {                                 // It is folded, and was placed a moment ago.
+		id, ok := st.ownSeriesAt(0, r.set.shown[0]) // Measures of usage are one group.
+		if !ok {                                    // It is folded, and was placed a moment ago.
 			id = st.places[string(st.key)].id
 		}
 		if c := taken[id]; c != nil {
@@ -106,17 +107,31 @@ func (st *stage) bookDerived(id uint32, was, is *cell) {
 	}
 }
 
-// derivedSeries finds the series of a derived measure that belongs to a series of rows.
+// derivedSeries finds the series of a derived measure that belongs to a series of rows. Once there is one, it stays for as long
+// as a stage is made.
 func (st *stage) derivedSeries(id uint32, m int) (uint32, bool) {
 	f := st.f
 	if m >= len(f.derivedGroups) {
 		return 0, false
 	}
-	key, _ := st.derivedKey(id, m)
-	if p, ok := st.places[key]; ok {
+	kin := st.kin[id]
+	if kin[m] != 0 {
+		return uint32(kin[m] - 1), true
+	}
+	at, ok := st.findDerivedSeries(id, m)
+	if ok {
+		kin[m] = int64(at) + 1
+		st.kin[id] = kin
+	}
+	return at, ok
+}
+
+func (st *stage) findDerivedSeries(id uint32, m int) (uint32, bool) {
+	st.derivedKey(id, m)
+	if p, ok := st.places[string(st.key)]; ok {
 		return p.id, true
 	}
-	s := f.index[key]
+	s := st.f.index[string(st.key)]
 	if s == nil || st.current(s.id).ended {
 		return 0, false
 	}
@@ -125,7 +140,8 @@ func (st *stage) derivedSeries(id uint32, m int) (uint32, bool) {
 
 // bear makes the series of a derived measure, or lets that of a former shape go on from its total.
 func (st *stage) bear(id uint32, m int) uint32 {
-	key, labels := st.derivedKey(id, m)
+	st.derivedKey(id, m)
+	key := string(st.key)
 	var derived uint32
 	if former := st.f.index[key]; former != nil {
 		c := *st.current(former.id)
@@ -133,24 +149,25 @@ func (st *stage) bear(id uint32, m int) uint32 {
 		st.series[c.id] = &c
 		derived = c.id
 	} else {
+		labels, err := labelsOf(key)
+		if err != nil {
+			panic(err) // The key was made a moment ago.
+		}
 		derived = st.born(firstDerivedGroup+m, key, labels, 1, max(st.current(id).seen, st.seen[id]))
 	}
 	st.places[key] = place{id: derived}
 	return derived
 }
 
-// derivedKey is the key of the series that a derived measure of a series of rows is kept under: its labels, cut down.
-func (st *stage) derivedKey(id uint32, m int) (string, []Label) {
+// derivedKey makes the key of the series that a derived measure of a series of rows is kept under: its labels, cut down.
+func (st *stage) derivedKey(id uint32, m int) {
 	g := &st.f.derivedGroups[m]
-	var b []byte
-	var labels []Label
+	st.key = append(st.key[:0], byte(firstDerivedGroup+m))
 	for _, l := range st.current(id).labels {
 		if slices.Contains(g.labels, l.Name) {
-			b = appendString(appendString(b, l.Name), l.Value)
-			labels = append(labels, l)
+			st.key = appendString(appendString(st.key, l.Name), l.Value)
 		}
 	}
-	return indexKey(firstDerivedGroup+m, b), labels
 }
 
 // dimensionProject is the dimension, and its label, that tells whose usage a row is.

@@ -124,8 +124,8 @@ func (f *Feed) namesProjects(r *Read) (ours, named bool) {
 			return true, true
 		}
 		for gi, cells := range r.buckets[i].cells {
-			for key := range cells {
-				ik = append(append(ik[:0], byte(gi)), key...)
+			for _, c := range cells {
+				ik = append(append(ik[:0], byte(gi)), r.shown[gi][c.set]...)
 				if s := f.index[string(ik)]; s != nil {
 					if projectOf(s.labels) != "" {
 						return true, true

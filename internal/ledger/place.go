@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"hash/fnv"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -27,11 +28,11 @@ func hashKey(key string) uint64 {
 func (st *stage) cells(b *readBucket) []cell {
 	n := len(st.f.options.Endpoint.Measures)
 	size := 0
-	for _, labelSets := range b.cells {
-		size += len(labelSets)
+	for _, shown := range b.cells {
+		size += len(shown)
 	}
 	cells := make([]cell, 0, size)
-	for gi, labelSets := range b.cells {
+	for gi, shown := range b.cells {
 		g := &st.f.groups[gi]
 		put := func(id uint32, sum []decimal.Fixed) {
 			if len(sum) != n {
@@ -39,22 +40,39 @@ func (st *stage) cells(b *readBucket) []cell {
 			}
 			cells = append(cells, cell{id: id, values: sum})
 		}
-		var unplaced []string
-		for key, sum := range labelSets {
-			if id, ok := st.ownSeries(gi, key); ok {
-				put(id, sum)
+		var unplaced []shownCell
+		for _, c := range shown {
+			if id, ok := st.ownSeriesAt(gi, c.set); ok {
+				put(id, c.values)
 			} else {
-				unplaced = append(unplaced, key)
+				unplaced = append(unplaced, c)
 			}
 		}
 		// In the order of the keys, so that which label sets are the first past the limit does not depend on chance.
-		slices.Sort(unplaced)
-		for _, key := range unplaced {
-			put(st.resolve(gi, key, b.start.Unix()), labelSets[key])
+		keys := st.read.shown[gi]
+		slices.SortFunc(unplaced, func(a, b shownCell) int { return strings.Compare(keys[a.set], keys[b.set]) })
+		for _, c := range unplaced {
+			put(st.resolve(gi, keys[c.set], b.start.Unix()), c.values)
 		}
 	}
 	slices.SortFunc(cells, func(a, b cell) int { return cmp.Compare(a.id, b.id) })
 	return mergeCells(cells)
+}
+
+// ownSeriesAt returns the series of a label set of the read that has one of its own. It keeps it for as long as a stage is
+// made, so it is looked up once for all buckets.
+func (st *stage) ownSeriesAt(gi, set int) (uint32, bool) {
+	for len(st.ids) <= gi {
+		st.ids = append(st.ids, make([]int64, len(st.read.shown[len(st.ids)])))
+	}
+	if id := st.ids[gi][set]; id != 0 {
+		return uint32(id - 1), true
+	}
+	id, ok := st.ownSeries(gi, st.read.shown[gi][set])
+	if ok {
+		st.ids[gi][set] = int64(id) + 1
+	}
+	return id, ok
 }
 
 // ownSeries returns the series of a label set that has one of its own, without a search for room.

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
@@ -48,7 +47,11 @@ type Read struct {
 	key     []byte
 	// Label sets come again in bucket after bucket: each is kept once.
 	sets map[string]*labelSet
-	slab []decimal.Fixed // room for sums, so that they need not be allocated one by one
+	// shown are the keys of the label sets that rows are added up to, by group. What is done with a label set in every bucket
+	// goes by its place here, since keys are long.
+	shown [][]string
+	met   []int           // scratch of sum, all zero
+	slab  []decimal.Fixed // room for sums, so that they need not be allocated one by one
 }
 
 // A labelSet is what rows that belong together have in common: the labels of all columns, and on the bill whether they
@@ -60,8 +63,8 @@ type labelSet struct {
 	nature nature
 	// The last row of the set is number at of bucket number bucket.
 	bucket, at int
-	// keys are those of the label sets that are shown, by group, of the grouping that was asked for last.
-	keys []string
+	// shown are the places in the read's shown of the label sets that it is added up to, by group.
+	shown []int
 }
 
 // The nature of a row of the bill.
@@ -80,7 +83,14 @@ type readBucket struct {
 	same        bool // its rows are those on record that have the fingerprint
 	fingerprint Fingerprint
 	rows        []readRow
-	cells       []map[string][]decimal.Fixed // the rows added up to what is shown, by group
+	cells       [][]shownCell // the rows added up to what is shown, by group
+}
+
+// A shownCell has the sums of a label set that is shown, which follow the measures of its group.
+type shownCell struct {
+	set    int // its place in the read's shown
+	values []decimal.Fixed
+	own    bool // the values are not those of a row
 }
 
 // A readRow has the sums of a label set, which follow the endpoint's measures.
@@ -234,13 +244,25 @@ func (r *Read) show(columns []string, groups []group) {
 		at[i] = slices.Index(r.columns, name)
 	}
 	labels := make([]string, len(columns))
+	r.shown = make([][]string, len(groups))
+	places := make([]map[string]int, len(groups))
+	for gi := range groups {
+		places[gi] = make(map[string]int)
+	}
 	for _, set := range r.sets {
 		for i, c := range at {
 			labels[i] = set.labels[c]
 		}
-		set.keys = make([]string, len(groups))
+		set.shown = make([]int, len(groups))
 		for gi := range groups {
-			set.keys[gi] = string(appendKey(nil, &groups[gi], labels))
+			r.key = appendKey(r.key[:0], &groups[gi], labels)
+			place, met := places[gi][string(r.key)]
+			if !met {
+				key := string(r.key)
+				place = len(r.shown[gi])
+				places[gi][key], r.shown[gi] = place, append(r.shown[gi], key)
+			}
+			set.shown[gi] = place
 		}
 	}
 	for i := range r.buckets {
@@ -248,7 +270,7 @@ func (r *Read) show(columns []string, groups []group) {
 		if b.same {
 			continue
 		}
-		b.cells = make([]map[string][]decimal.Fixed, len(groups))
+		b.cells = make([][]shownCell, len(groups))
 		for gi := range groups {
 			if !groups[gi].absent {
 				b.cells[gi] = r.sum(b.rows, gi, groups[gi].measures)
@@ -257,28 +279,36 @@ func (r *Read) show(columns []string, groups []group) {
 	}
 }
 
-// sum adds up rows to the label sets of a group.
-func (r *Read) sum(rows []readRow, gi int, measures []int) map[string][]decimal.Fixed {
+// sum adds up rows to the label sets of a group, in the order in which these come first.
+func (r *Read) sum(rows []readRow, gi int, measures []int) []shownCell {
 	whole := len(measures) == len(r.every.measures)
-	cells := make(map[string][]decimal.Fixed, len(rows))
-	shared := make(map[string]bool)
+	if n := len(r.shown[gi]); len(r.met) < n {
+		r.met = make([]int, n)
+	}
+	cells := make([]shownCell, 0, min(len(rows), len(r.shown[gi])))
 	for _, row := range rows {
-		key := row.set.keys[gi]
-		sum, met := cells[key]
-		switch {
-		case !met && whole:
-			cells[key] = row.values // Most label sets have one row, whose values they share until there is another.
-			continue
-		case !met:
-			sum = r.sums(len(measures))
-			cells[key] = sum
-		case whole && !shared[key]:
-			sum = append(r.sums(len(measures))[:0], sum...)
-			cells[key], shared[key] = sum, true
+		set := row.set.shown[gi]
+		i := r.met[set] - 1
+		if i < 0 {
+			i = len(cells)
+			r.met[set] = i + 1
+			if whole {
+				// Most label sets have one row, whose values they share until there is another.
+				cells = append(cells, shownCell{set: set, values: row.values})
+				continue
+			}
+			cells = append(cells, shownCell{set: set, values: r.sums(len(measures)), own: true})
 		}
-		for i, m := range measures {
-			sum[i] = sum[i].Add(row.values[m])
+		c := &cells[i]
+		if !c.own {
+			c.values, c.own = append(r.sums(len(measures))[:0], c.values...), true
 		}
+		for j, m := range measures {
+			c.values[j] = c.values[j].Add(row.values[m])
+		}
+	}
+	for i := range cells {
+		r.met[cells[i].set] = 0
 	}
 	return cells
 }
@@ -305,91 +335,4 @@ func (r *Read) Rows() int {
 		}
 	}
 	return n
-}
-
-// A group is the measures of an endpoint that share their labels, and thereby their series.
-type group struct {
-	measures []int    // indexes of the endpoint's measures, or of the derived ones
-	rare     Set      // the places in measures of those that most label sets never have
-	columns  []int    // indexes of a row's columns
-	labels   []string // the Prometheus label of each column
-	// absent says that the API tells these measures by a dimension that is not asked for or not shown, and without it they
-	// say nothing.
-	absent bool
-}
-
-// firstDerivedGroup is the number of the first group of derived measures: each derived measure is a group of its own,
-// numbered so that no change of the measures that are read moves it.
-const firstDerivedGroup = 64
-
-// layoutDerived says under which labels the derived measures of an endpoint are kept when it is grouped so.
-func layoutDerived(e *api.Endpoint, columns []string) []group {
-	groups := make([]group, len(e.Derived))
-	for i, m := range e.Derived {
-		groups[i].measures = []int{i}
-		for c, name := range columns {
-			if slices.Contains(m.By, name) {
-				d, _ := e.Dimension(name)
-				groups[i].columns = append(groups[i].columns, c)
-				groups[i].labels = append(groups[i].labels, d.Label)
-			}
-		}
-	}
-	return groups
-}
-
-// layout says which columns the rows of an endpoint have when grouped so, and which measures share labels.
-func layout(e *api.Endpoint, groupBy []string) (columns []string, groups []group) {
-	columns = e.GroupBy(groupBy)
-	grouped := len(columns)
-	for _, d := range e.Attributes {
-		columns = append(columns, d.Name)
-	}
-	for i, m := range e.Measures {
-		var cols []int
-		if m.By == nil {
-			for c := range grouped {
-				cols = append(cols, c)
-			}
-		} else {
-			for c, name := range columns {
-				if slices.Contains(m.By, name) {
-					cols = append(cols, c)
-				}
-			}
-		}
-		place := slices.IndexFunc(groups, func(g group) bool { return slices.Equal(g.columns, cols) })
-		if place < 0 {
-			g := group{columns: cols, absent: len(cols) < len(m.By)}
-			for _, c := range cols {
-				d, _ := e.Dimension(columns[c])
-				g.labels = append(g.labels, d.Label)
-			}
-			groups = append(groups, g)
-			place = len(groups) - 1
-		}
-		if g := &groups[place]; m.Rare {
-			g.rare = g.rare.With(len(g.measures))
-		}
-		groups[place].measures = append(groups[place].measures, i)
-	}
-	return columns, groups
-}
-
-// appendKey encodes the labels of a group: name and value of each label that has a value, length first. Names are part
-// of the key so that a label set means the same in every shape that has it.
-func appendKey(b []byte, g *group, labels []string) []byte {
-	for i, c := range g.columns {
-		if labels[c] == "" {
-			continue
-		}
-		b = appendString(b, g.labels[i])
-		b = appendString(b, labels[c])
-	}
-	return b
-}
-
-func appendString(b []byte, s string) []byte {
-	b = binary.AppendUvarint(b, uint64(len(s)))
-	return append(b, s...)
 }

@@ -2,8 +2,8 @@ package ledger
 
 import (
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -25,12 +25,14 @@ func (r *Read) Each(yield func(start time.Time, row Row, other []Label)) error {
 			return fmt.Errorf("the API answered with the bucket %s twice", b.start.UTC().Format(time.RFC3339))
 		}
 		for gi, cells := range b.cells {
-			for _, key := range slices.Sorted(maps.Keys(cells)) {
-				labels, err := labelsOf(indexKey(gi, []byte(key)))
+			keys := r.shown[gi]
+			slices.SortFunc(cells, func(a, b shownCell) int { return strings.Compare(keys[a.set], keys[b.set]) })
+			for _, c := range cells {
+				labels, err := labelsOf(indexKey(gi, []byte(keys[c.set])))
 				if err != nil {
 					return err
 				}
-				yield(b.start, Row{Labels: labels, Measures: r.groups[gi].measures, Values: cells[key]}, others[gi])
+				yield(b.start, Row{Labels: labels, Measures: r.groups[gi].measures, Values: c.values}, others[gi])
 			}
 		}
 	}

@@ -21,8 +21,12 @@ type stage struct {
 	buckets      map[bucketKey][]byte
 	fingerprints map[bucketKey]*Fingerprint
 	series       map[uint32]*series // new versions; nil for a series that goes
-	places       map[string]place   // index keys resolved so far in this stage, but for those that had a series
-	key          []byte             // scratch
+	read         *Read
+	places       map[string]place              // index keys resolved so far in this stage, but for those that had a series
+	ids          [][]int64                     // series of the read's label sets plus one, by group and place; see ownSeriesAt
+	kin          map[uint32][derivations]int64 // derived series of series plus one; see derivedSeries
+	key          []byte                        // scratch
+	taken        map[uint32]*cell              // scratch of price
 	folded       map[uint64]int64
 	deltas       map[uint32][]decimal.Fixed
 	seen         map[uint32]int64
@@ -48,7 +52,7 @@ func (f *Feed) newStage() *stage {
 	return &stage{
 		own: own,
 		f:   f, shape: f.shape, meta: m,
-		spans: map[int64]*span{}, buckets: map[bucketKey][]byte{}, fingerprints: map[bucketKey]*Fingerprint{}, series: map[uint32]*series{}, places: map[string]place{},
+		spans: map[int64]*span{}, buckets: map[bucketKey][]byte{}, fingerprints: map[bucketKey]*Fingerprint{}, series: map[uint32]*series{}, places: map[string]place{}, kin: map[uint32][derivations]int64{}, taken: map[uint32]*cell{},
 		folded: map[uint64]int64{}, deltas: map[uint32][]decimal.Fixed{}, seen: map[uint32]int64{},
 		pieces: map[bucketKey][]byte{},
 		stats:  slices.Clone(f.stats),
@@ -59,7 +63,7 @@ func (f *Feed) newStage() *stage {
 // apply works out what a read changes. is says what has been read, less what it lacks.
 func (st *stage) apply(r *Read, is reading) error {
 	to := st.f.reach()
-	st.asOf = is.asOf
+	st.read, st.asOf = r, is.asOf
 	if r.Organization != "" {
 		st.meta.Owner = r.Organization
 	}

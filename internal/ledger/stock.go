@@ -20,9 +20,9 @@ func (st *stage) applyStock(r *Read) {
 		if r.buckets[i].start.Unix() < oldest {
 			break // The first read reaches further back, for the books.
 		}
-		for key, values := range r.buckets[i].cells[0] {
-			if newest[key] == nil {
-				newest[key] = values
+		for _, c := range r.buckets[i].cells[0] {
+			if key := r.shown[0][c.set]; newest[key] == nil {
+				newest[key] = c.values
 			}
 		}
 	}
