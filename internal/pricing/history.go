@@ -30,10 +30,19 @@ func (s sum) add(t sum) sum {
 // days are sums by the start of their day in Unix seconds.
 type days map[int64]sum
 
-// newest are the days that a price is made of, the oldest first.
+// newest are the days that a price is made of, the oldest first. A bill has many more.
 func (d days) newest() []int64 {
-	all := slices.Sorted(maps.Keys(d))
-	return all[max(0, len(all)-learnDays):]
+	newest := make([]int64, 0, learnDays+1)
+	for day := range d {
+		if len(newest) == learnDays && day < newest[0] {
+			continue
+		}
+		i, _ := slices.BinarySearch(newest, day)
+		if newest = slices.Insert(newest, i, day); len(newest) > learnDays {
+			newest = slices.Delete(newest, 0, 1)
+		}
+	}
+	return newest
 }
 
 // jumped is the newest day on which the price jumped, 0 where it did not.
@@ -108,7 +117,7 @@ func (h *history) freeShare() decimal.Fixed {
 	return decimal.FromInt(1).Sub(most)
 }
 
-// A dayOf is what a day's bill says of one line item.
+// A dayOf is what a day's bill says of one line item. Most have one unit, and nothing that is free.
 type dayOf struct {
 	// units are the quantities that came together with an amount, and these amounts.
 	units map[string]sum
@@ -120,21 +129,35 @@ type dayOf struct {
 
 func (d *dayOf) add(c Charge) {
 	if !c.Free.IsZero() {
-		d.free[c.Unit] = d.free[c.Unit].Add(c.Free)
+		d.give(c.Unit, c.Free)
 	}
 	switch {
 	case c.Quantity.IsZero():
 		d.apart = d.apart.Add(c.USD)
 	case c.USD.IsZero():
-		d.free[c.Unit] = d.free[c.Unit].Add(c.Quantity)
+		d.give(c.Unit, c.Quantity)
 	default:
+		if d.units == nil {
+			d.units = map[string]sum{}
+		}
 		d.units[c.Unit] = d.units[c.Unit].add(sum{usd: c.USD, quantity: c.Quantity})
 	}
 }
 
-// seen are all quantities, the free ones included.
+func (d *dayOf) give(unit string, quantity decimal.Fixed) {
+	if d.free == nil {
+		d.free = map[string]decimal.Fixed{}
+	}
+	d.free[unit] = d.free[unit].Add(quantity)
+}
+
+// seen are all quantities, the free ones included. They must not be changed.
 func (d *dayOf) seen() map[string]sum {
-	all := maps.Clone(d.units)
+	if len(d.free) == 0 {
+		return d.units
+	}
+	all := make(map[string]sum, len(d.units)+len(d.free))
+	maps.Copy(all, d.units)
 	for u, q := range d.free {
 		all[u] = all[u].add(sum{quantity: q})
 	}

@@ -126,7 +126,7 @@ func Learn(charges []Charge) *Learned {
 		}
 		d := items[c.LineItem][c.Day.Unix()]
 		if d == nil {
-			d = &dayOf{units: map[string]sum{}, free: map[string]decimal.Fixed{}}
+			d = &dayOf{}
 			items[c.LineItem][c.Day.Unix()] = d
 		}
 		d.add(c)
@@ -231,7 +231,10 @@ func (l LineItem) count(quantities map[string]sum) (unit string, total decimal.F
 // freeOf is how much of a unit was free beside what was charged on a day. Where amounts came apart from quantities nobody
 // can tell.
 func (l LineItem) freeOf(unit string, d *dayOf) decimal.Fixed {
-	free := map[string]sum{}
+	if len(d.free) == 0 {
+		return decimal.Fixed{}
+	}
+	free := make(map[string]sum, len(d.free))
 	for u, q := range d.free {
 		free[u] = sum{quantity: q}
 	}
