@@ -43,7 +43,7 @@ func (st *stage) bookSpan(r spanRead, to reach) error {
 		}
 		st.fingerprint(r.buckets, r.width)
 		return st.replace(replacement{
-			at: r.start, end: end, read: r.buckets, width: r.width, old: held.all(), oldWidth: held.width,
+			at: r.start, end: end, read: r.buckets, width: r.width, old: held.buckets, oldWidth: held.width,
 			how: st.meta.meet(r.start, false, true), whole: true,
 			// What a downtime left out of the span is no finding of the audit.
 			audit: r.audit && int64(len(held.buckets))*held.width == to.span,
@@ -64,8 +64,8 @@ func (st *stage) bookSpan(r spanRead, to reach) error {
 			st.bill(&r.buckets[i])
 		}
 		one := replacement{at: start, end: start + r.width, read: r.buckets[i : i+1], width: r.width, oldWidth: r.width, whole: toItsEnd, renew: renew && toItsEnd}
-		if held != nil && held.buckets[start] != nil {
-			one.old = []bucket{{start, held.buckets[start]}}
+		if old := held.at(start); old != nil {
+			one.old = []bucket{{start, old}}
 		}
 		one.how = st.meta.meet(start, r.first, one.old != nil)
 		one.audit = r.audit && one.how == compare
@@ -138,7 +138,7 @@ func (st *stage) replace(r replacement) error {
 			encoded[i] = encodeDerived(encoded[i], parts[i])
 		}
 		kept := bytes.Clone(encoded[i]) // It stays for days, in no more room than it needs.
-		next.buckets[start] = kept
+		next.put(start, kept)
 		st.buckets[bucketKey{start, r.width}] = kept
 	}
 	return nil
@@ -189,7 +189,7 @@ func (st *stage) sum(before []cell, covered coverage, parts [][]cell) []cell {
 func (st *stage) draft(at, width int64) *span {
 	next := st.spans[at]
 	if next == nil || next.width != width {
-		next = &span{width, map[int64][]byte{}}
+		next = &span{width: width}
 		if held := st.f.spans[at]; held != nil && held.width == width {
 			next = held.clone()
 		}

@@ -14,14 +14,14 @@ func (f *Feed) makeBooks() error {
 		return nil
 	}
 	for _, sp := range f.spans {
-		for start, bucket := range sp.buckets {
-			cells, _, priced, err := f.layouts.decodeCells(bucket)
+		for _, b := range sp.buckets {
+			cells, _, priced, err := f.layouts.decodeCells(b.cells)
 			if err != nil {
 				return err
 			}
 			a := newAccount()
 			a.split = slices.Contains(f.groupBy, "project_id")
-			a.closed = start+sp.width <= f.meta.ReadThrough
+			a.closed = b.start+sp.width <= f.meta.ReadThrough
 			if f.options.Endpoint.IsCosts() {
 				f.rememberBill(a, cells)
 			} else if !priced {
@@ -33,7 +33,7 @@ func (f *Feed) makeBooks() error {
 				}
 			}
 			a.blur()
-			f.books.pieces[bucketKey{start, sp.width}] = a.encode(f.books.symbols)
+			f.books.pieces[bucketKey{b.start, sp.width}] = a.encode(f.books.symbols)
 		}
 	}
 	return nil

@@ -89,13 +89,13 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 		at := f.spanOf(k.start)
 		sp := f.spans[at]
 		if sp == nil {
-			sp = &span{k.width, map[int64][]byte{}}
+			sp = &span{width: k.width}
 			f.spans[at] = sp
 		}
 		if sp.width != k.width {
 			return nil, &StateError{l.store.path, fmt.Errorf("damaged: %s is held in two widths at %d", o.Endpoint.Name, at), doRestore}
 		}
-		sp.buckets[k.start] = cells
+		sp.put(k.start, cells)
 		if err := f.check(cells); err != nil {
 			return nil, &StateError{l.store.path, fmt.Errorf("damaged: a bucket of %s at %d: %w", o.Endpoint.Name, k.start, err), doRestore}
 		}

@@ -158,7 +158,7 @@ func (f *Feed) namesProjects(r *Read) (ours, named bool) {
 
 // hasProject says whether a bucket on record is of any project.
 func (f *Feed) hasProject(start int64) bool {
-	for _, row := range f.rows(f.spans[f.spanOf(start)].buckets[start]) {
+	for _, row := range f.rows(f.spans[f.spanOf(start)].at(start), every) {
 		if projectOf(row.Labels) != "" {
 			return true
 		}
@@ -202,11 +202,11 @@ func (f *Feed) used(span, from, to int64) (bool, error) {
 	if held == nil {
 		return false, nil
 	}
-	for start, b := range held.buckets {
-		if start < from || start+held.width > to {
+	for _, b := range held.buckets {
+		if b.start < from || b.start+held.width > to {
 			continue
 		}
-		cells, _, _, err := f.layouts.decodeCells(b)
+		cells, _, _, err := f.layouts.decodeCells(b.cells)
 		if err != nil {
 			return false, err
 		}

@@ -8,8 +8,8 @@ func (st *stage) fold() {
 		if sp == nil || at >= limit {
 			return
 		}
-		for start := range sp.buckets {
-			st.buckets[bucketKey{start, sp.width}] = nil
+		for _, b := range sp.buckets {
+			st.buckets[bucketKey{b.start, sp.width}] = nil
 		}
 		st.spans[at] = nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-kit/log/level"
 
+	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 )
 
@@ -39,9 +40,7 @@ func (f *Feed) show() {
 		// The width may have grown since the newest bucket was read.
 		width := int64(f.options.Width.Duration / time.Second)
 		start := f.meta.ReadThrough - mod(f.meta.ReadThrough, width) - width
-		if sp := f.spans[f.spanOf(start)]; sp != nil {
-			v.LastBucket = f.rows(sp.buckets[start])
-		}
+		v.LastBucket = f.rows(f.spans[f.spanOf(start)].at(start), every)
 	}
 	f.shown, f.shownAs = v, f.shape
 }
@@ -56,10 +55,10 @@ func (f *Feed) days() []Day {
 	}
 	out := make([]Day, 0, len(f.spans))
 	for _, at := range slices.Sorted(maps.Keys(f.spans)) {
-		bucket := f.spans[at].buckets[at]
+		bucket := f.spans[at].at(at)
 		d, found := before[at]
 		if !found || !bytes.Equal(d.bucket, bucket) {
-			d = Day{Start: time.Unix(at, 0).UTC(), Rows: f.rows(bucket), bucket: bucket}
+			d = Day{Start: time.Unix(at, 0).UTC(), Rows: f.rows(bucket, f.charges), bucket: bucket}
 		}
 		out = append(out, d)
 	}
@@ -94,25 +93,46 @@ func (f *Feed) showSeries(v *FeedView) {
 	}
 }
 
-// rows decodes a bucket for the view.
-func (f *Feed) rows(bucket []byte) []Row {
+func every(*group) bool { return true }
+
+// charges says whether a group of the bill has its amounts.
+func (f *Feed) charges(g *group) bool {
+	return slices.ContainsFunc(g.measures, func(m int) bool { return f.options.Endpoint.Measures[m].Name == api.MeasureCost })
+}
+
+// rows decodes the series of a bucket that are in wanted groups for the view.
+func (f *Feed) rows(bucket []byte, wanted func(*group) bool) []Row {
 	if bucket == nil {
 		return nil
 	}
 	cells, _, _, err := f.layouts.decodeCells(bucket)
-	rows := make([]Row, 0, len(cells))
+	series := func(c *cell) (*series, *group) {
+		if position, ok := f.position[c.id]; ok {
+			s := f.list[position]
+			if g := f.group(s.group); wanted(g) {
+				return s, g
+			}
+		}
+		return nil, nil
+	}
+	n, m := 0, 0
 	for i := range cells {
-		position, ok := f.position[cells[i].id]
-		if !ok {
+		if s, g := series(&cells[i]); s != nil {
+			n, m = n+1, m+len(g.measures)
+		}
+	}
+	// Views show them for as long as the bucket stands, so they take no more room than they need.
+	rows, values := make([]Row, 0, n), make([]decimal.Fixed, 0, m)
+	for i := range cells {
+		s, g := series(&cells[i])
+		if s == nil {
 			continue
 		}
-		s := f.list[position]
-		g := f.group(s.group)
-		row := Row{Labels: s.labels, Measures: g.measures, Values: make([]decimal.Fixed, 0, len(g.measures))}
+		from := len(values)
 		for _, m := range g.measures {
-			row.Values = append(row.Values, cells[i].values[m])
+			values = append(values, cells[i].values[m])
 		}
-		rows = append(rows, row)
+		rows = append(rows, Row{Labels: s.labels, Measures: g.measures, Values: values[from:len(values):len(values)]})
 	}
 	if err != nil {
 		// The bytes were made by this process or checked when they were loaded.

@@ -90,7 +90,7 @@ type Row struct {
 // A Day is one UTC day of the bill.
 type Day struct {
 	Start time.Time
-	Rows  []Row
+	Rows  []Row // of the series that have its amounts
 
 	bucket []byte // of which the rows are
 }

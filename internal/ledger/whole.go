@@ -16,8 +16,8 @@ func (f *Feed) whole() *changes {
 		c.series[s.id] = s.encode(nil, f.layouts.current, f.group(s.group), len(f.options.Endpoint.Measures))
 	}
 	for _, sp := range f.spans {
-		for start, cells := range sp.buckets {
-			c.buckets[bucketKey{start, sp.width}] = cells
+		for _, b := range sp.buckets {
+			c.buckets[bucketKey{b.start, sp.width}] = b.cells
 		}
 	}
 	return c
