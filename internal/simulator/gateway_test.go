@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/internal/api"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
 )
 
@@ -51,8 +53,11 @@ func TestAGatewaySeesAllButWhatItLosesAndTheLeakedKey(t *testing.T) {
 				}
 			}
 		}
-		for _, endpoint := range []string{"completions", "decisions", "embeddings", "moderations"} {
-			for _, r := range s.Final(endpoint, []string{"api_key_id"}, from, to) {
+		for _, e := range api.Endpoints {
+			if !slices.ContainsFunc(e.Measures, func(m api.Measure) bool { return m.Name == "input_tokens" }) {
+				continue
+			}
+			for _, r := range s.Final(e.Name, []string{"api_key_id"}, from, to) {
 				in, out := r.Values["input_tokens"], r.Values["output_tokens"]
 				switch r.Labels["api_key_id"] {
 				case "":
