@@ -18,6 +18,9 @@ func TestTheTableHasTheFiltersOfTheOfficialClient(t *testing.T) {
 	others := []string{"start_time", "end_time", "limit", "page", "bucket_width", "group_by", ""}
 	for i := range api.Endpoints {
 		e := &api.Endpoints[i]
+		if slices.Contains(ahead, e.Name) {
+			continue
+		}
 		params := method(&client, e).Type().In(1)
 		var known []string
 		for f := range params.NumField() {
@@ -38,7 +41,7 @@ func TestTheOfficialClientFiltersToTheTruth(t *testing.T) {
 	s, client, _ := start(t, simulator.Options{Seed: 11})
 	for i := range api.Endpoints {
 		e := &api.Endpoints[i]
-		if e.Stock {
+		if e.Stock || slices.Contains(ahead, e.Name) {
 			continue // A level is the newest bucket's alone, which the client doesn't mark.
 		}
 		width, from, to := "1h", noon.Add(-11*time.Hour), noon
