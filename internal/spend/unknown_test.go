@@ -65,3 +65,13 @@ func TestDaysThatHaveABillAloneAreLearnedFrom(t *testing.T) {
 		t.Errorf("30 days of 10 dollars are forecast to cost %.2f, want 295 to 300", got)
 	}
 }
+
+// TestADayOfLongAgoIsNotCompared: bill and estimate are compared on days that began at most ten days ago.
+func TestADayOfLongAgoIsNotCompared(t *testing.T) {
+	for n, want := range map[int]bool{9: true, 10: false} {
+		p := organization(t, []*ledger.DayBook{billed(t, daysAgo(n), map[string]string{"a|x": "10"}, nil)}, estimated(t, daysAgo(n), 24, map[string]string{"a": "9"}))
+		if o := report(p, spend.Settings{}); o.Compared != want {
+			t.Errorf("whether the day %d days ago is compared: %v, want %v", n, o.Compared, want)
+		}
+	}
+}
