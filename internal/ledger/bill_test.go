@@ -43,6 +43,27 @@ func (g *rig) billed(from time.Time) string {
 	return fmt.Sprintf("%d days, %s USD", days, usd)
 }
 
+// TestADayOfTheBillThatHasNotChangedIsReadAgain: by when it was read last is known whether it is settled, so that it is
+// never passed over for having the bytes that it had.
+func TestADayOfTheBillThatHasNotChangedIsReadAgain(t *testing.T) {
+	g := costsRig(t).open()
+	today := g.now.Truncate(aDay)
+	for range 2 {
+		r := g.readDays(g.feed.PollWindow(g.now))
+		if _, passed := r.Recorded(today); passed {
+			t.Error("a day of the bill may be passed over")
+		}
+		r.Fingerprint(ledger.Fingerprint{Size: 1, Rows: 1})
+		g.mustBook(r)
+		for _, d := range g.ledger.View().Feeds[0].Books {
+			if d.Start.Equal(today) && !d.ReadAt.Equal(g.now) {
+				t.Errorf("the day was read at %s, want %s", d.ReadAt, g.now)
+			}
+		}
+		g.pass(time.Hour)
+	}
+}
+
 // TestOlderDaysOfTheBillAreReadForTheBooksOnce: in pages of 180 days, beside the polls, and no counter knows of them.
 func TestOlderDaysOfTheBillAreReadForTheBooksOnce(t *testing.T) {
 	g := costsRig(t)

@@ -25,6 +25,19 @@ var accepted = []acceptance{
 		why: "without steps the line is the first in any case",
 	},
 	{
+		file: "internal/spend/history.go", function: "ratios", source: "return 0, false, nil", old: "0", text: "1",
+		why: "a ratio is shown only where a day was compared",
+	},
+	{
+		file: "internal/ledger/retire.go", function: "retire", source: "if s != nil && through-s.seen > to.idle {", old: ">", text: ">=",
+		why: "a series may go in the very second in which it has been idle for long enough, or in the next",
+	},
+	{
+		file: "internal/ledger/publish.go", function: "publish",
+		source: "v := &View{Generation: before.Generation + 1, Feeds: slices.Clone(before.Feeds), Organizations: slices.Clone(before.Organizations)}", old: "1", text: "2",
+		why: "a generation only has to be another than the one before",
+	},
+	{
 		file: "internal/budget/holiday.go", function: "quiet", source: "return len(usual[0]) >= around && rest < restful*work && c[i].usd < (work+rest)/2", old: "<", text: "<=",
 		why: "at the very edge nobody can say whether a day was a holiday",
 	},
