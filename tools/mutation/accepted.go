@@ -38,8 +38,24 @@ var accepted = []acceptance{
 		why: "a generation only has to be another than the one before",
 	},
 	{
+		file: "internal/ledger/books_stage.go", function: "enter", source: "a.closed = st.asOf >= start+width", old: ">=", text: ">",
+		why: "what is read in the very second in which it ends is closed by the next read",
+	},
+	{
+		file: "internal/ledger/books.go", function: "header", source: "if n <= 0 || len(b) < 1+n+8 {", old: "<=", text: "<",
+		why: "a checksum has told before that such bytes are damaged",
+	},
+	{
+		file: "internal/spend/history.go", function: "whole", source: "out := make([]budget.Day, 0, len(h.days))", old: "0", text: "1",
+		why: "a day without a date and amounts is in no period",
+	},
+	{
 		file: "internal/budget/holiday.go", function: "quiet", source: "return len(usual[0]) >= around && rest < restful*work && c[i].usd < (work+rest)/2", old: "<", text: "<=",
 		why: "at the very edge nobody can say whether a day was a holiday",
+	},
+	{
+		file: "fetcher/tape.go", function: "lead", source: "if len(b) <= n || n > mostLead {", old: ">", text: ">=",
+		why: "what has more blanks is read by the decoder, to the same end",
 	},
 	{
 		file: "fetcher/client.go", function: "exchange", source: `req.Header.Set("Accept", "application/json")`, old: `req.Header.Set("Accept", "application/json")`, text: "",
