@@ -58,6 +58,14 @@ var accepted = []acceptance{
 		why: "what has more blanks is read by the decoder, to the same end",
 	},
 	{
+		file: "internal/ledger/window.go", function: "auditHours", source: "return max(min(int64(api.Hour.Max), auditRows/max(int64(labelSets), 1)), 1)", old: "1", text: "2",
+		why: "it is how many hours are read at a time, and not which",
+	},
+	{
+		file: "fetcher/poller.go", function: "audits", source: "if len(p.audit) > 0 {", old: "0", text: "1",
+		why: "it only decides what the log says",
+	},
+	{
 		file: "fetcher/client.go", function: "exchange", source: `req.Header.Set("Accept", "application/json")`, old: `req.Header.Set("Accept", "application/json")`, text: "",
 		why: "the API answers in JSON without being asked to",
 	},
