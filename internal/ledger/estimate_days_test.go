@@ -88,6 +88,31 @@ func TestALabelSetStaysFoldedAsLongAsItsNewestBucket(t *testing.T) {
 	g.expect(counts{a: 1, other: 6})
 }
 
+// TestAFoldedLabelSetMovesInNoHourThatIsStillRead: not even in the last one in which audits reach back to its bucket.
+func TestAFoldedLabelSetMovesInNoHourThatIsStillRead(t *testing.T) {
+	g := newRig(t)
+	g.settings.MaxLabelSets = 1
+	g.open().poll()
+	g.use(0, a, 1)
+	g.settle()
+	at, n, folded := g.now.Truncate(time.Hour), int64(1), labels{a.project, "m9"}
+	g.use(g.now.Sub(at), folded, n)
+	g.settle()
+	g.settings.MaxLabelSets = 10
+	g.configure()
+	for g.now.Sub(at) < 76*time.Hour {
+		g.pass(20 * time.Minute)
+		if g.now.Sub(at) < 73*time.Hour {
+			g.use(g.now.Sub(at), folded, 1)
+			n++
+		}
+		g.poll()
+		g.audit()
+	}
+	g.expect(counts{a: 1, {"other", "other"}: n})
+	g.expectAmount("withheld", g.measure().Withheld, 0)
+}
+
 func TestAnEstimateLivesAsLongAsItsUsage(t *testing.T) {
 	g := pricedRig(t, priceList{"m1": 2}).open()
 	g.poll()

@@ -82,6 +82,14 @@ var accepted = []acceptance{
 		why: "nobody waits for a nanosecond",
 	},
 	{
+		file: "internal/ledger/release.go", function: "release", source: "return 0, true", old: "0", text: "1",
+		why: "what could not be written is tried again after a second in any case",
+	},
+	{
+		file: "fetcher/scheduler.go", function: "stop", source: "if !slices.ContainsFunc(inUse, func(o Organization) bool { return o.Client == r.organization.Client }) {", old: "==", text: "!=",
+		why: "to close a client only ends connections that nobody uses",
+	},
+	{
 		file: "fetcher/client.go", function: "exchange", source: `req.Header.Set("Accept", "application/json")`, old: `req.Header.Set("Accept", "application/json")`, text: "",
 		why: "the API answers in JSON without being asked to",
 	},
