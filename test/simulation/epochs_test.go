@@ -235,7 +235,7 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 		// By a Date that is behind, the usage between it and now is yet to come, and counts.
 		width := int64(r.Window.Width.Duration / time.Second)
 		to = min(to, r.AsOf.Unix()/width*width+width)
-		o.begin(b, f, to)
+		o.begin(b, f, to, min(to, r.AsOf.Unix()))
 	}
 	ep := b.epoch
 	if !r.Window.To.IsZero() {
@@ -277,8 +277,8 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 	}
 }
 
-// begin begins an epoch.
-func (o *oracle) begin(b *book, f *ledger.FeedView, asOf int64) {
+// begin begins an epoch with what there is as of a time, on the day of a date.
+func (o *oracle) begin(b *book, f *ledger.FeedView, asOf, date int64) {
 	o.reborn(b, f)
 	n := len(b.endpoint.Measures)
 	ep := &epoch{
@@ -307,7 +307,7 @@ func (o *oracle) begin(b *book, f *ledger.FeedView, asOf int64) {
 	origin := int64(0)
 	switch {
 	case b.epochs == 0:
-		origin = o.w.origin(b.endpoint, asOf)
+		origin = o.w.origin(b.endpoint, date)
 	case b.epochs == 1 && b.epoch.dropped && !b.epoch.audited && !b.endpoint.IsCosts() && b.epoch.limit < b.epoch.asOf:
 		// A dimension was refused before all was read, so the count begins again where it began.
 		origin = b.epoch.limit
@@ -324,15 +324,15 @@ func (o *oracle) begin(b *book, f *ledger.FeedView, asOf int64) {
 }
 
 // origin is where counting starts that starts with a given time, 0 where it starts now.
-func (w *world) origin(e *api.Endpoint, asOf int64) int64 {
-	day := asOf - asOf%86400
+func (w *world) origin(e *api.Endpoint, date int64) int64 {
+	day := date - date%86400
 	switch w.counting {
 	case "now":
 		return 0
 	case "today":
 		return day
 	case "month":
-		t := time.Unix(asOf, 0).UTC()
+		t := time.Unix(date, 0).UTC()
 		return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC).Unix()
 	}
 	t, err := time.Parse(time.RFC3339, w.counting)
