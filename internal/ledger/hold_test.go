@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,4 +155,52 @@ func TestNothingIsHeldWithoutAHold(t *testing.T) {
 	g.expect("10 - 3")
 	g.open()
 	g.expect("10 - 3")
+}
+
+// TestReleasesKeepThePaceOfCommits that bookings keep: new series of many organizations are shown one after another.
+func TestReleasesKeepThePaceOfCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, 40, embeddings)
+		defer p.close()
+		p.hold = 10*pace + pace/2 // Over while others are booked, and never at the same time.
+		p.open()
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { p.ledger.Run(ctx) })
+		defer running.Wait()
+		defer cancel()
+		book := func() {
+			for i, f := range p.feeds {
+				if err := f.Book(t.Context(), p.read(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		book()
+		p.now = p.now.Add(time.Minute)
+		p.use(0, a, 7)
+		pass(time.Minute)
+		var last time.Time
+		begin, commits := time.Now(), 0
+		p.begun = func() {
+			if since := time.Since(last); since < pace {
+				t.Errorf("a commit begins %s after the one before", since)
+			}
+			last = time.Now()
+			commits++
+		}
+		book()
+		pass(time.Minute)
+		p.begun = nil
+		if commits <= len(p.feeds) {
+			t.Errorf("%d commits in %s: nothing was released by itself", commits, time.Since(begin))
+		}
+		for i := range p.feeds {
+			for _, s := range p.ledger.View().Feeds[i].Series {
+				if number(t, s.Values[0]) != 7 {
+					t.Errorf("feed %d shows %v", i, s.Values)
+				}
+			}
+		}
+	})
 }

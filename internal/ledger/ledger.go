@@ -24,7 +24,8 @@ type Options struct {
 	Logger log.Logger
 	// Committed is told how long each commit took and whether it failed. It may be nil.
 	Committed func(took time.Duration, err error)
-	// Pace is the least time between the beginnings of two commits that book. What comes sooner shares the next one.
+	// Pace is the least time between the beginnings of two commits that book, or release what was held at zero. What comes
+	// sooner shares the next one.
 	Pace time.Duration
 }
 

@@ -34,12 +34,17 @@ func (q *queue) add(b *booking) {
 	q.waiting = append(q.waiting, b)
 }
 
-// take takes the bookings that can be made together: the first of every feed.
-func (q *queue) take() (first []*booking) {
+// keepPace waits until the next commit may begin. Who calls it is about to make one.
+func (q *queue) keepPace() {
 	if wait := q.pace - time.Since(q.began); wait > 0 {
 		<-time.After(wait)
 	}
 	q.began = time.Now()
+}
+
+// take takes the bookings that can be made together: the first of every feed.
+func (q *queue) take() (first []*booking) {
+	q.keepPace()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	met := make(map[*Feed]bool, len(q.waiting))

@@ -21,6 +21,7 @@ type party struct {
 	dir     string
 	options []ledger.FeedOptions
 	limit   int
+	hold    time.Duration
 	ledger  *ledger.Ledger
 	feeds   []*ledger.Feed
 	commits int
@@ -58,7 +59,7 @@ func (p *party) open() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if p.feeds, err = p.ledger.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: p.limit}, p.options); err != nil {
+	if p.feeds, err = p.ledger.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: p.limit, ZeroHold: p.hold}, p.options); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -282,7 +283,7 @@ func TestWhoseAnswersTheseAreIsNotForgottenInASharedCommit(t *testing.T) {
 
 func (p *party) configure(options ...ledger.FeedOptions) {
 	p.t.Helper()
-	if _, err := p.ledger.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: p.limit}, options); err != nil {
+	if _, err := p.ledger.Configure(ledger.Settings{IdleRetention: 35 * 24 * time.Hour, MaxLabelSets: p.limit, ZeroHold: p.hold}, options); err != nil {
 		p.t.Fatal(err)
 	}
 }

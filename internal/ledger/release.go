@@ -45,6 +45,8 @@ func (l *Ledger) release(now time.Time) (wait time.Duration, held bool) {
 		return next.Sub(now), held
 	}
 	defer l.write()()
+	l.queue.keepPace()
+	now = time.Now() // What has become due meanwhile shares the commit.
 	l.mu.Lock()
 	feeds := make([]*Feed, 0, len(l.holding))
 	for f := range l.holding {
