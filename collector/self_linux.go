@@ -1,6 +1,12 @@
 package collector
 
 import (
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -8,12 +14,13 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// A self tells of our process what the client library's collector does, and reads what that one reads, by the same library.
-// But when the process began is read once, and its limits are asked of the kernel: to read both for every scrape takes that
-// one as long as all the rest, and more than it takes to serve half a megabyte.
+// A self tells of our process what the client library's collector does. That one opens, reads and parses a file of /proc for
+// each metric, and takes longer than it takes to serve half a megabyte. Here the two files that change stay open, when the
+// process began is read once, and limits are asked of the kernel.
 type self struct {
-	process procfs.Proc
-	began   prometheus.Metric
+	stat, netstat *os.File
+	fds           procfs.Proc
+	began         prometheus.Metric
 }
 
 var (
@@ -30,20 +37,32 @@ var (
 
 // newSelf returns the collector of our process. Where /proc can't be read it is the library's.
 func newSelf() prometheus.Collector {
-	other := collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})
+	s, err := openSelf()
+	if err != nil {
+		return collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})
+	}
+	return s
+}
+
+func openSelf() (*self, error) {
 	p, err := procfs.Self()
 	if err != nil {
-		return other
+		return nil, err
 	}
 	stat, err := p.Stat()
 	if err != nil {
-		return other
+		return nil, err
 	}
 	began, err := stat.StartTime()
 	if err != nil {
-		return other
+		return nil, err
 	}
-	return &self{p, prometheus.MustNewConstMetric(processStart, prometheus.GaugeValue, began)}
+	s := &self{fds: p, began: prometheus.MustNewConstMetric(processStart, prometheus.GaugeValue, began)}
+	if s.stat, err = os.Open("/proc/self/stat"); err != nil {
+		return nil, err
+	}
+	s.netstat, err = os.Open("/proc/self/net/netstat")
+	return s, err
 }
 
 func (*self) Describe(out chan<- *prometheus.Desc) {
@@ -60,12 +79,12 @@ func (s *self) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, t, value)
 	}
 	out <- s.began
-	if stat, err := s.process.Stat(); err == nil {
-		tell(processCPU, prometheus.CounterValue, stat.CPUTime())
-		tell(processVirtual, prometheus.GaugeValue, float64(stat.VirtualMemory()))
-		tell(processResident, prometheus.GaugeValue, float64(stat.ResidentMemory()))
+	if cpu, virtual, resident, err := usage(content(s.stat)); err == nil {
+		tell(processCPU, prometheus.CounterValue, cpu)
+		tell(processVirtual, prometheus.GaugeValue, virtual)
+		tell(processResident, prometheus.GaugeValue, resident)
 	}
-	if n, err := s.process.FileDescriptorsLen(); err == nil {
+	if n, err := s.fds.FileDescriptorsLen(); err == nil {
 		tell(processFiles, prometheus.GaugeValue, float64(n))
 	}
 	for resource, d := range map[int]*prometheus.Desc{syscall.RLIMIT_NOFILE: processMostFiles, syscall.RLIMIT_AS: processMaxVirtual} {
@@ -74,8 +93,57 @@ func (s *self) Collect(out chan<- prometheus.Metric) {
 			tell(d, prometheus.GaugeValue, float64(limit.Cur))
 		}
 	}
-	if n, err := s.process.Netstat(); err == nil && n.InOctets != nil && n.OutOctets != nil {
-		tell(processReceived, prometheus.CounterValue, *n.InOctets)
-		tell(processSent, prometheus.CounterValue, *n.OutOctets)
+	if received, sent, err := octets(content(s.netstat)); err == nil {
+		tell(processReceived, prometheus.CounterValue, received)
+		tell(processSent, prometheus.CounterValue, sent)
 	}
+}
+
+// content is what a file of /proc says now. It is nothing where that can't be read.
+func content(f *os.File) string {
+	for b := make([]byte, 16<<10); ; b = make([]byte, 2*len(b)) {
+		n, err := f.ReadAt(b, 0)
+		switch {
+		case errors.Is(err, io.EOF):
+			return string(b[:n])
+		case err != nil:
+			return ""
+		}
+	}
+}
+
+// ticks is how many units of /proc make a second, on every system that Go knows.
+const ticks = 100
+
+// usage reads /proc/self/stat: seconds of processor time, bytes of virtual and of resident memory.
+func usage(stat string) (cpu, virtual, resident float64, err error) {
+	// The second field is the name of the program, which may have spaces and brackets of its own.
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 22 {
+		return 0, 0, 0, errors.New("/proc/self/stat is too short")
+	}
+	var n [4]float64
+	for i, field := range []int{14, 15, 23, 24} { // By the numbers of proc_pid_stat(5), of which the first two are cut off.
+		if n[i], err = strconv.ParseFloat(fields[field-3], 64); err != nil {
+			return 0, 0, 0, err
+		}
+	}
+	return (n[0] + n[1]) / ticks, n[2], n[3] * float64(os.Getpagesize()), nil
+}
+
+// octets reads /proc/self/net/netstat, where a line of names comes before each line of values.
+func octets(netstat string) (received, sent float64, err error) {
+	_, ext, found := strings.Cut("\n"+netstat, "\nIpExt: ")
+	names, rest, _ := strings.Cut(ext, "\nIpExt: ")
+	values, _, _ := strings.Cut(rest, "\n")
+	n, v := strings.Fields(names), strings.Fields(values)
+	in, out := slices.Index(n, "InOctets"), slices.Index(n, "OutOctets")
+	if !found || in < 0 || out < 0 || len(n) != len(v) {
+		return 0, 0, errors.New("/proc/self/net/netstat does not tell of octets")
+	}
+	received, err = strconv.ParseFloat(v[in], 64)
+	if err == nil {
+		sent, err = strconv.ParseFloat(v[out], 64)
+	}
+	return received, sent, err
 }

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"math"
+	"os"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -61,5 +62,28 @@ func BenchmarkTheProcess(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestFilesOfTheProcessAreReadAsTheyAre: a program may have any name, and a kernel may tell less than others.
+func TestFilesOfTheProcessAreReadAsTheyAre(t *testing.T) {
+	const stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 900 0 3 0 150 50 0 0 20 0 9 0 1234 4096 3 18446744073709551615 1 1\n"
+	cpu, virtual, resident, err := usage(stat)
+	if want := float64(3 * os.Getpagesize()); err != nil || cpu != 2 || virtual != 4096 || resident != want {
+		t.Errorf("%v s, %v and %v bytes, %v; want 2, 4096 and %v", cpu, virtual, resident, err, want)
+	}
+	for _, stat := range []string{"", "7 (a", "7 (a) S 1 7", "7 (a) S 1 7 7 0 -1 4194560 900 0 3 0 x 50 0 0 20 0 9 0 1234 4096 3 1 1\n"} {
+		if _, _, _, err := usage(stat); err == nil {
+			t.Errorf("%q is read", stat)
+		}
+	}
+	received, sent, err := octets("TcpExt: InOctets\nTcpExt: 5\nIpExt: InNoRoutes InOctets OutOctets\nIpExt: 1 20 300\n")
+	if err != nil || received != 20 || sent != 300 {
+		t.Errorf("%v and %v bytes, %v; want 20 and 300", received, sent, err)
+	}
+	for _, netstat := range []string{"", "TcpExt: InOctets OutOctets\nTcpExt: 5 6\n", "IpExt: InOctets OutOctets\nIpExt: 1\n", "IpExt: InOctets\nIpExt: 1\n", "IpExt: InOctets OutOctets\nIpExt: 1 x\n", "IpExt: InOctets OutOctets\n"} {
+		if _, _, err := octets(netstat); err == nil {
+			t.Errorf("%q is read", netstat)
+		}
 	}
 }
