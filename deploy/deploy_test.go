@@ -233,14 +233,19 @@ func TestEveryAlertHasARunbookAndEveryRunbookAnAlert(t *testing.T) {
 		if _, ok := all[name]; !ok {
 			t.Errorf("%s is the runbook of no alert", f)
 		}
-		text := read(t, f)
-		at := -1
-		for _, heading := range []string{"# " + name + "\n", "## What it means\n\n", "## What to check\n\n", "## What to do\n\n"} {
-			i := strings.Index(text, heading)
-			if i <= at {
-				t.Errorf("%s lacks %q, or has it too early", f, heading)
+		rest, ok := strings.CutPrefix(read(t, f), "# "+name+"\n\n")
+		if !ok {
+			t.Errorf("%s does not begin with its name", f)
+		}
+		for _, section := range append(slices.Clone(runbookSections), "The rule") {
+			before, after, ok := strings.Cut(rest, "## "+section+"\n\n")
+			if !ok {
+				t.Errorf("%s lacks %q, or has it too early", f, section)
 			}
-			at = i
+			if strings.TrimSpace(before) == "" && section != runbookSections[0] {
+				t.Errorf("%s says nothing before %q", f, section)
+			}
+			rest = after
 		}
 	}
 }
@@ -263,15 +268,6 @@ func TestDocumentsNameOnlyMetricsThatExist(t *testing.T) {
 			if !slices.Contains(notMetrics, n) && !exists(known, n) {
 				t.Errorf("%s names %s, which docs/metrics.md does not know", f, n)
 			}
-		}
-	}
-}
-
-func TestTheAlertingPageHasEveryAlert(t *testing.T) {
-	page := read(t, "docs/alerting.md")
-	for name := range alerts(t) {
-		if !strings.Contains(page, name) {
-			t.Errorf("docs/alerting.md does not name %s", name)
 		}
 	}
 }
