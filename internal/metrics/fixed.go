@@ -2,284 +2,315 @@ package metrics
 
 import "github.com/openai-exporter/openai_exporter/internal/api"
 
-// priceMetrics are what the estimate stands on, and how good it was.
-var priceMetrics = []Metric{
-	{
-		Name: EstimateRatio, Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelProjectID},
+// fixed are the metrics that are not made from the tables of the API, in the order of the reference.
+var fixed []Metric
+
+// entry puts a metric into the table and returns its name. The collector gives the metric its value by that name.
+func entry(m Metric) string {
+	fixed = append(fixed, m)
+	return m.Name
+}
+
+// Usage: how far it was read.
+var (
+	ReadThrough = entry(Metric{
+		Name: "openai_usage_read_through_timestamp_seconds", Type: Gauge, Section: SectionUsage, Labels: []string{LabelOrganization, LabelEndpoint},
+		Help: "End of the newest closed bucket that was read, in Unix time." + polled,
+		Note: "The bucket may still grow.",
+	})
+)
+
+// Costs: the bill so far. The labels are those of the costs.
+var (
+	CostToday = entry(billed(Metric{
+		Name: "openai_cost_today_usd", Type: Gauge, Section: SectionCosts,
+		Help: "Cost of the current UTC day in US dollars." + polled,
+		Note: "Absent after midnight until the new day has a cost.",
+	}))
+	CostMonth = entry(billed(Metric{
+		Name: "openai_cost_month_to_date_usd", Type: Gauge, Section: SectionCosts,
+		Help: "Cost of the current UTC month in US dollars, the current day included." + polled,
+	}))
+)
+
+// Estimates and prices: what the estimate is based on, and how good it was.
+var (
+	EstimateRatio = entry(Metric{
+		Name: "openai_estimated_to_billed_ratio", Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelProjectID},
 		Help: "Estimated cost of a project over its charges, on the newest day whose bill and usage are complete." + polled,
 		Note: "The day is the newest one that charges at least a cent, whose bill was read three days after its end or later, so that it is not corrected any more, and whose usage is known whole. Until there is one, a bill of one day after its end will do. Absent where less than one cent was charged. Credits are not part of it. What is billed but is not usage, such as fine-tuning, makes it smaller than 1.",
-	},
-	{
-		Name: WholeRatio, Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization},
+	})
+	WholeRatio = entry(Metric{
+		Name: "openai_organization_estimated_to_billed_ratio", Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization},
 		Help: "Estimated cost of the organization over its charges, on the newest day whose bill and usage are complete." + polled,
 		Note: "What belongs to no project is included; otherwise as `openai_estimated_to_billed_ratio`.",
-	},
-	{
-		Name: EffectivePrice, Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelLineItem, LabelUnit, LabelModel, LabelTokenType, LabelModality, LabelServiceTier, LabelContext}, Endpoints: []string{api.Costs}, Fields: []string{"amount", "quantity"},
+	})
+	EffectivePrice = entry(Metric{
+		Name: "openai_effective_price_usd", Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelLineItem, LabelUnit, LabelModel, LabelTokenType, LabelModality, LabelServiceTier, LabelContext}, Endpoints: []string{api.Costs}, Fields: []string{"amount", "quantity"},
 		Help: "What the bill charged per unit of its quantity, in US dollars." + polled,
 		Note: "Discounts are included, and free quantities are left out. It is the mean of the newest closed days that have the line item, three at most, since its price last jumped. What the line item says stands in labels of its own.",
-	},
-	{
-		Name: PriceInfo, Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelEndpoint, LabelModel, LabelSource},
+	})
+	PriceInfo = entry(Metric{
+		Name: "openai_exporter_price_info", Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelEndpoint, LabelModel, LabelSource},
 		Help: "A constant 1 for every model in use, with the source of its price.",
 		Note: "The source is `bill` (learned from it), `file` (`pricing.file`), `builtin` (the list in this program) or `none`.",
-	},
-	{
-		Name: PriceTimestamp, Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelSource},
+	})
+	PriceTimestamp = entry(Metric{
+		Name: "openai_exporter_price_timestamp_seconds", Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelSource},
 		Help: "When the prices of a source were last current, in Unix time.",
 		Note: "`bill`: the end of the newest day that prices were learned from. `file`: when it was last written. `builtin`: the date of the list.",
-	},
-	{
-		Name: UnparsedItems, Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization},
+	})
+	UnparsedItems = entry(Metric{
+		Name: "openai_exporter_unparsed_line_items", Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization},
 		Help: "Line items of the bill from which no price could be learned.",
 		Note: "Their spelling or their unit is not known.",
-	},
-}
+	})
+)
 
-// budgetMetrics are the period so far and the period as a whole.
-var budgetMetrics = []Metric{
-	{
-		Name: MonthToDate, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization},
+// Budgets and forecast: the period so far and the period as a whole.
+var (
+	MonthToDate = entry(Metric{
+		Name: "openai_organization_month_to_date_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization},
 		Help: "Cost of the organization in the current UTC month in US dollars, as billed." + polled,
 		Note: "Credits are included. It does not depend on `group_by` or on folding.",
-	},
-	{
-		Name: MonthUnbilled, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization},
+	})
+	MonthUnbilled = entry(Metric{
+		Name: "openai_organization_unbilled_estimate_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization},
 		Help: "Estimated cost of the organization in the current UTC month that is not billed yet, in US dollars." + polled,
 		Note: "See `openai_budget_unbilled_estimate_usd`.",
-	},
-	{
-		Name: MonthForecast, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization},
+	})
+	MonthForecast = entry(Metric{
+		Name: "openai_cost_month_forecast_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization},
 		Help: "Forecast cost of the organization in the current UTC month in US dollars." + recomputed,
 		Note: "What is spent, billed or not, and for the days to come the recent days by their weekday.",
-	},
-	{
-		Name: BudgetLimit, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
+	})
+	BudgetLimit = entry(Metric{
+		Name: "openai_budget_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
 		Help: "Budget for the period in US dollars, as configured.",
 		Note: "`team` stands on the budget of a team, here and below, so that alerts come with it.",
-	},
-	{
-		Name: BudgetSpent, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
+	})
+	BudgetSpent = entry(Metric{
+		Name: "openai_budget_spent_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
 		Help: "Spent of the budget in the current period in US dollars, billed and estimated." + polled,
 		Note: "The bill, and the estimate for usage that the bill does not have yet.",
-	},
-	{
-		Name: BudgetBilled, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
+	})
+	BudgetBilled = entry(Metric{
+		Name: "openai_budget_billed_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
 		Help: "Spent of the budget in the current period in US dollars, as billed." + polled,
-	},
-	{
-		Name: BudgetUnbilled, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
+	})
+	BudgetUnbilled = entry(Metric{
+		Name: "openai_budget_unbilled_estimate_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
 		Help: "Spent of the budget in the current period in US dollars, estimated because it is not billed yet." + polled,
 		Note: "By project and day: the part of the estimate that is above the bill. Only the current day counts, and days whose bill was not read a day after their end.",
-	},
-	{
-		Name: BudgetForecast, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
+	})
+	BudgetForecast = entry(Metric{
+		Name: "openai_budget_forecast_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
 		Help: "Forecast spend of the budget at the end of the current period in US dollars." + recomputed,
-	},
-	{
-		Name: BudgetExhausted, Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
+	})
+	BudgetExhausted = entry(Metric{
+		Name: "openai_budget_exhausted_timestamp_seconds", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
 		Help: "When the budget is spent, in Unix time, in the past or by the forecast." + recomputed,
 		Note: "Absent where that is not within the current period.",
-	},
-}
+	})
+)
 
-// nameMetrics are what the look-ups say. Names stand here and on no other metric: one that changes must not split a
+// Names: what the look-ups say. Names are labels of these metrics and of no other: one that changes must not split a
 // counter in two.
-var nameMetrics = []Metric{
-	{
-		Name: ProjectInfo, Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelProjectID, "project_name", "status", "residency", LabelTeam},
+var (
+	ProjectInfo = entry(Metric{
+		Name: "openai_project_info", Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelProjectID, "project_name", "status", "residency", LabelTeam},
 		Help: "A constant 1 for every project, with its name, status, residency and team." + polled,
 		Note: "Archived projects are included. `residency` says where its data are kept and processed, as OpenAI spells it. `team` is the configured team that pays for it, and the team's labels are there as `team_<label>`. With `names.enabled: false` only the projects of teams are there.",
-	},
-	{
-		Name: UserInfo, Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, "user_id", "user_name", "role", "user_email", "is_service_account"},
+	})
+	UserInfo = entry(Metric{
+		Name: "openai_user_info", Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, "user_id", "user_name", "role", "user_email", "is_service_account"},
 		Help: "A constant 1 for every user, with the name and the role." + polled,
 		Note: "`is_service_account` tells service accounts. The e-mail address is there with `names.user_emails`.",
-	},
-	{
-		Name: APIKeyInfo, Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelAPIKeyID, "api_key_name", LabelProjectID, "owner_type", "owner_id", "owner_name"},
+	})
+	APIKeyInfo = entry(Metric{
+		Name: "openai_api_key_info", Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelAPIKeyID, "api_key_name", LabelProjectID, "owner_type", "owner_id", "owner_name"},
 		Help: "A constant 1 for every API key, with its name and its owner." + polled,
 		Note: "The owner is a user or a service account. A key without `project_id` is an admin key. A deleted key has none, while its usage remains.",
-	},
-	{
-		Name: APIKeyCreated, Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelAPIKeyID, LabelProjectID},
+	})
+	APIKeyCreated = entry(Metric{
+		Name: "openai_api_key_created_timestamp_seconds", Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelAPIKeyID, LabelProjectID},
 		Help: "When the API key was made, in Unix time." + polled,
-	},
-	{
-		Name: APIKeyLastUsed, Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelAPIKeyID, LabelProjectID},
+	})
+	APIKeyLastUsed = entry(Metric{
+		Name: "openai_api_key_last_used_timestamp_seconds", Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelAPIKeyID, LabelProjectID},
 		Help: "When the API key was last used, in Unix time." + polled,
 		Note: "Absent for a key that was never used.",
-	},
-	{
-		Name: APIKeyExpires, Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelAPIKeyID, LabelProjectID},
+	})
+	APIKeyExpires = entry(Metric{
+		Name: "openai_api_key_expires_timestamp_seconds", Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelAPIKeyID, LabelProjectID},
 		Help: "When the API key expires, in Unix time." + polled,
 		Note: "Absent for a key that does not expire. The API says this only for admin keys.",
-	},
-}
+	})
+)
 
 const limitNote = "For models that the usage of the project was counted for. Absent where there is no limit."
 
-// limitMetrics are what OpenAI allows.
-var limitMetrics = []Metric{
-	{
-		Name: SpendLimit, Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID},
+// Limits: what OpenAI allows.
+var (
+	SpendLimit = entry(Metric{
+		Name: "openai_spend_limit_usd", Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID},
 		Help: "Spend limit for a month in US dollars, of a project, or without project_id of the organization." + polled,
 		Note: "Absent where no limit is set, and for an organization of which only some projects are read.",
-	},
-	{
-		Name: SpendEnforcing, Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID},
+	})
+	SpendEnforcing = entry(Metric{
+		Name: "openai_spend_limit_enforcing", Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID},
 		Help: "Whether OpenAI refuses requests because a spend limit is reached (1) or not (0)." + polled,
 		Note: "Requests of the project, or without `project_id` of the whole organization. Absent where no limit is set.",
-	},
-	{
-		Name: RateTokens, Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID, LabelModel},
+	})
+	RateTokens = entry(Metric{
+		Name: "openai_rate_limit_tokens_per_minute", Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID, LabelModel},
 		Help: "Rate limit of a project for a model in tokens per minute." + polled,
 		Note: limitNote,
-	},
-	{
-		Name: RateRequests, Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID, LabelModel},
+	})
+	RateRequests = entry(Metric{
+		Name: "openai_rate_limit_requests_per_minute", Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID, LabelModel},
 		Help: "Rate limit of a project for a model in requests per minute." + polled,
 		Note: limitNote,
-	},
-	{
-		Name: RateDaily, Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID, LabelModel},
+	})
+	RateDaily = entry(Metric{
+		Name: "openai_rate_limit_requests_per_day", Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID, LabelModel},
 		Help: "Rate limit of a project for a model in requests per day." + polled,
 		Note: limitNote,
-	},
-	{
-		Name: RateImages, Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID, LabelModel},
+	})
+	RateImages = entry(Metric{
+		Name: "openai_rate_limit_images_per_minute", Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID, LabelModel},
 		Help: "Rate limit of a project for a model in images per minute." + polled,
 		Note: limitNote,
-	},
-	{
-		Name: RateAudio, Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID, LabelModel},
+	})
+	RateAudio = entry(Metric{
+		Name: "openai_rate_limit_audio_megabytes_per_minute", Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID, LabelModel},
 		Help: "Rate limit of a project for a model in megabytes of audio per minute." + polled,
 		Note: limitNote,
-	},
-	{
-		Name: RateBatch, Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID, LabelModel},
+	})
+	RateBatch = entry(Metric{
+		Name: "openai_rate_limit_batch_input_tokens_per_day", Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID, LabelModel},
 		Help: "Rate limit of a project for a model in input tokens of batches per day." + polled,
 		Note: limitNote,
-	},
-}
+	})
+)
 
-// exporterMetrics are the metrics that no measure of the API makes.
-var exporterMetrics = []Metric{
-	{
-		Name: Up, Type: Gauge, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint},
+// Endpoints, accuracy, and the exporter itself.
+var (
+	Up = entry(Metric{
+		Name: "openai_up", Type: Gauge, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint},
 		Help: "Whether the last poll of the endpoint, or the last look-up, succeeded (1) or failed (0)." + polled,
 		Note: "Absent before the first poll, and for an endpoint that the organization does not have.",
-	},
-	{
-		Name: Available, Type: Gauge, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint},
+	})
+	Available = entry(Metric{
+		Name: "openai_endpoint_available", Type: Gauge, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint},
 		Help: "Whether the organization has the endpoint (1), or the API has only ever answered 404 (0)." + polled,
 		Note: "Absent before the first poll.",
-	},
-	{
-		Name: Polls, Type: Counter, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint, LabelOutcome},
+	})
+	Polls = entry(Metric{
+		Name: "openai_exporter_polls_total", Type: Counter, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint, LabelOutcome},
 		Help: "Polls by outcome, success or error.",
 		Note: "Since the exporter started. `error` is absent before the first.",
-	},
-	{
-		Name: PollDuration, Type: Histogram, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint},
+	})
+	PollDuration = entry(Metric{
+		Name: "openai_exporter_poll_duration_seconds", Type: Histogram, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint},
 		Help: "Duration of polls in seconds, with all their requests and the write to disk.",
-	},
-	{
-		Name: LastSuccess, Type: Gauge, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint},
+	})
+	LastSuccess = entry(Metric{
+		Name: "openai_exporter_last_success_timestamp_seconds", Type: Gauge, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint},
 		Help: "When the endpoint was last polled successfully, in Unix time.",
 		Note: "Absent before that.",
-	},
-	{
-		Name: Requests, Type: Counter, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint, LabelCode},
+	})
+	Requests = entry(Metric{
+		Name: "openai_exporter_api_requests_total", Type: Counter, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint, LabelCode},
 		Help: "Requests to the API by HTTP status, or by timeout, network or body.",
 		Note: "`body` is a torn or invalid answer. Since the exporter started. A code other than 200 is absent before the first.",
-	},
-	{
-		Name: RequestDuration, Type: Histogram, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint},
+	})
+	RequestDuration = entry(Metric{
+		Name: "openai_exporter_api_request_duration_seconds", Type: Histogram, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint},
 		Help: "Duration of requests to the API in seconds, with the body of the answer.",
-	},
-	{
-		Name: ReadBound, Type: Gauge, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint, "bound"},
+	})
+	ReadBound = entry(Metric{
+		Name: "openai_exporter_read_bound_ratio", Type: Gauge, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint, "bound"},
 		Help: "Share of a bound that the last read used: body, pages or rows.",
 		Note: "`body` is the bytes of its largest page, `rows` are those of all its pages. A read that needs more than 1 of any fails whole. Absent until a read has used a tenth.",
-	},
-	{
-		Name: Restated, Type: Counter, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint, LabelMeasure, LabelDirection},
+	})
+	Restated = entry(Metric{
+		Name: "openai_exporter_restated_total", Type: Counter, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint, LabelMeasure, LabelDirection},
 		Help: "Amounts by which the API restated what it had reported, in the unit of the measure.",
 		Note: "`down` for every decrease, `up` for growth later than 15 minutes after the end of a bucket. Since the exporter started. Absent before the first.",
-	},
-	{
-		Name: Withheld, Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint, LabelMeasure},
+	})
+	Withheld = entry(Metric{
+		Name: "openai_exporter_withheld", Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint, LabelMeasure},
 		Help: "Amount by which the counters are ahead of the API, in the unit of the measure.",
 		Note: "After the API corrected numbers downwards, counters stand still until growth has made up for it. Absent before the first.",
-	},
-	{
-		Name: AuditDifference, Type: Counter, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint, LabelMeasure, LabelDirection},
+	})
+	AuditDifference = entry(Metric{
+		Name: "openai_exporter_audit_difference_total", Type: Counter, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint, LabelMeasure, LabelDirection},
 		Help: "Amounts that only the audit of closed hours found, in the unit of the measure.",
 		Note: "They are booked. Since the exporter started. Absent before the first.",
-	},
-	{
-		Name: HoursGivenUp, Type: Counter, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint},
+	})
+	HoursGivenUp = entry(Metric{
+		Name: "openai_exporter_hours_given_up_total", Type: Counter, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint},
 		Help: "Old hours that are no longer audited, because the API refuses or no longer has them.",
 		Note: "Since the exporter started. Absent before the first.",
-	},
-	{
-		Name: Audits, Type: Counter, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint, LabelOutcome},
+	})
+	Audits = entry(Metric{
+		Name: "openai_exporter_audits_total", Type: Counter, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint, LabelOutcome},
 		Help: "Audits of closed hours by outcome, success or error.",
 		Note: "Since the exporter started. `error` is absent before the first.",
-	},
-	{
-		Name: LabelSets, Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization},
+	})
+	LabelSets = entry(Metric{
+		Name: "openai_exporter_label_sets", Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization},
 		Help: "Label sets that have series of their own.",
-	},
-	{
-		Name: LabelSetsLimit, Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization},
+	})
+	LabelSetsLimit = entry(Metric{
+		Name: "openai_exporter_label_sets_limit", Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization},
 		Help: "How many label sets may have series of their own.",
 		Note: "More are folded into `other`.",
-	},
-	{
-		Name: Overflow, Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization},
+	})
+	Overflow = entry(Metric{
+		Name: "openai_exporter_overflow_label_sets", Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization},
 		Help: "Label sets that are folded into the series whose dimensions are other.",
 		Note: "Sums stay exact.",
-	},
-	{
-		Name: SeriesExposed, Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization},
+	})
+	SeriesExposed = entry(Metric{
+		Name: "openai_exporter_series", Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization},
 		Help: "Usage, cost and estimate series in this exposition.",
-	},
-	{
-		Name: CommitDuration, Type: Histogram, Section: SectionExporter,
+	})
+	CommitDuration = entry(Metric{
+		Name: "openai_exporter_state_commit_duration_seconds", Type: Histogram, Section: SectionExporter,
 		Help: "Duration of writes of polls to the state on disk, in seconds.",
-	},
-	{
-		Name: CommitErrors, Type: Counter, Section: SectionExporter,
+	})
+	CommitErrors = entry(Metric{
+		Name: "openai_exporter_state_commit_errors_total", Type: Counter, Section: SectionExporter,
 		Help: "Polls that could not be written to the state on disk.",
 		Note: "Since the exporter started. What was not written is not exposed either, and is read again.",
-	},
-	{
-		Name: StateBytes, Type: Gauge, Section: SectionExporter,
+	})
+	StateBytes = entry(Metric{
+		Name: "openai_exporter_state_bytes", Type: Gauge, Section: SectionExporter,
 		Help: "Size of the state on disk in bytes.",
-	},
-	{
-		Name: ShardIndex, Type: Gauge, Section: SectionExporter,
+	})
+	ShardIndex = entry(Metric{
+		Name: "openai_exporter_shard", Type: Gauge, Section: SectionExporter,
 		Help: "Number of this replica among those that share the work, from 0.",
-	},
-	{
-		Name: ShardCount, Type: Gauge, Section: SectionExporter,
+	})
+	ShardCount = entry(Metric{
+		Name: "openai_exporter_shards", Type: Gauge, Section: SectionExporter,
 		Help: "How many replicas share the work, as this one was told.",
 		Note: "1 without sharding.",
-	},
-	{
-		Name: ReloadSuccess, Type: Gauge, Section: SectionExporter,
+	})
+	ReloadSuccess = entry(Metric{
+		Name: "openai_exporter_config_last_reload_successful", Type: Gauge, Section: SectionExporter,
 		Help: "Whether the last load of the configuration succeeded (1) or failed (0).",
 		Note: "After a failed one the configuration before goes on.",
-	},
-	{
-		Name: ReloadTimestamp, Type: Gauge, Section: SectionExporter,
+	})
+	ReloadTimestamp = entry(Metric{
+		Name: "openai_exporter_config_last_reload_success_timestamp_seconds", Type: Gauge, Section: SectionExporter,
 		Help: "When the configuration was last loaded successfully, in Unix time.",
-	},
-	{
-		Name: BuildInfo, Type: Gauge, Section: SectionExporter, Labels: []string{"version", "revision", "branch", "goversion", "goos", "goarch", "tags"},
+	})
+	BuildInfo = entry(Metric{
+		Name: "openai_exporter_build_info", Type: Gauge, Section: SectionExporter, Labels: []string{"version", "revision", "branch", "goversion", "goos", "goarch", "tags"},
 		// The library's own words, since its collector makes the metric.
 		Help: "A metric with a constant '1' value labeled by version, revision, branch, goversion from which openai_exporter was built, and the goos and goarch for the build.",
-	},
-}
+	})
+)

@@ -45,24 +45,7 @@ func Table() []Metric {
 			}
 		}
 	}
-	bill := costs[slices.IndexFunc(costs, func(m Metric) bool { return m.Name == "openai_"+api.MeasureCost+"_total" })]
-	all := slices.Concat(usage, last, []Metric{
-		{
-			Name: ReadThrough, Type: Gauge, Section: SectionUsage, Labels: []string{LabelOrganization, LabelEndpoint},
-			Help: "End of the newest closed bucket that was read, in Unix time." + polled,
-			Note: "The bucket may still grow.",
-		},
-	}, costs, []Metric{
-		{
-			Name: CostToday, Type: Gauge, Section: SectionCosts, Labels: bill.Labels, Endpoints: bill.Endpoints, Fields: bill.Fields,
-			Help: "Cost of the current UTC day in US dollars." + polled,
-			Note: "Absent after midnight until the new day has a cost.",
-		},
-		{
-			Name: CostMonth, Type: Gauge, Section: SectionCosts, Labels: bill.Labels, Endpoints: bill.Endpoints, Fields: bill.Fields,
-			Help: "Cost of the current UTC month in US dollars, the current day included." + polled,
-		},
-	}, estimates, priceMetrics, budgetMetrics, nameMetrics, limitMetrics, exporterMetrics)
+	all := slices.Concat(usage, last, costs, estimates, fixed)
 	for i := range all {
 		all[i].Unit = unitOf(all[i].Name)
 	}
@@ -105,6 +88,13 @@ func merge(ms []Metric, e *api.Endpoint, m *api.Measure, metric Metric) []Metric
 		}
 	}
 	return ms
+}
+
+// billed gives a metric the labels and the origin of the costs.
+func billed(m Metric) Metric {
+	e, _ := api.Find(api.Costs)
+	cost := slices.IndexFunc(e.Measures, func(m api.Measure) bool { return m.Name == api.MeasureCost })
+	return merge(nil, e, &e.Measures[cost], m)[0]
 }
 
 // measureLabels are the labels that a measure's series can have beside the organization and the endpoint.
