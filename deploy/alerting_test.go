@@ -130,5 +130,8 @@ func TestTheTableOfAlertsIsCurrent(t *testing.T) {
 		}
 		fmt.Fprintf(&table, "| [%s](runbooks/%s.md) | %s | %s |\n", a.Alert, a.Alert, a.Labels["severity"], strings.ReplaceAll(sentence, "|", `\|`))
 	}
+	if t.Failed() {
+		return // A table without that sentence is not written.
+	}
 	golden(t, page, before+begin+table.String()+end+after)
 }
