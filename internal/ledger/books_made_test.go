@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"compress/gzip"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -9,8 +10,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/openai-exporter/openai_exporter/internal/api"
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
@@ -121,4 +124,55 @@ func TestAStateWithoutBooksGivesWhatItKnows(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestBooksThatAreMadeKnowWhichHoursAreOver: they say of how many hours they are what those did that were kept.
+func TestBooksThatAreMadeKnowWhichHoursAreOver(t *testing.T) {
+	for name, tc := range map[string]struct {
+		width api.Width
+		past  time.Duration
+		hours int // with the one that the first poll reads back to
+	}{
+		"minutes, to the end of an hour": {api.Minute, 0, 3},
+		"minutes, but for the last":      {api.Minute, -time.Minute, 2},
+		"minutes, into an hour":          {api.Minute, time.Minute, 3},
+		"hours, to the end of one":       {api.Hour, 0, 3},
+		"hours, but for the last minute": {api.Hour, -time.Minute, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t)
+			g.options.Width, g.options.Price = tc.width, func(_ time.Time, _ []string, _ []ledger.Label, v []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+				return v[0], decimal.Fixed{}
+			}
+			g.now = noon.Truncate(time.Hour)
+			g.open()
+			for end := noon.Truncate(time.Hour).Add(2*time.Hour + tc.past); g.now.Before(end); g.pass(time.Minute) {
+				g.use(0, a, 1)
+				g.poll()
+			}
+			g.poll()
+			kept := g.dayBook(noon)
+			g.withoutBooks()
+			made := g.dayBook(noon)
+			if kept.Hours != tc.hours || made.Hours != kept.Hours {
+				t.Errorf("of %d hours, and those made again of %d, want %d", kept.Hours, made.Hours, tc.hours)
+			}
+			if diff := cmp.Diff(spellDay(kept), spellDay(made)); diff != "" {
+				t.Errorf("-kept +made:\n%s", diff)
+			}
+		})
+	}
+}
+
+// withoutBooks opens the state again as a version has left it that kept no books yet.
+func (g *rig) withoutBooks() {
+	g.t.Helper()
+	g.alter(func(tx *bolt.Tx) error {
+		feeds := tx.Bucket([]byte("feeds"))
+		return errors.Join(tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte("2")), feeds.ForEachBucket(func(name []byte) error {
+			feed := feeds.Bucket(name)
+			return errors.Join(feed.DeleteBucket([]byte("books")), feed.DeleteBucket([]byte("names")), feed.Delete([]byte("tally")))
+		}))
+	})
+	g.open()
 }

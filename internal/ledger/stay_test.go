@@ -12,6 +12,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
 
@@ -177,29 +178,71 @@ func TestAStateWithoutTalliesGoesOn(t *testing.T) {
 	g.pass(time.Minute)
 	g.use(0, labels{"a", "m"}, 5)
 	g.poll()
-	if err := g.ledger.Close(); err != nil {
-		t.Fatal(err)
-	}
-	g.ledger = nil
-	db, err := bolt.Open(filepath.Join(g.dir, ledger.FileName), 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Update(func(tx *bolt.Tx) error {
+	g.alter(func(tx *bolt.Tx) error {
 		feeds := tx.Bucket([]byte("feeds"))
 		return errors.Join(tx.Bucket([]byte("meta")).Delete([]byte("feeds")), feeds.ForEachBucket(func(name []byte) error {
 			return feeds.Bucket(name).Delete([]byte("tally"))
 		}))
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	})
 	for range 3 {
 		g.open()
 		g.expect(counts{{"a", "m"}: 5})
 		g.pass(time.Minute)
 		g.poll()
+	}
+}
+
+// TestAStateThatLacksAnEntryIsRefused: what is missing leaves no checksum behind.
+func TestAStateThatLacksAnEntryIsRefused(t *testing.T) {
+	for _, sub := range []string{"series", "buckets", "folded", "books", "names", ""} {
+		g := newRig(t)
+		g.settings.MaxLabelSets = 2
+		g.options.Price = func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+			return values[0], decimal.Fixed{}
+		}
+		g.open().poll()
+		g.pass(time.Minute)
+		for _, project := range []string{"a", "b", "c"} {
+			g.use(0, labels{project, "m"}, 5)
+		}
+		g.poll()
+		g.alter(func(tx *bolt.Tx) error {
+			feeds := tx.Bucket([]byte("feeds"))
+			name, _ := feeds.Cursor().First()
+			if sub == "" {
+				return feeds.DeleteBucket(name)
+			}
+			entries := feeds.Bucket(name).Bucket([]byte(sub))
+			first, _ := entries.Cursor().First()
+			return entries.Delete(first)
+		})
+		l, err := ledger.Open(ledger.Options{Dir: g.dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = l.Configure(g.settings, []ledger.FeedOptions{g.options})
+		var refused *ledger.StateError
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), "something is missing") {
+			t.Errorf("without an entry of %q: error %v", sub, err)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// alter closes the ledger and changes what is on disk.
+func (g *rig) alter(change func(tx *bolt.Tx) error) {
+	g.t.Helper()
+	if err := g.ledger.Close(); err != nil {
+		g.t.Fatal(err)
+	}
+	g.ledger = nil
+	db, err := bolt.Open(filepath.Join(g.dir, ledger.FileName), 0o600, nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if err := errors.Join(db.Update(change), db.Close()); err != nil {
+		g.t.Fatal(err)
 	}
 }
