@@ -217,3 +217,30 @@ func TestADimensionOfTheBillThatIsRefusedLaterTakesNothingBack(t *testing.T) {
 		t.Errorf("%v and quantities %v, want a day of 10, and 500 of in", usd, quantity)
 	}
 }
+
+// TestADayOfTheBillSaysByWhatItIsKnown: an API that refuses a grouping leaves the books with the other one.
+func TestADayOfTheBillSaysByWhatItIsKnown(t *testing.T) {
+	for _, tc := range []struct {
+		groupBy         []string
+		split, itemized bool
+		want            []string
+	}{
+		{[]string{"project_id", "line_item"}, true, true, []string{"a: 2 charged, 0 credited, 0 estimated", "b: 3 charged, 0 credited, 0 estimated", "in in tokens: 5 for 7, 0 free"}},
+		{[]string{"line_item"}, false, true, []string{": 5 charged, 0 credited, 0 estimated", "in in tokens: 5 for 7, 0 free"}},
+		{[]string{"project_id"}, true, false, []string{"a: 2 charged, 0 credited, 0 estimated", "b: 3 charged, 0 credited, 0 estimated"}},
+		{nil, false, false, []string{": 5 charged, 0 credited, 0 estimated"}},
+	} {
+		g := costsRig(t)
+		g.options.GroupBy = tc.groupBy
+		g.open()
+		today := g.now.Truncate(aDay)
+		g.bookSales(map[time.Time][]sale{today: {{"a", "in", "tokens", "2", "3"}, {"b", "in", "tokens", "3", "4"}}})
+		for range 2 {
+			g.expectDay(today, tc.want...)
+			if d := g.dayBook(today); d.Split != tc.split || d.Itemized != tc.itemized {
+				t.Errorf("grouped by %v: known by project %t, by line item %t", tc.groupBy, d.Split, d.Itemized)
+			}
+			g.open()
+		}
+	}
+}

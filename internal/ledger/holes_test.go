@@ -288,3 +288,49 @@ func TestAnEndpointWithoutAuditsIsNotAudited(t *testing.T) {
 		t.Errorf("an audit of %v is due", w)
 	}
 }
+
+// TestAnHourThatStaysMissingIsGivenUpWhenNoAuditReachesIt: until then it may come, and from then on audits read no more than
+// their window, and what has left it is let go of.
+func TestAnHourThatStaysMissingIsGivenUpWhenNoAuditReachesIt(t *testing.T) {
+	for name, past := range map[string]time.Duration{"read to the end of an hour": 30 * time.Minute, "read into an hour": 0} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t).open()
+			g.pass(past)
+			g.poll()
+			g.audit()
+			missing := g.now.Add(3 * time.Hour).Truncate(time.Hour)
+			g.hole = func(start time.Time) bool { return start.Equal(missing) }
+			want := int64(-1) // What the API had in that hour is lost.
+			for range 6 * 24 {
+				g.pass(time.Hour)
+				g.use(0, a, 1)
+				want++
+				if since := g.now.Truncate(time.Hour).Sub(missing); since == 0 || since == time.Hour {
+					continue // It is down, so that no poll reads the hour.
+				}
+				g.poll()
+				for {
+					w, due := g.feed.AuditWindow(g.now)
+					if !due {
+						break
+					}
+					_ = g.feed.Book(t.Context(), g.read(embeddings, g.feed.GroupBy(), w)) // It is refused twice, and asked for again.
+				}
+				v := g.ledger.View().Feeds[0]
+				gone := missing.Before(v.ReadThrough.Add(-g.options.AuditWindow))
+				if given := v.HoursGivenUp == 1; given != gone || v.HoursGivenUp > 1 {
+					t.Fatalf("read through %s, %d hours are given up, and %s is missing", v.ReadThrough, v.HoursGivenUp, missing)
+				}
+			}
+			g.expect(counts{a: want})
+			g.pass(time.Hour)
+			g.poll()
+			if w, due := g.feed.AuditWindow(g.now); !due || g.now.Sub(w.From) > g.options.AuditWindow+2*time.Hour {
+				t.Errorf("audits begin with %s, %t", w.From, due)
+			}
+			if n := g.daysHeld(); n > 5 {
+				t.Errorf("%d days of buckets are held", n)
+			}
+		})
+	}
+}

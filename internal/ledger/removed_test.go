@@ -155,3 +155,31 @@ func TestAClockThatStandsKeepsNothingOfOthers(t *testing.T) {
 		}
 	})
 }
+
+// One that has not answered yet, such as a new one whose key is refused, has no clock at all.
+func TestAnOrganizationThatNeverAnsweredKeepsNothingOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(t, 3, embeddings)
+		defer p.close()
+		book := func(i int) {
+			if err := p.feeds[i].Book(t.Context(), p.read(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		book(0)
+		p.now = p.now.Add(time.Minute)
+		p.use(0, a, 4)
+		book(0)
+		all := p.options
+		p.options = all[1:] // org-0 leaves, org-1 goes on and org-2 never answers
+		p.open()
+		p.now = p.now.AddDate(0, 2, 0)
+		book(0)
+		p.run(t, 2*time.Hour)
+		p.options = all
+		p.open()
+		if n := p.requests(0); n != 0 {
+			t.Errorf("a feed that returns after two months goes on with %d requests", n)
+		}
+	})
+}
