@@ -59,7 +59,7 @@ func main() {
 	seed := flag.Uint64("seed", uint64(time.Now().Unix()), "what decides which")
 	pkg := flag.String("package", "", "the only package to change, such as internal/ledger")
 	quick := flag.Bool("quick", false, "run only the quick tests of the changed package; what survives them is tried again without this, with -at")
-	at := flag.String("at", "", "the only place to change, as FILE:LINE")
+	at := flag.String("at", "", "the only places to change, as FILE:LINE, with commas between them")
 	deliberate := flag.Bool("bugs", false, "make the deliberate bugs instead, and live through simulated seeds with each, or run the tests of its package")
 	lives := flag.Int("lives", 6, "how many seeds to live through with a deliberate bug, from -seed on")
 	name := flag.String("bug", "", "the only deliberate bugs to make: those with this in their name")
@@ -91,7 +91,9 @@ func run(n int, seed uint64, c choice) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	if c.at != "" {
-		all = slices.DeleteFunc(all, func(p place) bool { return fmt.Sprintf("%s:%d", p.file, p.line) != c.at })
+		all = slices.DeleteFunc(all, func(p place) bool {
+			return !slices.Contains(strings.Split(c.at, ","), fmt.Sprintf("%s:%d", p.file, p.line))
+		})
 	}
 	rng := rand.New(rand.NewPCG(seed, 0))
 	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
