@@ -21,8 +21,8 @@ var (
 	imageSource   = Dimension{Name: "source", Label: "source", Help: "image.generation, image.edit or image.variation"}
 	vectorStoreID = Dimension{Name: "vector_store_id", Label: "vector_store_id", Help: "the vector store's id"}
 	contextLevel  = Dimension{Name: "context_level", Label: "context_level", Help: "the search context size: low, medium or high"}
-	lineItem      = Dimension{Name: "line_item", Label: "line_item", Help: "the bill's line item, as the bill spells it"}
-	quantityUnit  = Dimension{Name: "quantity_unit", Label: "unit", Help: "the unit of the quantity, absent where the bill names none"}
+	lineItem      = Dimension{Name: "line_item", Label: "line_item", Help: "the line item, as the bill spells it"}
+	quantityUnit  = Dimension{Name: "quantity_unit", Label: "unit", Help: "the unit of the quantity; absent where the bill names none"}
 
 	// Costs know the key only from 2025-12-06 on; an earlier start_time with this grouping is a 400.
 	costAPIKeyID = Dimension{Name: "api_key_id", Label: "api_key_id", Since: time.Unix(1764979200, 0).UTC(), Help: "the API key's id"}
@@ -66,8 +66,8 @@ var (
 // whatever the endpoint is grouped by, since these two are what money is asked about.
 func derived(unit string) []Measure {
 	return []Measure{
-		{Name: MeasureEstimate, By: []string{"project_id", "model"}, Help: "Estimated cost in US dollars of the usage counted"},
-		{Name: "unpriced_" + unit, By: []string{"model"}, Help: "Usage that the estimate leaves out because no price is known, in " + strings.ReplaceAll(unit, "_", " ")},
+		{Name: MeasureEstimate, By: []string{"project_id", "model"}, Help: "Estimated cost of the counted usage in US dollars"},
+		{Name: "unpriced_" + unit, By: []string{"model"}, Help: "Usage that the estimated cost leaves out because no price is known, in " + strings.ReplaceAll(unit, "_", " ")},
 	}
 }
 
@@ -105,7 +105,7 @@ var Endpoints = []Endpoint{
 		Filters:    []string{"project_ids", "user_ids", "api_key_ids", "models", "sources", "sizes"},
 		Measures: []Measure{
 			requests,
-			{Name: "images", Fields: []string{"images"}, Help: "Images made"},
+			{Name: "images", Fields: []string{"images"}, Help: "Images generated"},
 		},
 		Derived: derived("images"),
 	},
@@ -132,7 +132,7 @@ var Endpoints = []Endpoint{
 		Dimensions: []Dimension{projectID}, Filters: []string{"project_ids"},
 		Stock: true,
 		Measures: []Measure{
-			{Name: "vector_store_bytes", Fields: []string{"usage_bytes"}, Help: "Bytes held in vector stores, from the newest bucket that has them"},
+			{Name: "vector_store_bytes", Fields: []string{"usage_bytes"}, Help: "Bytes stored in vector stores, by the newest bucket that reports them"},
 		},
 	},
 	{
@@ -171,7 +171,7 @@ var Endpoints = []Endpoint{
 		Filters:    []string{"project_ids", "api_key_ids", "line_items"},
 		Measures: []Measure{
 			{Name: MeasureCost, Fields: []string{"amount"}, Help: "Cost in US dollars, the running UTC day included"},
-			{Name: MeasureCostQuantity, Fields: []string{"quantity"}, By: []string{"line_item", "quantity_unit"}, Help: "Quantity billed, in the unit of the unit label"},
+			{Name: MeasureCostQuantity, Fields: []string{"quantity"}, By: []string{"line_item", "quantity_unit"}, Help: "Quantity billed, in the unit that the label unit names"},
 		},
 	},
 }

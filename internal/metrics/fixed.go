@@ -16,7 +16,7 @@ var (
 	ReadThrough = entry(Metric{
 		Name: "openai_usage_read_through_timestamp_seconds", Type: Gauge, Section: SectionUsage, Labels: []string{LabelOrganization, LabelEndpoint},
 		Help: "End of the newest closed bucket that was read, in Unix time." + polled,
-		Note: "The bucket may still grow.",
+		Note: "A bucket is closed when its time is over. OpenAI may still add usage to it.",
 	})
 )
 
@@ -25,7 +25,7 @@ var (
 	CostToday = entry(billed(Metric{
 		Name: "openai_cost_today_usd", Type: Gauge, Section: SectionCosts,
 		Help: "Cost of the current UTC day in US dollars." + polled,
-		Note: "Absent after midnight until the new day has a cost.",
+		Note: "After midnight UTC it is absent until the new day has costs.",
 	}))
 	CostMonth = entry(billed(Metric{
 		Name: "openai_cost_month_to_date_usd", Type: Gauge, Section: SectionCosts,
@@ -37,33 +37,33 @@ var (
 var (
 	EstimateRatio = entry(Metric{
 		Name: "openai_estimated_to_billed_ratio", Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelProjectID},
-		Help: "Estimated cost of a project over its charges, on the newest day whose bill and usage are complete." + polled,
-		Note: "The day is the newest one that charges at least a cent, whose bill was read three days after its end or later, so that it is not corrected any more, and whose usage is known whole. Until there is one, a bill of one day after its end will do. Absent where less than one cent was charged. Credits are not part of it. What is billed but is not usage, such as fine-tuning, makes it smaller than 1.",
+		Help: "Estimated cost of a project divided by its billed charges, on the newest day whose bill and usage are complete." + polled,
+		Note: "It is the newest day that has charges of at least one cent and complete usage, and whose bill was read three days after the end of the day or later, when OpenAI no longer corrects it. Until there is such a day, a bill that was read one day after the end of its day is enough. Absent where less than one cent was charged. Credits are left out. Charges without usage, such as fine-tuning, make the ratio smaller than 1.",
 	})
 	WholeRatio = entry(Metric{
 		Name: "openai_organization_estimated_to_billed_ratio", Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization},
-		Help: "Estimated cost of the organization over its charges, on the newest day whose bill and usage are complete." + polled,
-		Note: "What belongs to no project is included; otherwise as `openai_estimated_to_billed_ratio`.",
+		Help: "Estimated cost of the organization divided by its billed charges, on the newest day whose bill and usage are complete." + polled,
+		Note: "Usage and charges without a project are included. Otherwise it is the same as `openai_estimated_to_billed_ratio`.",
 	})
 	EffectivePrice = entry(Metric{
 		Name: "openai_effective_price_usd", Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelLineItem, LabelUnit, LabelModel, LabelTokenType, LabelModality, LabelServiceTier, LabelContext}, Endpoints: []string{api.Costs}, Fields: []string{"amount", "quantity"},
-		Help: "What the bill charged per unit of its quantity, in US dollars." + polled,
-		Note: "Discounts are included, and free quantities are left out. It is the mean of the newest closed days that have the line item, three at most, since its price last jumped. What the line item says stands in labels of its own.",
+		Help: "Price in US dollars that the bill charged per unit of the quantity of a line item." + polled,
+		Note: "Discounts are included, and free quantities are left out. It is the mean of the newest closed days with this line item: at most three, and none from before the last jump of the price. The labels `model`, `token_type`, `modality`, `service_tier` and `context` are read from the name of the line item.",
 	})
 	PriceInfo = entry(Metric{
 		Name: "openai_exporter_price_info", Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelEndpoint, LabelModel, LabelSource},
 		Help: "A constant 1 for every model in use, with the source of its price.",
-		Note: "The source is `bill` (learned from it), `file` (`pricing.file`), `builtin` (the list in this program) or `none`.",
+		Note: "The source is `bill` (learned from the bill), `file` (`pricing.file`), `builtin` (the built-in price list) or `none`.",
 	})
 	PriceTimestamp = entry(Metric{
 		Name: "openai_exporter_price_timestamp_seconds", Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization, LabelSource},
-		Help: "When the prices of a source were last current, in Unix time.",
-		Note: "`bill`: the end of the newest day that prices were learned from. `file`: when it was last written. `builtin`: the date of the list.",
+		Help: "Date of the prices of a source, in Unix time.",
+		Note: "`bill`: the end of the newest day that prices were learned from. `file`: when the file was last written. `builtin`: the date of the list.",
 	})
 	UnparsedItems = entry(Metric{
 		Name: "openai_exporter_unparsed_line_items", Type: Gauge, Section: SectionEstimate, Labels: []string{LabelOrganization},
 		Help: "Line items of the bill from which no price could be learned.",
-		Note: "Their spelling or their unit is not known.",
+		Note: "The exporter does not know their spelling or their unit.",
 	})
 )
 
@@ -82,26 +82,26 @@ var (
 	MonthForecast = entry(Metric{
 		Name: "openai_cost_month_forecast_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization},
 		Help: "Forecast cost of the organization in the current UTC month in US dollars." + recomputed,
-		Note: "What is spent, billed or not, and for the days to come the recent days by their weekday.",
+		Note: "What is spent, billed or not, plus what the remaining days are expected to cost. [forecast.md](forecast.md) says how that is computed.",
 	})
 	BudgetLimit = entry(Metric{
 		Name: "openai_budget_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
 		Help: "Budget for the period in US dollars, as configured.",
-		Note: "`team` stands on the budget of a team, here and below, so that alerts come with it.",
+		Note: "The budget of a team has the label `team`, here and on the metrics below, so that alerts have it, too.",
 	})
 	BudgetSpent = entry(Metric{
 		Name: "openai_budget_spent_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
-		Help: "Spent of the budget in the current period in US dollars, billed and estimated." + polled,
-		Note: "The bill, and the estimate for usage that the bill does not have yet.",
+		Help: "Spend of the budget in the current period in US dollars, billed plus estimated." + polled,
+		Note: "The bill, plus the estimate for usage that is not billed yet.",
 	})
 	BudgetBilled = entry(Metric{
 		Name: "openai_budget_billed_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
-		Help: "Spent of the budget in the current period in US dollars, as billed." + polled,
+		Help: "Spend of the budget in the current period in US dollars, as billed." + polled,
 	})
 	BudgetUnbilled = entry(Metric{
 		Name: "openai_budget_unbilled_estimate_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
-		Help: "Spent of the budget in the current period in US dollars, estimated because it is not billed yet." + polled,
-		Note: "By project and day: the part of the estimate that is above the bill. Only the current day counts, and days whose bill was not read a day after their end.",
+		Help: "Estimated spend of the budget in the current period that is not billed yet, in US dollars." + polled,
+		Note: "For each project and day, the part of the estimate that is above the bill. Only the current day counts, and earlier days until their bill was read one day after their end.",
 	})
 	BudgetForecast = entry(Metric{
 		Name: "openai_budget_forecast_usd", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
@@ -109,7 +109,7 @@ var (
 	})
 	BudgetExhausted = entry(Metric{
 		Name: "openai_budget_exhausted_timestamp_seconds", Type: Gauge, Section: SectionBudgets, Labels: []string{LabelOrganization, LabelBudget, LabelPeriod, LabelTeam},
-		Help: "When the budget is spent, in Unix time, in the past or by the forecast." + recomputed,
+		Help: "When the budget was spent, or by the forecast will be spent, in Unix time." + recomputed,
 		Note: "Absent where that is not within the current period.",
 	})
 )
@@ -120,21 +120,21 @@ var (
 	ProjectInfo = entry(Metric{
 		Name: "openai_project_info", Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelProjectID, "project_name", "status", "residency", LabelTeam},
 		Help: "A constant 1 for every project, with its name, status, residency and team." + polled,
-		Note: "Archived projects are included. `residency` says where its data are kept and processed, as OpenAI spells it. `team` is the configured team that pays for it, and the team's labels are there as `team_<label>`. With `names.enabled: false` only the projects of teams are there.",
+		Note: "Archived projects are included. `residency` is the region where its data are stored and processed, in OpenAI's spelling. `team` is the configured team that pays for the project, and each further label of the team becomes `team_<label>`. With `names.enabled: false` only the projects of teams are exposed.",
 	})
 	UserInfo = entry(Metric{
 		Name: "openai_user_info", Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, "user_id", "user_name", "role", "user_email", "is_service_account"},
 		Help: "A constant 1 for every user, with the name and the role." + polled,
-		Note: "`is_service_account` tells service accounts. The e-mail address is there with `names.user_emails`.",
+		Note: "`is_service_account` says whether it is a service account. The label `user_email` needs `names.user_emails`.",
 	})
 	APIKeyInfo = entry(Metric{
 		Name: "openai_api_key_info", Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelAPIKeyID, "api_key_name", LabelProjectID, "owner_type", "owner_id", "owner_name"},
 		Help: "A constant 1 for every API key, with its name and its owner." + polled,
-		Note: "The owner is a user or a service account. A key without `project_id` is an admin key. A deleted key has none, while its usage remains.",
+		Note: "The owner is a user or a service account. A key without `project_id` is an admin key. A deleted key has no such series; its usage remains.",
 	})
 	APIKeyCreated = entry(Metric{
 		Name: "openai_api_key_created_timestamp_seconds", Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelAPIKeyID, LabelProjectID},
-		Help: "When the API key was made, in Unix time." + polled,
+		Help: "When the API key was created, in Unix time." + polled,
 	})
 	APIKeyLastUsed = entry(Metric{
 		Name: "openai_api_key_last_used_timestamp_seconds", Type: Gauge, Section: SectionNames, Labels: []string{LabelOrganization, LabelAPIKeyID, LabelProjectID},
@@ -148,19 +148,19 @@ var (
 	})
 )
 
-const limitNote = "For models that the usage of the project was counted for. Absent where there is no limit."
+const limitNote = "Only for models that the project has used. Absent where there is no limit."
 
 // Limits: what OpenAI allows.
 var (
 	SpendLimit = entry(Metric{
 		Name: "openai_spend_limit_usd", Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID},
-		Help: "Spend limit for a month in US dollars, of a project, or without project_id of the organization." + polled,
+		Help: "Monthly spend limit in US dollars of a project or, without project_id, of the organization." + polled,
 		Note: "Absent where no limit is set, and for an organization of which only some projects are read.",
 	})
 	SpendEnforcing = entry(Metric{
 		Name: "openai_spend_limit_enforcing", Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID},
 		Help: "Whether OpenAI refuses requests because a spend limit is reached (1) or not (0)." + polled,
-		Note: "Requests of the project, or without `project_id` of the whole organization. Absent where no limit is set.",
+		Note: "Of a project or, without `project_id`, of the whole organization. Absent where no limit is set.",
 	})
 	RateTokens = entry(Metric{
 		Name: "openai_rate_limit_tokens_per_minute", Type: Gauge, Section: SectionLimits, Labels: []string{LabelOrganization, LabelProjectID, LabelModel},
@@ -209,11 +209,11 @@ var (
 	Polls = entry(Metric{
 		Name: "openai_exporter_polls_total", Type: Counter, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint, LabelOutcome},
 		Help: "Polls by outcome, success or error.",
-		Note: "Since the exporter started. `error` is absent before the first.",
+		Note: "Counts since the exporter started. `error` is absent before the first error.",
 	})
 	PollDuration = entry(Metric{
 		Name: "openai_exporter_poll_duration_seconds", Type: Histogram, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint},
-		Help: "Duration of polls in seconds, with all their requests and the write to disk.",
+		Help: "Duration of polls in seconds, including all their requests and the write to disk.",
 	})
 	LastSuccess = entry(Metric{
 		Name: "openai_exporter_last_success_timestamp_seconds", Type: Gauge, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint},
@@ -222,69 +222,69 @@ var (
 	})
 	Requests = entry(Metric{
 		Name: "openai_exporter_api_requests_total", Type: Counter, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint, LabelCode},
-		Help: "Requests to the API by HTTP status, or by timeout, network or body.",
-		Note: "`body` is a torn or invalid answer. Since the exporter started. A code other than 200 is absent before the first.",
+		Help: "Requests to the API by HTTP status, or by the kind of failure: timeout, network or body.",
+		Note: "`body` is a response that was cut off or invalid. Counts since the exporter started. Codes other than 200 are absent until they first occur.",
 	})
 	RequestDuration = entry(Metric{
 		Name: "openai_exporter_api_request_duration_seconds", Type: Histogram, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint},
-		Help: "Duration of requests to the API in seconds, with the body of the answer.",
+		Help: "Duration of requests to the API in seconds, including the response body.",
 	})
 	ReadBound = entry(Metric{
 		Name: "openai_exporter_read_bound_ratio", Type: Gauge, Section: SectionEndpoint, Labels: []string{LabelOrganization, LabelEndpoint, "bound"},
-		Help: "Share of a bound that the last read used: body, pages or rows.",
-		Note: "`body` is the bytes of its largest page, `rows` are those of all its pages. A read that needs more than 1 of any fails whole. Absent until a read has used a tenth.",
+		Help: "Share of a limit of the exporter that the last read used, by limit: body, pages or rows.",
+		Note: "`body` is the bytes of the largest page, `pages` is the number of pages, and `rows` is the number of rows in all pages. A read that exceeds one of them fails, and nothing of it counts. Absent until a read has used a tenth.",
 	})
 	Restated = entry(Metric{
 		Name: "openai_exporter_restated_total", Type: Counter, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint, LabelMeasure, LabelDirection},
-		Help: "Amounts by which the API restated what it had reported, in the unit of the measure.",
-		Note: "`down` for every decrease, `up` for growth later than 15 minutes after the end of a bucket. Since the exporter started. Absent before the first.",
+		Help: "Amounts by which the API changed what it had reported before, in the unit of the measure.",
+		Note: "`down` is every decrease, `up` is growth later than 15 minutes after the end of a bucket. Counts since the exporter started. Absent before the first change.",
 	})
 	Withheld = entry(Metric{
 		Name: "openai_exporter_withheld", Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint, LabelMeasure},
 		Help: "Amount by which the counters are ahead of the API, in the unit of the measure.",
-		Note: "After the API corrected numbers downwards, counters stand still until growth has made up for it. Absent before the first.",
+		Note: "A counter must not go down. After the API has corrected a number downwards, its counter stands still until new usage has made up for it. Absent before the first such correction.",
 	})
 	AuditDifference = entry(Metric{
 		Name: "openai_exporter_audit_difference_total", Type: Counter, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint, LabelMeasure, LabelDirection},
 		Help: "Amounts that only the audit of closed hours found, in the unit of the measure.",
-		Note: "They are booked. Since the exporter started. Absent before the first.",
+		Note: "The usage counters include them. Counts since the exporter started. Absent before the first.",
 	})
 	HoursGivenUp = entry(Metric{
 		Name: "openai_exporter_hours_given_up_total", Type: Counter, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint},
-		Help: "Old hours that are no longer audited, because the API refuses or no longer has them.",
-		Note: "Since the exporter started. Absent before the first.",
+		Help: "Old hours that are no longer audited because the API refuses them or no longer has them.",
+		Note: "Counts since the exporter started. Absent before the first.",
 	})
 	Audits = entry(Metric{
 		Name: "openai_exporter_audits_total", Type: Counter, Section: SectionAccuracy, Labels: []string{LabelOrganization, LabelEndpoint, LabelOutcome},
 		Help: "Audits of closed hours by outcome, success or error.",
-		Note: "Since the exporter started. `error` is absent before the first.",
+		Note: "Counts since the exporter started. `error` is absent before the first error.",
 	})
 	LabelSets = entry(Metric{
 		Name: "openai_exporter_label_sets", Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization},
-		Help: "Label sets that have series of their own.",
+		Help: "Number of label sets that have series of their own.",
 	})
 	LabelSetsLimit = entry(Metric{
 		Name: "openai_exporter_label_sets_limit", Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization},
-		Help: "How many label sets may have series of their own.",
-		Note: "More are folded into `other`.",
+		Help: "Highest number of label sets that may have series of their own.",
+		Note: "Further label sets are folded into `other`.",
 	})
 	Overflow = entry(Metric{
 		Name: "openai_exporter_overflow_label_sets", Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization},
-		Help: "Label sets that are folded into the series whose dimensions are other.",
-		Note: "Sums stay exact.",
+		Help: "Number of label sets that are folded into the series whose dimensions are other.",
+		Note: "Sums are still exact.",
 	})
 	SeriesExposed = entry(Metric{
 		Name: "openai_exporter_series", Type: Gauge, Section: SectionAccuracy, Labels: []string{LabelOrganization},
-		Help: "Usage, cost and estimate series in this exposition.",
+		Help: "Number of usage, cost and estimate series in this exposition.",
 	})
 	CommitDuration = entry(Metric{
 		Name: "openai_exporter_state_commit_duration_seconds", Type: Histogram, Section: SectionExporter,
-		Help: "Duration of writes of polls to the state on disk, in seconds.",
+		Help: "Time it took to write the data of a poll to the state on disk, in seconds.",
 	})
 	CommitErrors = entry(Metric{
 		Name: "openai_exporter_state_commit_errors_total", Type: Counter, Section: SectionExporter,
-		Help: "Polls that could not be written to the state on disk.",
-		Note: "Since the exporter started. What was not written is not exposed either, and is read again.",
+		Help: "Polls whose data could not be written to the state on disk.",
+		Note: "Counts since the exporter started. Data that were not written are not exposed either, and are read again.",
 	})
 	StateBytes = entry(Metric{
 		Name: "openai_exporter_state_bytes", Type: Gauge, Section: SectionExporter,
@@ -292,17 +292,17 @@ var (
 	})
 	ShardIndex = entry(Metric{
 		Name: "openai_exporter_shard", Type: Gauge, Section: SectionExporter,
-		Help: "Number of this replica among those that share the work, from 0.",
+		Help: "Number of this replica among the replicas that share the polling, counted from 0.",
 	})
 	ShardCount = entry(Metric{
 		Name: "openai_exporter_shards", Type: Gauge, Section: SectionExporter,
-		Help: "How many replicas share the work, as this one was told.",
+		Help: "Number of replicas that share the polling, as this one is configured.",
 		Note: "1 without sharding.",
 	})
 	ReloadSuccess = entry(Metric{
 		Name: "openai_exporter_config_last_reload_successful", Type: Gauge, Section: SectionExporter,
 		Help: "Whether the last load of the configuration succeeded (1) or failed (0).",
-		Note: "After a failed one the configuration before goes on.",
+		Note: "After a failed load, the previous configuration stays in use.",
 	})
 	ReloadTimestamp = entry(Metric{
 		Name: "openai_exporter_config_last_reload_success_timestamp_seconds", Type: Gauge, Section: SectionExporter,

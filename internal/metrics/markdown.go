@@ -85,16 +85,16 @@ func dimensionLabels() []*label {
 var ownLabels = []label{
 	{name: LabelOrganization, help: "the organization's name in the configuration"},
 	{name: LabelEndpoint, help: "the API's own name of the endpoint, `costs`, or the look-up: `projects`, `users`, `api_keys`, `rate_limits`, `spend_limits`"},
-	{name: LabelMeasure, help: "what an amount counts: the word in the metric's name, such as `requests`, `input_tokens`, `cost_usd`"},
+	{name: LabelMeasure, help: "what is counted, by its word in the names of metrics, such as `requests`, `input_tokens`, `cost_usd`"},
 	{name: LabelDirection, help: "`up` or `down`"},
 	{name: LabelOutcome, help: "`success` or `error`"},
-	{name: LabelCode, help: "the HTTP status, or `timeout`, `network`, `body` (torn or invalid)"},
+	{name: LabelCode, help: "the HTTP status, or `timeout`, `network` or `body` (a response that was cut off or invalid)"},
 	{name: LabelSource, help: "where a price comes from: `bill`, `file`, `builtin` or `none`"},
-	{name: LabelTokenType, help: "what a line item is for: `input`, `cached_input`, `cache_write` or `output`; absent where it does not say"},
-	{name: LabelModality, help: "`text`, `audio` or `image`, where a line item says it"},
-	{name: LabelContext, help: "`long` for long context, where a line item says it"},
+	{name: LabelTokenType, help: "what a line item is for: `input`, `cached_input`, `cache_write` or `output`; absent where the line item does not say"},
+	{name: LabelModality, help: "`text`, `audio` or `image`; absent where the line item does not say"},
+	{name: LabelContext, help: "`long` for long context; absent where the line item does not say"},
 	{name: LabelBudget, help: "the budget's name in the configuration"},
-	{name: LabelPeriod, help: "what the budget is for: a UTC `month`, `quarter` or `year`, or a `term`"},
+	{name: LabelPeriod, help: "the period of the budget: a UTC `month`, `quarter` or `year`, or a fixed `term`"},
 	{name: "project_name", help: "the project's name"},
 	{name: "status", help: "`active` or `archived`"},
 	{name: "user_name", help: "the user's name"},
@@ -117,8 +117,8 @@ func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 const preface = `<!-- Generated from the table of metrics in internal/metrics; do not edit. go test ./internal/metrics -update writes it again. -->
 # Metrics
 
-` + "`openai_`" + ` is the provider's data, ` + "`openai_exporter_`" + ` is about the exporter. The provider's data is polled: a scrape
-shows what the last successful poll said. A failed poll changes nothing but its own failure metrics.
+` + "`openai_…`" + ` is the provider's data, ` + "`openai_exporter_…`" + ` is about the exporter itself. The provider's data is polled: a scrape
+shows what the last successful poll read. A failed poll changes nothing but the metrics that report the failure.
 `
 
 var sections = []struct {
@@ -126,36 +126,37 @@ var sections = []struct {
 	text    string
 	age     string // how old polled values may be: said once here, and in short in each HELP
 }{
-	{SectionUsage, "Counters count from when the exporter first started on its state directory, or from `counters.start`. They go on over restarts and " +
-		"never go down. A new series is exposed as 0 for `counters.zero_hold` first, so that `increase()` sees its first value. Requests, `input_tokens`, `output_tokens`, `input_cached_tokens` and the units " +
-		"other than tokens are there for every label set. Each other token field begins when the label set first has some, with 0 as a new series does. " +
-		"Until then it is absent, since most label sets never have any. The token " +
-		"counters overlap: `input_tokens` is the whole, and the others are parts of it. Never add them up.\n\n" +
-		"The dimensions (`project_id`, `model`, …) are there as far as `group_by` asks for them. A dimension that a row leaves empty is an absent label. " +
-		"What exceeds `counters.max_label_sets` is folded into one series per endpoint whose dimensions read `other`.", "Up to one interval old (default 1m, hourly endpoints 15m). OpenAI completes a minute for 5 to 15 minutes, and restates it for hours."},
-	{SectionCosts, "What OpenAI bills, in whole UTC days, credits included. The bill comes late, and it is what you pay.", "Up to one interval old (default 15m). OpenAI restates a day for up to three days."},
-	{SectionEstimate, "What usage is estimated to cost before the bill says so. A row of usage is priced when it is read: with what the bill charged for " +
-		"the same on the last closed days, discounts included, and less what is free in the same share day after day; else with `pricing.file`; else with the list in this program. Reading it " +
-		"again changes nothing, a restatement prices it again, and new prices do not rewrite what was estimated before. Each tier has its own price, whatever `group_by` shows. Estimate and bill " +
-		"are never mixed in one of these metrics. Storage of vector stores is a level and in none of these counters; what is unbilled has it. `openai_exporter_unpriced_*_total` " +
-		"go on over restarts, as the estimate does.", "Up to one interval old (default 1m, hourly endpoints 15m). OpenAI completes a minute for 5 to 15 minutes, and restates it for hours."},
-	{SectionBudgets, "The month so far and its end, by UTC. Bill and estimate come together here, and the two parts stand beside the sum; " +
-		"[forecast.md](forecast.md) explains the method and states its error.", "Up to one interval old: as the bill (default 15m) and the estimate (default 1m). Forecasts are recomputed with every poll and every hour."},
-	{SectionNames, "What the ids mean. Names never stand on counters, so that a new name splits none: join them by id, as in " +
+	{SectionUsage, "Counting starts when the exporter first runs with its state directory, or at `counters.start`. Counters continue after a restart and " +
+		"never go down. A new series is exposed as 0 for `counters.zero_hold` first, so that `increase()` sees its first value.\n\n" +
+		"Every label set has requests, `input_tokens`, `output_tokens`, `input_cached_tokens` and the units other than tokens, as far as its endpoint has them. " +
+		"Each other token counter appears, at 0, when its label set first has such tokens. Most label sets never have any. " +
+		"The token counters overlap: `input_tokens` and `output_tokens` are totals, and the others are parts of them. Never add a total and its parts.\n\n" +
+		"`group_by` decides which dimensions (`project_id`, `model`, …) become labels. Where the API leaves a dimension empty, the label is absent. " +
+		"Label sets above `counters.max_label_sets` are folded into one series per endpoint, whose dimensions all have the value `other`.", "Up to one interval old (default 1m, hourly endpoints 15m). OpenAI completes a minute for 5 to 15 minutes, and restates it for hours."},
+	{SectionCosts, "What OpenAI bills, in whole UTC days, credits included. The bill comes later than the usage, and it is what you pay.", "Up to one interval old (default 15m). OpenAI restates a day for up to three days."},
+	{SectionEstimate, "What usage is estimated to cost before it is billed. The exporter prices each row of usage when it reads it, by the first of these that has a price: " +
+		"the bill of the last closed days, `pricing.file`, the built-in price list. Prices from the bill include discounts, and a free quantity where its share is the same " +
+		"every day ([pricing.md](pricing.md#what-the-bill-teaches)). To read a row again changes nothing. A row that OpenAI restates is priced again. New prices do not change earlier " +
+		"estimates. Each service tier has its own price, even where `group_by` does not show it. No metric of this section adds the bill and the estimate. " +
+		"The cost of storage in vector stores is in none of these counters, but in `openai_organization_unbilled_estimate_usd` and `openai_budget_unbilled_estimate_usd`. `openai_exporter_unpriced_*_total` " +
+		"continue after a restart, as the estimate does.", "Up to one interval old (default 1m, hourly endpoints 15m). OpenAI completes a minute for 5 to 15 minutes, and restates it for hours."},
+	{SectionBudgets, "What a UTC month or the period of a budget has cost so far, and what it will have cost by its end. These metrics add the bill and the estimate of what is not billed yet. " +
+		"Both parts are metrics, too. [forecast.md](forecast.md) explains the method and states its error.", "Up to one interval old: the bill 15m by default, the estimate 1m. Forecasts are recomputed with every poll and every hour."},
+	{SectionNames, "The names that belong to ids. Usage and costs have ids only, so that no series ends when a name changes. Join names by id, as in " +
 		"`sum by (organization, project_id) (openai_cost_month_to_date_usd) * on (organization, project_id) group_left (project_name) " +
-		"openai_project_info`. The look-ups need the permission `api.management.read`; without it these metrics are absent and all " +
-		"others are not affected.", "Up to one interval old (default 10m), longer where there are hundreds of projects. They stay while look-ups fail, and over restarts."},
-	{SectionLimits, "What OpenAI allows; division by it gives how much of it is used, as in `sum by (organization, project_id) " +
+		"openai_project_info`. The look-ups need the permission `api.management.read`. Without it these metrics are absent, and usage and costs are " +
+		"not affected.", "Up to one interval old (default 10m), longer where there are hundreds of projects. They keep their last values while look-ups fail, and after a restart."},
+	{SectionLimits, "What OpenAI allows. Divide by a limit to see how much of it is used, as in `sum by (organization, project_id) " +
 		"(openai_cost_month_to_date_usd) / on (organization, project_id) openai_spend_limit_usd{project_id!=\"\"}`. The API lists hundreds of models for every " +
-		"project, so rate limits are exposed for those that the project's usage names: they need `project_id` and `model` in `group_by`. A " +
-		"model that usage names with its snapshot date and the limits without it has the limit under the name without. The look-ups need the " +
-		"permission `api.management.read`.", "Up to one interval old (default 10m), longer where there are hundreds of projects. They stay while look-ups fail."},
-	{SectionEndpoint, "How the polling of each endpoint and each look-up goes; costs are the endpoint `costs`.", ""},
-	{SectionAccuracy, "What happened to numbers after they were first read, and how full the exporter is.", ""},
+		"project, so only the rate limits of models that the project has used are exposed. They need `project_id` and `model` in `group_by`. " +
+		"Where usage names a model with its snapshot date and the API lists the limit only under the name without the date, the limit has the name without the date. The look-ups need the " +
+		"permission `api.management.read`.", "Up to one interval old (default 10m), longer where there are hundreds of projects. They keep their last values while look-ups fail."},
+	{SectionEndpoint, "Whether and how fast each endpoint is polled, and each look-up made. Costs are the endpoint `costs`.", ""},
+	{SectionAccuracy, "How numbers changed after they were first read, and how many label sets there are.", ""},
 	{SectionExporter, "Its state, its configuration, its build.", ""},
 }
 
-const labelText = "A label that has no value is absent. Ids are the API's own."
+const labelText = "A label without a value is absent. Ids are those of the API."
 
 const libraryText = `
 ## From libraries
