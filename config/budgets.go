@@ -77,11 +77,11 @@ func (c *Config) checkBudgets(s *source) {
 		name := []string{path + ".name", path}
 		if text := badName(b.Name); text != "" {
 			if b.Name == "" && !s.set(name[0]) {
-				text = "is missing: a budget needs one"
+				text = "is missing: a budget needs a name"
 			}
 			s.wrong(name, "%s", text)
 		} else if first, twice := names[key{b.Organization, b.Name}]; twice {
-			s.wrong(name, "%q is the name of budgets[%d] too", b.Name, first)
+			s.wrong(name, "%q is also the name of budgets[%d]", b.Name, first)
 		} else {
 			names[key{b.Organization, b.Name}] = i
 		}
@@ -102,7 +102,7 @@ func (c *Config) checkTeamOfBudget(s *source, b *Budget, path string) {
 		return
 	}
 	if len(b.ProjectIDs) > 0 {
-		s.wrong(at, "project_ids is set too: a budget is a team's, or of the projects that it names")
+		s.wrong(at, "project_ids is also set: a budget is either for a team or for project_ids")
 	}
 	if s.bad["teams"] || !slices.ContainsFunc(c.Organizations, func(o Organization) bool { return o.Name == b.Organization }) {
 		return
@@ -136,7 +136,7 @@ func checkAmount(s *source, b *Budget, path string) {
 		}
 		switch {
 		case first != "":
-			s.wrong([]string{at, path}, "%s is set too: %s", first, oneAmount)
+			s.wrong([]string{at, path}, "%s is also set: %s", first, oneAmount)
 		case !(usd > 0):
 			s.wrong([]string{at, path}, "must be above 0")
 		}
@@ -157,7 +157,7 @@ func checkAmount(s *source, b *Budget, path string) {
 	case !term:
 		for _, at := range []string{start, end} {
 			if s.set(at) {
-				s.wrong([]string{at}, "goes with usd alone: %s is for each %s", first, map[string]string{"monthly_usd": Month, "quarterly_usd": Quarter, "yearly_usd": Year}[first])
+				s.wrong([]string{at}, "can only be used with usd: %s is for each %s", first, map[string]string{"monthly_usd": Month, "quarterly_usd": Quarter, "yearly_usd": Year}[first])
 			}
 		}
 	default:
@@ -184,6 +184,6 @@ func checkTerm(s *source, b *Budget, path string) {
 	case days < 1:
 		s.wrong([]string{end, start, path}, "%s must be after start: it is the day after the last one of the term", b.End.Format(time.DateOnly))
 	case days > longestTerm:
-		s.wrong([]string{end, start, path}, "the term is %d days long, and may be %d: the bill of a day is kept that long", days, longestTerm)
+		s.wrong([]string{end, start, path}, "the term is %d days long, and may be at most %d: the bill is kept for that long", days, longestTerm)
 	}
 }

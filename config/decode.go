@@ -55,7 +55,7 @@ func (s *source) each(n *yaml.Node, path string, read func(name, value *yaml.Nod
 		name := resolve(n.Content[i])
 		switch line, twice := first[name.Value]; {
 		case name.Kind != yaml.ScalarNode:
-			s.at(name.Line, "%sa key must be a text, not %s", prefix(path), describe(name, true))
+			s.at(name.Line, "%sa key must be a string, not %s", prefix(path), describe(name, true))
 		case name.ShortTag() == "!!merge":
 			s.at(name.Line, "%smerge keys are not supported: write the keys out", prefix(path))
 		case twice:
@@ -97,7 +97,7 @@ func (s *source) named(n *yaml.Node, path string, k *key, target any) {
 	s.each(n, path, func(name, value *yaml.Node) {
 		full := join(path, name.Value)
 		if name.Value == api.Costs {
-			s.at(name.Line, "%s: costs is no usage endpoint: configure it under costs", full)
+			s.at(name.Line, "%s: costs is not a usage endpoint: configure it under costs", full)
 			return
 		}
 		if e, ok := api.Find(name.Value); !ok || e.IsCosts() {
@@ -129,7 +129,7 @@ func hint(path, name string) string {
 	if strings.HasSuffix(path, ".http") {
 		switch name {
 		case "basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file", "http_headers":
-			return "requests are authorized with the admin key alone: set api_key_file or api_key_env"
+			return "requests are authorized only with the admin key: set api_key_file or api_key_env"
 		}
 	}
 	if strings.HasPrefix(path, "organizations[") && strings.HasSuffix(path, "]") {

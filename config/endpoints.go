@@ -146,7 +146,7 @@ func (c *Config) checkWindows(s *source, set EndpointSettings) {
 		inherited = "usage.lookback"
 	}
 	if need := set.Lookback + time.Hour; set.AuditWindow > 0 && set.AuditWindow < need && set.AuditWindow%time.Hour == 0 {
-		s.once([]string{"usage.audit.window", inherited}, "%s must be one hour longer than %s (%s) at least",
+		s.once([]string{"usage.audit.window", inherited}, "%s must be at least one hour longer than %s (%s)",
 			formatDuration(set.AuditWindow), inherited, formatDuration(set.Lookback))
 	}
 }

@@ -103,7 +103,7 @@ func TestProblemsCanBeTakenApart(t *testing.T) {
 	}
 	want := config.Problems{
 		{File: "x.yml", Line: 1, Message: `costs.enabled: must be true or false, not "1"`},
-		{File: "x.yml", Line: 2, Message: "names.interval: must be 1s at least"},
+		{File: "x.yml", Line: 2, Message: "names.interval: must be at least 1s"},
 	}
 	if diff := cmp.Diff(want, problems); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

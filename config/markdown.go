@@ -36,7 +36,7 @@ filter in Prometheus, where the same series can answer other questions: ` + "`su
 the bill with usage, so other filters than by project make them inexact, and ` + "`--config.check`" + ` warns. With ` + "`project_ids`" + `, the sum over an organization is the
 sum over these projects, so it can't be compared with OpenAI's spend limit of the whole organization.
 
-A changed filter selects other usage: the endpoint starts afresh from a baseline, as after a changed ` + "`group_by`" + `, and counters continue from their values.
+A changed filter selects other usage: the endpoint starts again from a baseline, as after a changed ` + "`group_by`" + `, and counters continue from their values.
 `
 
 // WriteMarkdown writes the documentation of every key.

@@ -21,7 +21,7 @@ const maxSize = 1 << 20
 func Load(path string) (*Valid, error) {
 	data, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w: name a file that is there and can be read with --config.file, or leave it out if $%s is all there is to say", err, DefaultKeyEnv)
+		return nil, fmt.Errorf("read configuration: %w: set --config.file to a file that exists and can be read, or leave it out if $%s is all you need to set", err, DefaultKeyEnv)
 	}
 	return Parse(path, data)
 }

@@ -235,7 +235,7 @@ func parseURL(text string) (*url.URL, error) {
 	case err != nil:
 		return nil, errors.New("is not a URL")
 	case u.Scheme == "":
-		return nil, errors.New("must be a whole URL that starts with http:// or https://")
+		return nil, errors.New("must be a complete URL that starts with http:// or https://")
 	case u.Host == "":
 		return nil, errors.New("has no host")
 	}

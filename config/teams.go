@@ -70,13 +70,13 @@ func (c *Config) checkTeams(s *source) {
 		name := []string{path + ".name", path}
 		if text := badName(t.Name); text != "" {
 			if t.Name == "" && !s.set(name[0]) {
-				text = "is missing: a team needs one"
+				text = "is missing: a team needs a name"
 			}
 			s.wrong(name, "%s", text)
 		} else if t.Name == Unallocated {
-			s.wrong(name, "%q is the team of what belongs to none: choose another name", t.Name)
+			s.wrong(name, "%q is the team of projects without a team: choose another name", t.Name)
 		} else if first, twice := names[key{t.Organization, t.Name}]; twice {
-			s.wrong(name, "%q is the name of teams[%d] too", t.Name, first)
+			s.wrong(name, "%q is also the name of teams[%d]", t.Name, first)
 		} else {
 			names[key{t.Organization, t.Name}] = i
 		}
@@ -95,7 +95,7 @@ func (c *Config) checkTeams(s *source) {
 		c.checkProjects(s, t.Organization, projects, t.ProjectIDs)
 		for _, label := range slices.Sorted(maps.Keys(t.Labels)) {
 			if !labelName.MatchString(label) {
-				s.wrong([]string{join(path+".labels", shorten(label))}, "a label's name has letters, digits and _ and begins with no digit")
+				s.wrong([]string{join(path+".labels", shorten(label))}, "a label's name has only letters, digits and _, and does not begin with a digit")
 			}
 		}
 	}
@@ -122,7 +122,7 @@ func (c *Config) checkOrganization(s *source, organization *string, path, what s
 	case *organization == "" && !s.set(paths[0]) && len(c.Organizations) == 1:
 		*organization = c.Organizations[0].Name
 	case *organization == "" && !s.set(paths[0]):
-		s.wrong(paths, "is missing: with several organizations %s names one; allowed: %s", what, strings.Join(names, ", "))
+		s.wrong(paths, "is missing: with several organizations %s must name one; allowed: %s", what, strings.Join(names, ", "))
 	case !slices.Contains(names, *organization):
 		s.wrong(paths, "there is no organization %q%s", shorten(*organization), allowed(*organization, names))
 	}

@@ -81,7 +81,7 @@ func (c *Config) checkOrganizations(s *source) {
 		c.checkKey(s, o, path)
 		c.checkHTTP(s, o, path)
 		if o.RequestsPerMinute < 1 {
-			s.wrong([]string{path + ".requests_per_minute", path}, "must be 1 at least")
+			s.wrong([]string{path + ".requests_per_minute", path}, "must be at least 1")
 		}
 	}
 }
@@ -93,13 +93,13 @@ func (c *Config) checkName(s *source, o *Organization, path string, names map[st
 	}
 	if text := badName(o.Name); text != "" {
 		if o.Name == "" && !s.set(paths[0]) {
-			text = "is missing: with several organizations each needs one"
+			text = "is missing: with several organizations each needs a name"
 		}
 		s.wrong(paths, "%s", text)
 		return
 	}
 	if first, twice := names[o.Name]; twice && !s.bad[paths[0]] {
-		s.wrong(paths, "%q is the name of organizations[%d] too", o.Name, first)
+		s.wrong(paths, "%q is also the name of organizations[%d]", o.Name, first)
 		return
 	}
 	names[o.Name] = i
@@ -125,7 +125,7 @@ func (c *Config) checkKey(s *source, o *Organization, path string) {
 	switch {
 	case s.bad[file] || s.bad[env]:
 	case o.Key.File != "" && o.Key.Env != "":
-		s.wrong([]string{env}, "api_key_file is set too: name one of them")
+		s.wrong([]string{env}, "api_key_file is also set: use only one of them")
 	case o.Key.File != "":
 		if pasted.MatchString(filepath.Base(o.Key.File)) {
 			s.wrong([]string{file}, "looks like a key: it must name the file that holds the key")
@@ -175,7 +175,7 @@ func (c *Config) checkHTTP(s *source, o *Organization, path string) {
 		s.wrong([]string{tls + ".min_version", tls + ".max_version", tls}, "is above max_version")
 	}
 	if h := settings; h.BasicAuth != nil || h.Authorization != nil || h.OAuth2 != nil || h.BearerToken != "" || h.BearerTokenFile != "" {
-		s.wrong([]string{http, path}, "requests are authorized with the admin key alone")
+		s.wrong([]string{http, path}, "requests are authorized only with the admin key")
 	}
 }
 
@@ -186,22 +186,22 @@ func (c *Config) checkLookups(s *source) {
 
 func interval(s *source, path string, d time.Duration) {
 	if d < minInterval {
-		s.wrong([]string{path}, "must be %s at least", formatDuration(minInterval))
+		s.wrong([]string{path}, "must be at least %s", formatDuration(minInterval))
 	}
 }
 
 func (c *Config) checkCounters(s *source, settings []EndpointSettings) {
 	if c.Counters.Start.After(time.Now()) {
-		s.wrong([]string{"counters.start"}, "%s lies in the future", c.Counters.Start)
+		s.wrong([]string{"counters.start"}, "%s is in the future", c.Counters.Start)
 	}
 	if c.Counters.ZeroHold < 0 {
 		s.wrong([]string{"counters.zero_hold"}, "must not be negative; 0s switches it off")
 	}
 	if c.Counters.MaxLabelSets < 1 {
-		s.wrong([]string{"counters.max_label_sets"}, "must be 1 at least")
+		s.wrong([]string{"counters.max_label_sets"}, "must be at least 1")
 	}
 	if c.Counters.IdleRetention < minInterval {
-		s.wrong([]string{"counters.idle_retention"}, "must be %s at least", formatDuration(minInterval))
+		s.wrong([]string{"counters.idle_retention"}, "must be at least %s", formatDuration(minInterval))
 		return
 	}
 	// One line about the longest window is enough: a retention above it is above all of them.
@@ -218,7 +218,7 @@ func (c *Config) checkCounters(s *source, settings []EndpointSettings) {
 		name := e.Endpoint.Name
 		switch {
 		case e.Endpoint.IsCosts():
-			take(longestMonth, "the 31 days that the running month of the bill may have")
+			take(longestMonth, "the bill is read for the whole month, up to 31 days")
 			take(e.Lookback, "costs.lookback", "costs.lookback")
 		default:
 			own := "usage.endpoints." + name + ".lookback"
@@ -227,7 +227,7 @@ func (c *Config) checkCounters(s *source, settings []EndpointSettings) {
 				what = own
 			}
 			if e.Endpoint.Stock && e.Lookback == stockLookback {
-				what = "the day that " + name + " reads"
+				what = "every poll of " + name + " reads 24 hours"
 			}
 			take(e.Lookback, what, own, "usage.lookback")
 			take(e.AuditWindow, "usage.audit.window", "usage.audit.window")

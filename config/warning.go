@@ -24,14 +24,14 @@ func (v *Valid) Warnings() []string {
 			warn("%s", text)
 		}
 		if u, err := url.Parse(o.BaseURL); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
-			warn("base_url %s is not encrypted: anyone who is in between can read the admin key; use https", o.BaseURL)
+			warn("base_url %s is not encrypted: anyone between the exporter and the API can read the admin key; use https", o.BaseURL)
 		}
 		if u, err := url.Parse(o.BaseURL); err == nil && openAI(u.Hostname()) && strings.Trim(u.Path, "/") == "" {
 			out = append(out, v.warnAt(fmt.Sprintf("organizations[%d].base_url", i),
 				"organization %q: base_url %s has no version, so OpenAI answers 404: write %s", o.Name, o.BaseURL, strings.TrimRight(o.BaseURL, "/")+"/v1"))
 		}
 		if o.HTTP.at().TLSConfig.InsecureSkipVerify {
-			warn("http.tls_config.insecure_skip_verify accepts any certificate: anyone who is in between can read the admin key; use ca_file")
+			warn("http.tls_config.insecure_skip_verify accepts any certificate: anyone between the exporter and the API can read the admin key; use ca_file")
 		}
 	}
 	out = append(out, v.sharedKeys()...)

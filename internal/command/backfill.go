@@ -32,7 +32,7 @@ type pastCommand struct {
 func (c *pastCommand) flags(cmd *kingpin.CmdClause) {
 	cmd.Flag("config.file", "Configuration file. Without one the admin key is taken from $"+config.DefaultKeyEnv+".").PlaceHolder("FILE").StringVar(&c.configFile)
 	cmd.Flag("organization", "Read only this organization.").PlaceHolder("NAME").StringVar(&c.organization)
-	cmd.Flag("requests-per-minute", "Requests a minute, in place of requests_per_minute. An exporter that runs at the same time has a budget of its own.").PlaceHolder("N").IntVar(&c.requestsPerMinute)
+	cmd.Flag("requests-per-minute", "Requests per minute, in place of requests_per_minute in the configuration. A running exporter makes its own requests beside these.").PlaceHolder("N").IntVar(&c.requestsPerMinute)
 }
 
 // load returns the configuration and the organizations to read.
@@ -85,12 +85,12 @@ type backfillCommand struct {
 
 func newBackfillCommand(app *kingpin.Application) *backfillCommand {
 	c := &backfillCommand{pastCommand: pastCommand{name: "backfill"}}
-	cmd := app.Command(c.name, "Write the past as OpenMetrics, for promtool tsdb create-blocks-from openmetrics.")
+	cmd := app.Command(c.name, "Write past usage and costs as OpenMetrics, for promtool tsdb create-blocks-from openmetrics.")
 	c.flags(cmd)
 	cmd.Flag("start", "Begin of the range, a date (midnight UTC) or an RFC 3339 time.").Required().PlaceHolder("TIME").StringVar(&c.start)
 	cmd.Flag("end", "End of the range; by default the time in counters.start, where the live counters begin.").PlaceHolder("TIME").StringVar(&c.end)
-	cmd.Flag("output", "File to write, - for the standard output. An interrupted run goes on from what is kept beside the file.").Required().PlaceHolder("FILE").StringVar(&c.output)
-	cmd.Flag("bucket-width", "Width of the buckets: 1m, 1h or 1d. By default 1m up to two days, 1h up to a hundred, else 1d. Costs are always by the day.").EnumVar(&c.width, api.Minute.Name, api.Hour.Name, api.Day.Name)
+	cmd.Flag("output", "File to write, - for standard output. After an interruption, run the same command again: it continues from FILE.partial.").Required().PlaceHolder("FILE").StringVar(&c.output)
+	cmd.Flag("bucket-width", "Width of the buckets: 1m, 1h or 1d. By default 1m for a range of up to two days, 1h for up to a hundred days, else 1d. Buckets of costs are always 1d.").EnumVar(&c.width, api.Minute.Name, api.Hour.Name, api.Day.Name)
 	return c
 }
 
@@ -139,7 +139,7 @@ func (c *backfillCommand) run(ctx context.Context, logger log.Logger, stdout, st
 		return err
 	}
 	for _, s := range result.Shortfalls {
-		level.Warn(logger).Log("msg", "Negative amounts are withheld: at the end of the range the counters are above the API's sum",
+		level.Warn(logger).Log("msg", "Negative amounts were left out, because counters cannot go down: at the end of the range the counters are above the API's sum",
 			"organization", s.Organization, "endpoint", s.Endpoint, "measure", s.Measure, "by", s.Amount)
 	}
 	level.Info(logger).Log("msg", "Backfill written", "output", c.output, "series", result.Series, "samples", result.Samples)
@@ -157,7 +157,7 @@ func (c *backfillCommand) bounds(valid *config.Valid, logger log.Logger) (begin,
 	if !begin.Before(end) {
 		err = fmt.Errorf("--start %s is not before the end %s", begin.Format(time.RFC3339), end.Format(time.RFC3339))
 	} else if now := time.Now(); end.After(now) {
-		err = fmt.Errorf("the end %s lies in the future: the past ends now, at %s", end.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		err = fmt.Errorf("the end %s is in the future: it is now %s", end.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	return begin, end, costsEnd, err
 }
@@ -188,7 +188,7 @@ func (c *backfillCommand) until(valid *config.Valid, logger log.Logger) (usage, 
 		return usage, costs, err
 	}
 	if fixed == nil && end.After(counted) {
-		level.Warn(logger).Log("msg", "The range goes on after counters.start: both would count what lies between", "end", end.Format(time.RFC3339), "live_counters_begin", counted.Format(time.RFC3339))
+		level.Warn(logger).Log("msg", "The range ends after counters.start: the backfill and the live counters would both count the time between", "end", end.Format(time.RFC3339), "live_counters_begin", counted.Format(time.RFC3339))
 	}
 	return end, end, nil
 }

@@ -17,7 +17,7 @@ func TestTheLimitOfLabelSetsIsNamedOnceBeforeItIsReached(t *testing.T) {
 	p := serve(t, append(args, "--web.enable-lifecycle")...)
 	eventually(t, "all endpoints", func() bool { return p.up() == all })
 	p.ready()
-	const warning = "The limit of label sets is near"
+	const warning = "The number of label sets is close to its limit"
 	if strings.Contains(p.log.String(), warning) {
 		t.Errorf("far from the limit the log says\n%s", p.log)
 	}

@@ -41,7 +41,7 @@ func (v flagValue) Set(text string) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &number):
-		return fmt.Errorf("--%s: %q is not a number that fits", v.name, text)
+		return fmt.Errorf("--%s: %q is not a valid number", v.name, text)
 	}
 	return fmt.Errorf("--%s: %s", v.name, strings.TrimPrefix(err.Error(), "enum value "))
 }

@@ -21,9 +21,9 @@ type healthcheckCommand struct {
 
 func newHealthcheckCommand(app *kingpin.Application) *healthcheckCommand {
 	c := &healthcheckCommand{name: "healthcheck"}
-	cmd := app.Command(c.name, "Ask a running exporter whether it serves; the exit code is 0 if it does.")
-	cmd.Flag("url", "What to ask; https where the web configuration has TLS.").Default("http://localhost" + defaultListen + "/-/healthy").StringVar(&c.url)
-	cmd.Flag("timeout", "How long to wait for the answer.").Default("5s").DurationVar(&c.timeout)
+	cmd := app.Command(c.name, "Check whether an exporter is running and answers; the exit code is 0 if it does.")
+	cmd.Flag("url", "URL to request; https where the web configuration has TLS.").Default("http://localhost" + defaultListen + "/-/healthy").StringVar(&c.url)
+	cmd.Flag("timeout", "How long to wait for the response.").Default("5s").DurationVar(&c.timeout)
 	return c
 }
 

@@ -68,7 +68,7 @@ func TestEverySituationHasItsLine(t *testing.T) {
 		{"a flag without its value", "", "--storage.path", `expected argument for flag '--storage.path'; try --help`},
 		{"an unknown level", "", "--log.level=loud", `--log.level: must be one of debug,info,warn,error, got 'loud'; try --help`},
 		{"an unknown format", "", "--log.format=xml", `--log.format: must be one of logfmt,json, got 'xml'; try --help`},
-		{"no number", "", "simulate --speed=fast", `--speed: "fast" is not a number that fits; try --help`},
+		{"no number", "", "simulate --speed=fast", `--speed: "fast" is not a valid number; try --help`},
 		{"demo with a configuration", "", "--demo --config.file=good.yml", `--demo has a configuration of its own: leave out --config.file`},
 		{"demo with a state", "", "--demo --storage.path=elsewhere", `--demo keeps its state in a temporary directory: leave out --storage.path`},
 		{"demo with the default state, named", "", "--storage.path=data --demo", `--demo keeps its state in a temporary directory: leave out --storage.path`},
@@ -80,11 +80,11 @@ func TestEverySituationHasItsLine(t *testing.T) {
 		{"a key that is two words", "sk-admin one", listen, `organization default: no admin key: environment variable OPENAI_ADMIN_KEY holds white space or characters that no key has: it must hold the admin key and nothing else`},
 
 		// The configuration.
-		{"no such file", "", "--config.file=missing.yml", `read configuration: open missing.yml: no such file or directory: name a file that is there and can be read with --config.file, or leave it out if $OPENAI_ADMIN_KEY is all there is to say`},
-		{"a directory", "", "--config.file=.", `read configuration: read .: is a directory: name a file that is there and can be read with --config.file, or leave it out if $OPENAI_ADMIN_KEY is all there is to say`},
+		{"no such file", "", "--config.file=missing.yml", `read configuration: open missing.yml: no such file or directory: set --config.file to a file that exists and can be read, or leave it out if $OPENAI_ADMIN_KEY is all you need to set`},
+		{"a directory", "", "--config.file=.", `read configuration: read .: is a directory: set --config.file to a file that exists and can be read, or leave it out if $OPENAI_ADMIN_KEY is all you need to set`},
 		{"no YAML", "", "--config.file=brackets.yml", `brackets.yml:2: not YAML: did not find expected node content`},
 		{"two mistakes at once", "", "--config.file=typo.yml", `typo.yml:1: usage: unknown key "intervall"; did you mean interval? allowed: interval, bucket_width, lookback, group_by, audit, endpoints
-typo.yml:2: costs.interval: must be 1s at least`},
+typo.yml:2: costs.interval: must be at least 1s`},
 		{"several organizations without keys", "", "--config.file=two.yml", `two.yml:1: organizations[0]: names no key: with several organizations each needs api_key_file or api_key_env
 two.yml:1: organizations[1]: names no key: with several organizations each needs api_key_file or api_key_env`},
 

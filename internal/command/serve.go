@@ -29,13 +29,13 @@ func newServeCommand(app *kingpin.Application) *serveCommand {
 	cmd := app.Command(c.name, "Poll the API and serve metrics. This is the default command.").Default()
 	cmd.Flag("config.file", "Configuration file. Without one the admin key is taken from $"+config.DefaultKeyEnv+".").PlaceHolder("FILE").StringVar(&c.options.ConfigFile)
 	cmd.Flag("config.check", "Check the configuration and exit.").BoolVar(&c.check)
-	cmd.Flag("storage.path", "Directory of the state, which keeps counters exact over restarts.").Default("data").IsSetByUser(&c.storageGiven).StringVar(&c.options.StoragePath)
+	cmd.Flag("storage.path", "Directory of the state, which keeps counters exact across restarts.").Default("data").IsSetByUser(&c.storageGiven).StringVar(&c.options.StoragePath)
 	cmd.Flag("web.listen-address", "Address to listen on. Repeatable.").Default(defaultListen).StringsVar(&c.options.Addresses)
 	cmd.Flag("web.config.file", "Web configuration file (TLS, basic auth), see the exporter-toolkit's documentation.").PlaceHolder("FILE").StringVar(&c.options.WebConfigFile)
 	cmd.Flag("web.telemetry-path", "Path under which to expose metrics.").Default("/metrics").StringVar(&c.options.TelemetryPath)
 	cmd.Flag("web.enable-lifecycle", "Enable reload via HTTP request.").BoolVar(&c.options.EnableLifecycle)
 	c.options.Shard = shard.Shard{Count: 1}
-	cmd.Flag("shard", "Which one of how many replicas this is, counted from 0: 0/3 is the first of three. Each polls what no other does. All there is by default.").PlaceHolder("I/N").SetValue(shardValue{&c.options.Shard})
+	cmd.Flag("shard", "Which replica this is of how many, counted from 0: 0/3 is the first of three. Each replica polls a different part. Without it, this exporter polls everything.").PlaceHolder("I/N").SetValue(shardValue{&c.options.Shard})
 	cmd.Flag("shard.by", "What stays together on one replica: an organization, or an endpoint of one.").Default(string(shard.Organization)).EnumVar((*string)(&c.options.Shard.Unit), string(shard.Organization), string(shard.Endpoint))
 	cmd.Flag("demo", "Serve a simulated organization: no key needed, state in a temporary directory.").BoolVar(&c.options.Demo)
 	return c

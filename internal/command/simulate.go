@@ -19,18 +19,18 @@ type simulateCommand struct {
 func newSimulateCommand(app *kingpin.Application) *simulateCommand {
 	c := &simulateCommand{name: "simulate"}
 	s := &c.settings
-	cmd := app.Command(c.name, "Serve a simulated API, to try the exporter without a key and to test what stands behind it.")
+	cmd := app.Command(c.name, "Serve a simulated API, to try the exporter without a key and to test rules and dashboards.")
 	cmd.Flag("listen-address", "Address to listen on.").Default("127.0.0.1:10096").StringVar(&s.ListenAddress)
-	cmd.Flag("seed", "What decides everything random.").Default("1").Uint64Var(&s.Seed)
-	cmd.Flag("scale", "Multiplies the traffic.").Default("1").Float64Var(&s.Scale)
-	cmd.Flag("speed", "How fast the API's clock runs.").Default("1").Float64Var(&s.Speed)
-	cmd.Flag("start", "Where the API's clock starts, a date (midnight UTC) or an RFC 3339 time; now by default.").StringVar(&s.Start)
+	cmd.Flag("seed", "Seed of the random numbers.").Default("1").Uint64Var(&s.Seed)
+	cmd.Flag("scale", "Factor for the amount of traffic.").Default("1").Float64Var(&s.Scale)
+	cmd.Flag("speed", "Factor for the speed of the API's clock.").Default("1").Float64Var(&s.Speed)
+	cmd.Flag("start", "When the API's clock starts: a date (midnight UTC) or an RFC 3339 time; now by default.").StringVar(&s.Start)
 	cmd.Flag("lateness", "How late usage is reported: instant, minutes or hours.").Default("instant").EnumVar(&s.Lateness, "instant", "minutes", "hours")
 	cmd.Flag("restate", "Correct a share of the buckets hours later.").BoolVar(&s.Restate)
-	cmd.Flag("faults", "Which requests go wrong: none, 429 (a fifth is throttled) or mixed (a third fails in every way).").Default("none").EnumVar(&s.Faults, "none", "429", "mixed")
-	cmd.Flag("string-amounts", "Spell amounts as strings instead of numbers.").BoolVar(&s.StringAmounts)
+	cmd.Flag("faults", "Which requests fail: none, 429 (a fifth is throttled) or mixed (a third fails, in different ways).").Default("none").EnumVar(&s.Faults, "none", "429", "mixed")
+	cmd.Flag("string-amounts", "Write amounts as strings instead of numbers.").BoolVar(&s.StringAmounts)
 	cmd.Flag("admin-key", "Accept only this key; any by default.").StringVar(&s.AdminKey)
-	cmd.Flag("label-sets", "Additional label sets of completions.").IntVar(&s.LabelSets)
+	cmd.Flag("label-sets", "Number of additional label sets of completions.").IntVar(&s.LabelSets)
 	return c
 }
 

@@ -26,17 +26,17 @@ type stateCommand struct {
 
 func newExportCommand(app *kingpin.Application) *stateCommand {
 	c := &stateCommand{name: "export-state"}
-	cmd := app.Command(c.name, "Take what is counted, or some organizations of it, out of a state directory, into a file that import-state reads. The exporter must not run.")
+	cmd := app.Command(c.name, "Move totals from a state directory into a file for import-state: all of them, or those of some organizations. The exporter must not run.")
 	cmd.Flag("output", "File to write; it must not exist.").Required().PlaceHolder("FILE").StringVar(&c.file)
-	c.flags(cmd, "Take out only this organization. Repeatable.", "Take out only what this replica, of so many, does not poll.")
+	c.flags(cmd, "Export only this organization. Repeatable.", "Export only what this replica does not poll: 0/3 is the first of three replicas.")
 	return c
 }
 
 func newImportCommand(app *kingpin.Application) *stateCommand {
 	c := &stateCommand{name: "import-state"}
-	cmd := app.Command(c.name, "Put what export-state has taken out into another state directory. The exporter must not run.")
+	cmd := app.Command(c.name, "Move totals from a file that export-state wrote into a state directory. The exporter must not run.")
 	cmd.Flag("input", "File to read.").Required().PlaceHolder("FILE").StringVar(&c.file)
-	c.flags(cmd, "Import only this organization. Repeatable.", "Import only what this replica, of so many, polls.")
+	c.flags(cmd, "Import only this organization. Repeatable.", "Import only what this replica polls: 0/3 is the first of three replicas.")
 	return c
 }
 
@@ -45,7 +45,7 @@ func (c *stateCommand) flags(cmd *kingpin.CmdClause, organization, replica strin
 	cmd.Flag("organization", organization).PlaceHolder("NAME").StringsVar(&c.organizations)
 	c.shard = shard.Shard{Count: 1}
 	cmd.Flag("shard", replica).PlaceHolder("I/N").IsSetByUser(&c.shardGiven).SetValue(shardValue{&c.shard})
-	cmd.Flag("shard.by", "What stays together on one replica, as the exporter is told.").Default(string(shard.Organization)).EnumVar((*string)(&c.shard.Unit), string(shard.Organization), string(shard.Endpoint))
+	cmd.Flag("shard.by", "What stays together on one replica, the same as the exporter's --shard.by.").Default(string(shard.Organization)).EnumVar((*string)(&c.shard.Unit), string(shard.Organization), string(shard.Endpoint))
 }
 
 func (c *stateCommand) named(f ledger.FeedName) bool {
@@ -63,9 +63,9 @@ func (c *stateCommand) export(logger log.Logger) error {
 	case err != nil:
 		return err
 	case len(feeds) == 0:
-		level.Info(logger).Log("msg", "There is nothing to take out, and no file was written", "storage_path", c.storagePath)
+		level.Info(logger).Log("msg", "There is nothing to export, and no file was written", "storage_path", c.storagePath)
 	default:
-		level.Info(logger).Log("msg", "Taken out of the state: the file alone has these totals now", "storage_path", c.storagePath, "output", c.file, "organizations", len(organizationsOf(feeds)), "endpoints", len(feeds))
+		level.Info(logger).Log("msg", "Exported from the state: these totals are now only in the file", "storage_path", c.storagePath, "output", c.file, "organizations", len(organizationsOf(feeds)), "endpoints", len(feeds))
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func (c *stateCommand) missing(feeds []ledger.FeedName, where string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("%s has nothing of %s", where, strings.Join(names, ", "))
+	text := fmt.Sprintf("%s has no totals of %s", where, strings.Join(names, ", "))
 	if len(feeds) > 0 {
 		text += "; the others were moved"
 	}

@@ -215,13 +215,13 @@ func TestStateIsMovedByTheNamesOfOrganizations(t *testing.T) {
 		args, want string
 		code       int
 	}{
-		{"export-state --organization=hooli --output=" + file, "the state in " + dir + " has nothing of hooli\n", 1},
+		{"export-state --organization=hooli --output=" + file, "the state in " + dir + " has no totals of hooli\n", 1},
 		{"export-state --organization=globex --output=" + file, fmt.Sprintf("organizations=1 endpoints=%d\n", len(api.Endpoints)), 0},
-		{"export-state --organization=globex --output=" + file, "the state in " + dir + " has nothing of globex\n", 1},
+		{"export-state --organization=globex --output=" + file, "the state in " + dir + " has no totals of globex\n", 1},
 		{"export-state --organization=acme --output=" + file, file + ": it exists already, and nothing was exported: name another file\n", 1},
-		{"export-state --shard=0/1 --output=" + file + ".none", "There is nothing to take out, and no file was written", 0},
-		{"import-state --organization=acme --input=" + file, file + " has nothing of acme\n", 1},
-		{"import-state --organization=acme --organization=globex --input=" + file, file + " has nothing of acme; the others were moved\n", 1},
+		{"export-state --shard=0/1 --output=" + file + ".none", "There is nothing to export, and no file was written", 0},
+		{"import-state --organization=acme --input=" + file, file + " has no totals of acme\n", 1},
+		{"import-state --organization=acme --organization=globex --input=" + file, file + " has no totals of acme; the others were moved\n", 1},
 		{"import-state --input=" + file, " of globex already, and nothing was imported", 1},
 	} {
 		code, said := ends(t, binary, append(strings.Fields(step.args), "--storage.path="+dir)...)

@@ -38,11 +38,11 @@ func newVerifyCommand(app *kingpin.Application) *verifyCommand {
 	cmd := app.Command(c.name, "Compare what Prometheus has recorded with what the API says now; the exit code is 0 if they are equal.")
 	c.flags(cmd)
 	cmd.Flag("start", "First UTC day to compare.").Required().PlaceHolder("DATE").StringVar(&c.start)
-	cmd.Flag("end", "End of the range, itself not compared; by default the running UTC day.").PlaceHolder("DATE").StringVar(&c.end)
-	cmd.Flag("prometheus.url", "Prometheus to ask.").Default("http://localhost:9090").StringVar(&c.url)
+	cmd.Flag("end", "UTC day after the last one to compare; by default the current day.").PlaceHolder("DATE").StringVar(&c.end)
+	cmd.Flag("prometheus.url", "URL of Prometheus.").Default("http://localhost:9090").StringVar(&c.url)
 	cmd.Flag("prometheus.http-config", "HTTP client configuration file for Prometheus (TLS, authentication), see Prometheus' documentation.").PlaceHolder("FILE").StringVar(&c.httpConfig)
 	cmd.Flag("prometheus.match", `More label matchers, such as job="openai", where several Prometheus jobs record the same.`).PlaceHolder("MATCHERS").StringVar(&c.match)
-	cmd.Flag("per", "Compare the sums of each day, or of the range.").Default(perDay).EnumVar(&c.per, perDay, perRange)
+	cmd.Flag("per", "Compare the sums of each day, or of the whole range.").Default(perDay).EnumVar(&c.per, perDay, perRange)
 	cmd.Flag("tolerance", "Difference that still counts as equal, as a share: 0.01 is one percent.").Default("0.01").Float64Var(&c.tolerance)
 	cmd.Flag("all", "Print equal sums too.").BoolVar(&c.all)
 	return c
@@ -113,7 +113,7 @@ func (c *verifyCommand) days() (from, to time.Time, err error) {
 	case !from.Before(to):
 		err = fmt.Errorf("--start %s is not before the end %s", from.Format(time.DateOnly), to.Format(time.DateOnly))
 	case to.After(time.Now()):
-		err = fmt.Errorf("the end %s lies in the future", to.Format(time.DateOnly))
+		err = fmt.Errorf("the end %s is in the future", to.Format(time.DateOnly))
 	}
 	return from, to, err
 }

@@ -203,7 +203,7 @@ func (e *exporter) start(p *plan) {
 	e.current.Store(p)
 	e.scheduler.Apply(p.organizations)
 	if e.shard.Sharded() {
-		level.Info(e.logger).Log("msg", "Polling what falls to this shard", "shard", e.shard, "by", e.shard.Unit, "organizations", len(p.organizations), "of", len(p.config.Organizations()))
+		level.Info(e.logger).Log("msg", "Polling the part of the work that belongs to this shard", "shard", e.shard, "by", e.shard.Unit, "organizations", len(p.organizations), "of", len(p.config.Organizations()))
 	}
 	for _, o := range p.organizations {
 		level.Debug(e.logger).Log("msg", "Polling", "organization", o.Name, "endpoints", len(o.Endpoints))

@@ -16,7 +16,7 @@ func limitMemory(logger *slog.Logger, fromCgroup memlimit.Provider) error {
 		limit, err := fromCgroup()
 		if err != nil {
 			// Most machines have no cgroup with a limit. That is no error of the exporter.
-			logger.Debug("No memory limit of a cgroup is respected", "reason", err)
+			logger.Debug("The memory limit of the cgroup is not used", "reason", err)
 			return 0, memlimit.ErrNoLimit
 		}
 		return limit, nil

@@ -34,7 +34,7 @@ func (e *exporter) reload(ctx context.Context) error {
 	}()
 	e.collector.Reload(err == nil, time.Now())
 	if err != nil {
-		level.Error(e.logger).Log("msg", "The configuration was not reloaded, the running one stays", "err", err)
+		level.Error(e.logger).Log("msg", "The configuration was not reloaded, and the previous one stays in use", "err", err)
 		return err
 	}
 	level.Info(e.logger).Log("msg", "Configuration reloaded")

@@ -48,7 +48,7 @@ func (e *exporter) unknownProjects(organization string) {
 			continue
 		}
 		if _, said := e.warnedProjects.LoadOrStore(m, true); !said {
-			level.Warn(e.logger).Log("msg", "The organization has no project of this id, so it has no usage and no costs: correct the id", "organization", organization, "project_id", m.ID, "at", m.Where)
+			level.Warn(e.logger).Log("msg", "The organization has no project with this id, so it has no usage and no costs: correct the id", "organization", organization, "project_id", m.ID, "at", m.Where)
 		}
 	}
 }

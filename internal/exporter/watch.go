@@ -48,7 +48,7 @@ func (w *watch) Poll(organization, endpoint string, took time.Duration, err erro
 	}
 	for _, o := range w.views.View().Organizations {
 		if o.Name == organization && w.news(boundKey{organization, "", "label_sets"}, float64(o.LabelSets)/float64(o.Limit)) {
-			level.Warn(w.log).Log("msg", "The limit of label sets is near, past which new ones are counted as \"other\": raise counters.max_label_sets, or group by fewer dimensions", "organization", organization, "label_sets", o.LabelSets, "max_label_sets", o.Limit)
+			level.Warn(w.log).Log("msg", "The number of label sets is close to its limit, above which new ones are counted as \"other\": raise counters.max_label_sets, or group by fewer dimensions", "organization", organization, "label_sets", o.LabelSets, "max_label_sets", o.Limit)
 		}
 	}
 }
@@ -57,7 +57,7 @@ func (w *watch) Poll(organization, endpoint string, took time.Duration, err erro
 func (w *watch) Bound(organization, endpoint string, b fetcher.Bound, share float64) {
 	w.Collector.Bound(organization, endpoint, b, share)
 	if w.news(boundKey{organization, endpoint, string(b)}, share) {
-		level.Warn(w.log).Log("msg", "A bound of what one read may bring is near, past which polls fail: group by fewer dimensions, or shorten lookback", "organization", organization, "endpoint", endpoint, "bound", b, "used", math.Round(100*share)/100)
+		level.Warn(w.log).Log("msg", "A read was almost as large as the exporter allows, and polls with larger reads fail: group by fewer dimensions, or shorten lookback", "organization", organization, "endpoint", endpoint, "bound", b, "used", math.Round(100*share)/100)
 	}
 }
 
