@@ -59,7 +59,7 @@ func (s *source) each(n *yaml.Node, path string, read func(name, value *yaml.Nod
 		case name.ShortTag() == "!!merge":
 			s.at(name.Line, "%smerge keys are not supported: write the keys out", prefix(path))
 		case twice:
-			s.at(name.Line, "%sis a duplicate of line %d", prefix(join(path, shorten(name.Value))), line)
+			s.at(name.Line, "%sis already set in line %d", prefix(join(path, shorten(name.Value))), line)
 		default:
 			first[name.Value] = name.Line
 			read(name, n.Content[i+1])

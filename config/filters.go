@@ -47,7 +47,7 @@ func checkFilters(s *source, path string, e *api.Endpoint, filters api.Filters) 
 		case name == api.FilterProjects:
 			s.wrong([]string{full}, "projects are chosen for the whole organization, so that usage, costs and look-ups agree: set organizations[].project_ids")
 		case len(allowedFilters) == 0:
-			s.wrong([]string{full}, "%s has no filters of its own", e.Name)
+			s.wrong([]string{full}, "%s can only be filtered by organizations[].project_ids", e.Name)
 		default:
 			s.wrong([]string{full}, "%s cannot be filtered by %q%s", e.Name, shorten(name), allowed(name, allowedFilters))
 		}

@@ -18,9 +18,9 @@ const introduction = `# Configuration
 All settings are optional. Without a file there is one organization, named ` + "`default`" + `, whose admin key is in
 ` + "`$OPENAI_ADMIN_KEY`" + `. Set the file with ` + "`--config.file`" + `. ` + "`--config.check`" + ` checks it, prints every problem with its line, and exits.
 
-The configuration is strict. It refuses an unknown key, a value of the wrong type, a duplicate, and a dimension that an endpoint does
+The configuration is strict. It refuses an unknown key, a value of the wrong type, a key that is written twice, and a dimension that an endpoint does
 not have. The file is read again on SIGHUP and, with ` + "`--web.enable-lifecycle`" + `, on ` + "`POST /-/reload`" + `. If it has a
-problem, the running configuration stays.
+problem, the running configuration stays in use.
 
 Durations are written as in Prometheus (` + "`90s`, `15m`, `72h`, `1d`" + `). Relative paths are relative to the directory of the file. An admin
 key is never written into the file.
@@ -33,7 +33,7 @@ A filter is a list of values. Usage that matches any of them is read; ` + "`batc
 **When to filter at the API, and when in Prometheus.** Filter at the API to exclude usage completely: projects of another owner, which this
 exporter must not read, or usage with too many series. Usage that is filtered out is never counted, and can't be restored later. In all other cases
 filter in Prometheus, where the same series can answer other questions: ` + "`sum(openai_cost_usd_total{project_id=\"proj_abc\"})`" + `. Budgets and forecasts compare
-the bill with usage, so other filters than by project make them inexact, and ` + "`--config.check`" + ` warns. With ` + "`project_ids`" + `, the sum over an organization is the
+the bill with usage, so filters other than by project make them inexact, and ` + "`--config.check`" + ` warns. With ` + "`project_ids`" + `, the sum over an organization is the
 sum over these projects, so it can't be compared with OpenAI's spend limit of the whole organization.
 
 A changed filter selects other usage: the endpoint starts again from a baseline, as after a changed ` + "`group_by`" + `, and counters continue from their values.

@@ -58,7 +58,7 @@ var (
 // document returns the root of the one document that the text may hold, or nil when there is nothing to read.
 func (s *source) document(data []byte) *yaml.Node {
 	if len(data) > maxSize {
-		s.at(0, "larger than %d bytes: this is no configuration", maxSize)
+		s.at(0, "larger than %d bytes: this is not a configuration", maxSize)
 		return nil
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -72,7 +72,7 @@ func (s *source) document(data []byte) *yaml.Node {
 	}
 	switch err := decoder.Decode(&more); {
 	case err == nil:
-		s.at(more.Line, "a second document: the configuration is one")
+		s.at(more.Line, "a second YAML document: the configuration must be a single one")
 	case !errors.Is(err, io.EOF):
 		s.syntax(err, data)
 	}
@@ -98,7 +98,7 @@ func (s *source) syntax(err error, data []byte) {
 		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
 		line = 1 + bytes.Count(before, []byte("\n"))
 	}
-	s.at(line, "not YAML: %s", message)
+	s.at(line, "not valid YAML: %s", message)
 }
 
 // setDirectory lets relative paths start at the folder of the file, as Prometheus does.

@@ -176,7 +176,7 @@ func (s *source) texts(n *yaml.Node, path string, opaque bool) ([]string, bool) 
 			s.unreadable(one, item.Line, "is empty")
 			s.bad[path] = true
 		case !opaque && slices.Contains(items, item.Value):
-			s.at(item.Line, "%s: %q stands there twice", path, shorten(item.Value))
+			s.at(item.Line, "%s: %q is listed twice", path, shorten(item.Value))
 		default:
 			items = append(items, item.Value)
 		}

@@ -28,7 +28,7 @@ func ParseStart(s string) (Start, error) {
 	}
 	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return Start{}, fmt.Errorf("%q is none of now, today, month and a time such as 2026-11-01T00:00:00Z", s)
+		return Start{}, fmt.Errorf("%q is not now, today, month or a time such as 2026-11-01T00:00:00Z", s)
 	}
 	return Start{at: at.UTC()}, nil
 }

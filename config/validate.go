@@ -153,7 +153,7 @@ func (c *Config) checkHTTP(s *source, o *Organization, path string) {
 	case u.User != nil:
 		s.wrong(base, "must not hold a user or a password")
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
-		s.wrong(base, "must end with the path: no ? and no #")
+		s.wrong(base, "must not have a query or a fragment: no ? and no #")
 	default:
 		o.BaseURL = strings.TrimRight(o.BaseURL, "/")
 	}

@@ -82,7 +82,7 @@ func TestEverySituationHasItsLine(t *testing.T) {
 		// The configuration.
 		{"no such file", "", "--config.file=missing.yml", `read configuration: open missing.yml: no such file or directory: set --config.file to a file that exists and can be read, or leave it out if $OPENAI_ADMIN_KEY is all you need to set`},
 		{"a directory", "", "--config.file=.", `read configuration: read .: is a directory: set --config.file to a file that exists and can be read, or leave it out if $OPENAI_ADMIN_KEY is all you need to set`},
-		{"no YAML", "", "--config.file=brackets.yml", `brackets.yml:2: not YAML: did not find expected node content`},
+		{"no YAML", "", "--config.file=brackets.yml", `brackets.yml:2: not valid YAML: did not find expected node content`},
 		{"two mistakes at once", "", "--config.file=typo.yml", `typo.yml:1: usage: unknown key "intervall"; did you mean interval? allowed: interval, bucket_width, lookback, group_by, audit, endpoints
 typo.yml:2: costs.interval: must be at least 1s`},
 		{"several organizations without keys", "", "--config.file=two.yml", `two.yml:1: organizations[0]: names no key: with several organizations each needs api_key_file or api_key_env
