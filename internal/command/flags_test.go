@@ -63,8 +63,8 @@ func TestFlagsMayStandBeforeTheirCommand(t *testing.T) {
 		"--config.file missing.yml verify" + day:                  "open missing.yml",
 		"--all verify" + day:                                      noDay,
 		"--no-all --config.file=missing.yml verify" + day:         "open missing.yml",
-		"--url=nowhere healthcheck":                               `--url "nowhere" is no http or https address`,
-		"--log.level=warn healthcheck --url=nowhere":              `--url "nowhere" is no http or https address`,
+		"--url=nowhere healthcheck":                               `--url "nowhere" is not an http or https URL`,
+		"--log.level=warn healthcheck --url=nowhere":              `--url "nowhere" is not an http or https URL`,
 		"--config.file=missing.yml serve":                         "open missing.yml",
 		"--config.file backfill":                                  "open backfill: no such file",
 	} {

@@ -34,7 +34,7 @@ func (c *healthcheckCommand) run(ctx context.Context) error {
 		return fmt.Errorf("read --url: %w", err)
 	}
 	if target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
-		return fmt.Errorf("--url %q is no http or https address", target.Redacted())
+		return fmt.Errorf("--url %q is not an http or https URL", target.Redacted())
 	}
 	transport := &http.Transport{
 		// A proxy has no way to this machine's own loopback.

@@ -96,19 +96,19 @@ two.yml:1: organizations[1]: names no key: with several organizations each needs
 		{"an address in use", goodKey, "--web.listen-address=" + address, `listen on ` + address + `: address already in use; see --web.listen-address`},
 		{"no address", goodKey, "--web.listen-address=nonsense", `listen on nonsense: missing port in address; see --web.listen-address`},
 		{"no port", goodKey, "--web.listen-address=:99999", `listen on :99999: invalid port; see --web.listen-address`},
-		{"no such web configuration", goodKey, listen + " --web.config.file=missing.yml", `read web configuration missing.yml: no such file or directory: name a file that is there and can be read with --web.config.file`},
+		{"no such web configuration", goodKey, listen + " --web.config.file=missing.yml", `read web configuration missing.yml: no such file or directory: set --web.config.file to a file that exists and can be read`},
 		{"half a web configuration", goodKey, listen + " --web.config.file=web.yml", `read web configuration web.yml:1: tls_server_config: missing one of key or key_file`},
-		{"a relative telemetry path", goodKey, listen + " --web.telemetry-path=metrics", `telemetry path "metrics" is no plain absolute path: set --web.telemetry-path to one like /metrics`},
-		{"a telemetry path that is taken", goodKey, listen + " --web.telemetry-path=/-/healthy", `telemetry path /-/healthy is taken: choose another --web.telemetry-path`},
+		{"a relative telemetry path", goodKey, listen + " --web.telemetry-path=metrics", `telemetry path "metrics" is not a plain absolute path: set --web.telemetry-path to one like /metrics`},
+		{"a telemetry path that is taken", goodKey, listen + " --web.telemetry-path=/-/healthy", `telemetry path /-/healthy is already in use: choose another --web.telemetry-path`},
 
 		{"a check of half a web configuration", goodKey, "--config.check --web.config.file=web.yml", `read web configuration web.yml:1: tls_server_config: missing one of key or key_file`},
-		{"a check of a telemetry path that is taken", goodKey, "--config.check --web.telemetry-path=/-/healthy", `telemetry path /-/healthy is taken: choose another --web.telemetry-path`},
+		{"a check of a telemetry path that is taken", goodKey, "--config.check --web.telemetry-path=/-/healthy", `telemetry path /-/healthy is already in use: choose another --web.telemetry-path`},
 
 		{"keys that a web configuration does not have", goodKey, "--config.check --web.config.file=web-keys.yml", "read web configuration web-keys.yml:3: field kay_file not found in type web.TLSConfig\nread web configuration web-keys.yml:5: cannot unmarshal !!str `perhaps` into bool"},
 		{"passwords that are no hashes", goodKey, "--config.check --web.config.file=web-users.yml", "read web configuration web-users.yml:3: basic_auth_users: the password of alice is no bcrypt hash: make one, such as with htpasswd -nBC 10 alice\nread web configuration web-users.yml:5: basic_auth_users: the password of carol is no bcrypt hash: make one, such as with htpasswd -nBC 10 carol"},
 		{"a header of a web configuration", goodKey, "--config.check --web.config.file=web-header.yml", `read web configuration web-header.yml:1: http_server_config: invalid value for X-Frame-Options. Expected one of: ["deny" "sameorigin"], but got: "maybe"`},
 		{"a web configuration that is no YAML", goodKey, "--config.check --web.config.file=web-torn.yml", `read web configuration web-torn.yml:2: did not find expected node content`},
-		{"everything at once", goodKey, "--config.check --config.file=wrong-all.yml --web.config.file=web.yml --web.telemetry-path=/-/healthy", "pricing.file: read price list prices.json: line 3: [0].models[0]: want a model with an \"id\", \"match\" and \"prices\"\ntelemetry path /-/healthy is taken: choose another --web.telemetry-path\nread web configuration web.yml:1: tls_server_config: missing one of key or key_file"},
+		{"everything at once", goodKey, "--config.check --config.file=wrong-all.yml --web.config.file=web.yml --web.telemetry-path=/-/healthy", "pricing.file: read price list prices.json: line 3: [0].models[0]: want a model with an \"id\", \"match\" and \"prices\"\ntelemetry path /-/healthy is already in use: choose another --web.telemetry-path\nread web configuration web.yml:1: tls_server_config: missing one of key or key_file"},
 
 		// The simulator.
 		{"a time that is none", "", "simulate --start=yesterday", `--start "yesterday" is neither a date such as 2026-11-01, which is midnight UTC, nor a time such as 2026-11-01T15:00:00Z`},
@@ -127,7 +127,7 @@ two.yml:1: organizations[1]: names no key: with several organizations each needs
 		{"a wrong key", "", "backfill --config.file=wrong.yml --start=2026-02-01 --end=2026-02-02 --output=w", `read completions of acme: the API does not accept the admin key (revoked, expired, mistyped, or no admin key): create one under Settings → Organization → Admin keys (https://platform.openai.com/settings/organization/admin-keys); what was read is kept in w.partial: run the same command again to go on`},
 		{"a key without the scope", "", "backfill --config.file=scopeless.yml --start=2026-02-01 --end=2026-02-02 --output=-", `read completions of acme: the admin key lacks the scope api.usage.read: create an admin key with it under Settings → Organization → Admin keys (https://platform.openai.com/settings/organization/admin-keys)`},
 		{"a comparison without a start", goodKey, "verify", `required flag(s) '--start' not provided; try --help`},
-		{"no URL of Prometheus", goodKey, "verify --start=2026-02-01 --end=2026-02-02 --prometheus.url=localhost", `--prometheus.url "localhost" is no http or https URL, such as http://localhost:9090`},
+		{"no URL of Prometheus", goodKey, "verify --start=2026-02-01 --end=2026-02-02 --prometheus.url=localhost", `--prometheus.url "localhost" is not an http or https URL, such as http://localhost:9090`},
 		{"no Prometheus there", "", "verify --config.file=good.yml --start=2026-02-01 --end=2026-02-02 --prometheus.url=http://" + refusing(t), `Prometheus at ` + "{refusing}" + ` can't be reached: dial tcp {refusing}: connect: connection refused`},
 		{"a tolerance below zero", goodKey, "verify --start=2026-02-01 --end=2026-02-02 --tolerance=-1", `--tolerance must not be negative`},
 		{"no HTTP configuration for Prometheus", goodKey, "verify --start=2026-02-01 --end=2026-02-02 --prometheus.http-config=missing.yml", `read --prometheus.http-config: open missing.yml: no such file or directory`},

@@ -153,7 +153,7 @@ func TestWhenShardsAreAddedWhatStaysGoesOnAndWhatMovesBeginsAnew(t *testing.T) {
 func TestABadShardIsOneClearLine(t *testing.T) {
 	for flag, want := range map[string]string{
 		"--shard=3/3":      `--shard: "3/3": the index before the slash must be a number from 0 to 2; try --help`,
-		"--shard=1":        `--shard: "1" is not of the form index/count, such as 0/3; try --help`,
+		"--shard=1":        `--shard: "1" does not have the form index/count, such as 0/3; try --help`,
 		"--shard.by=model": "--shard.by: must be one of organization,endpoint, got 'model'; try --help",
 	} {
 		p := start(t, flag, "--config.check")

@@ -22,10 +22,10 @@ const (
 func checkTelemetryPath(telemetry string) error {
 	switch telemetry {
 	case statusPath, healthyPath, readyPath, reloadPath, gatewayPath:
-		return fmt.Errorf("telemetry path %s is taken: choose another --web.telemetry-path", telemetry)
+		return fmt.Errorf("telemetry path %s is already in use: choose another --web.telemetry-path", telemetry)
 	}
 	if !strings.HasPrefix(telemetry, "/") || telemetry != path.Clean(telemetry) || strings.ContainsAny(telemetry, "{}?# \t") {
-		return fmt.Errorf("telemetry path %q is no plain absolute path: set --web.telemetry-path to one like /metrics", telemetry)
+		return fmt.Errorf("telemetry path %q is not a plain absolute path: set --web.telemetry-path to one like /metrics", telemetry)
 	}
 	return nil
 }

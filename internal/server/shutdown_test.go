@@ -133,8 +133,8 @@ func TestWhatCanNotBeServedIsSaidInOneLine(t *testing.T) {
 		{"address taken", server.Options{Addresses: []string{"127.0.0.1:0", taken.Addr().String()}}, "listen on " + taken.Addr().String()},
 		{"no such web configuration", server.Options{Addresses: []string{"127.0.0.1:0"}, WebConfigFile: "testdata/missing.yml"}, "read web configuration testdata/missing.yml"},
 		{"path taken", server.Options{TelemetryPath: "/-/ready"}, "choose another --web.telemetry-path"},
-		{"path with a pattern", server.Options{TelemetryPath: "/{x}"}, "no plain absolute path"},
-		{"path not absolute", server.Options{TelemetryPath: "metrics"}, "no plain absolute path"},
+		{"path with a pattern", server.Options{TelemetryPath: "/{x}"}, "not a plain absolute path"},
+		{"path not absolute", server.Options{TelemetryPath: "metrics"}, "not a plain absolute path"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.options.Metrics = http.NotFoundHandler()

@@ -39,7 +39,7 @@ func checkWebConfig(path string) error {
 	}
 	content, readErr := os.ReadFile(path)
 	if failed := (*fs.PathError)(nil); errors.As(readErr, &failed) {
-		return fmt.Errorf("read web configuration %s: %w: name a file that is there and can be read with --web.config.file", path, failed.Err)
+		return fmt.Errorf("read web configuration %s: %w: set --web.config.file to a file that exists and can be read", path, failed.Err)
 	}
 	var file yaml.Node
 	if readErr != nil || yaml.Unmarshal(content, &file) != nil || len(file.Content) == 0 {

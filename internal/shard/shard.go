@@ -47,11 +47,11 @@ type Shard struct {
 func Parse(text string) (Shard, error) {
 	index, count, ok := strings.Cut(text, "/")
 	if !ok {
-		return Shard{}, fmt.Errorf("%q is not of the form index/count, such as 0/3", text)
+		return Shard{}, fmt.Errorf("%q does not have the form index/count, such as 0/3", text)
 	}
 	n, err := whole(count)
 	if err != nil || n < 1 || n > Most {
-		return Shard{}, fmt.Errorf("%q: the count behind the slash must be a number from 1 to %d", text, Most)
+		return Shard{}, fmt.Errorf("%q: the count after the slash must be a number from 1 to %d", text, Most)
 	}
 	i, err := whole(index)
 	if err != nil || i >= n {

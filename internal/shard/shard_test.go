@@ -17,17 +17,17 @@ func TestAShardIsReadAsIndexAndCount(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"":               "is not of the form index/count, such as 0/3",
-		"1":              "is not of the form index/count, such as 0/3",
+		"":               "does not have the form index/count, such as 0/3",
+		"1":              "does not have the form index/count, such as 0/3",
 		"3/3":            "the index before the slash must be a number from 0 to 2",
 		"-1/3":           "the index before the slash must be a number from 0 to 2",
 		"/3":             "the index before the slash must be a number from 0 to 2",
 		"$(POD_INDEX)/3": "the index before the slash must be a number from 0 to 2",
-		"0/0":            "the count behind the slash must be a number from 1 to 10000",
-		"0/":             "the count behind the slash must be a number from 1 to 10000",
-		"0/+3":           "the count behind the slash must be a number from 1 to 10000",
-		"0/3/5":          "the count behind the slash must be a number from 1 to 10000",
-		"0/10001":        "the count behind the slash must be a number from 1 to 10000",
+		"0/0":            "the count after the slash must be a number from 1 to 10000",
+		"0/":             "the count after the slash must be a number from 1 to 10000",
+		"0/+3":           "the count after the slash must be a number from 1 to 10000",
+		"0/3/5":          "the count after the slash must be a number from 1 to 10000",
+		"0/10001":        "the count after the slash must be a number from 1 to 10000",
 	} {
 		if s, err := shard.Parse(text); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q is read as %+v, %v; want one line with %q", text, s, err, want)

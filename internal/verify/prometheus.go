@@ -30,7 +30,7 @@ type Prometheus struct {
 func NewPrometheus(address string, c promconfig.HTTPClientConfig, match string) (*Prometheus, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("--prometheus.url %q is no http or https URL, such as http://localhost:9090", address)
+		return nil, fmt.Errorf("--prometheus.url %q is not an http or https URL, such as http://localhost:9090", address)
 	}
 	transport, err := promconfig.NewRoundTripperFromConfig(c, "prometheus")
 	if err != nil {
