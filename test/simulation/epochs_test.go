@@ -23,6 +23,7 @@ type book struct {
 	before       []seam    // those of the epochs before
 	polled       time.Time // when the newest poll was booked, by the machine's clock
 	refused      time.Time // when the newest one was read and not booked
+	foreign      time.Time // when the newest one was taken for another organization's
 	asOf         int64     // of that poll, by the API's
 	date         int64     // what its Date said
 	behind       bool      // the Date was, by a day or more: it left out the days after

@@ -192,6 +192,8 @@ func (o *oracle) honest(got scraped) {
 			for _, since := range []time.Time{x.well, o.recovered, w.configured, w.stepped} {
 				well = well && now.Sub(since) > patience
 			}
+			// Without the bill, an answer that names no project can't end the verdict that the key is another organization's.
+			well = well && (w.settings.costs || !b.foreign.After(b.polled))
 			if well && now.Sub(b.polled) > patience {
 				w.fault("%s %s: nothing was booked since %s, although nothing is wrong", x.name, name, b.polled.UTC().Format(time.DateTime))
 			}

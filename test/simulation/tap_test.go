@@ -70,6 +70,7 @@ func (t *tap) Book(ctx context.Context, r *ledger.Read) error {
 			t.b.refused = time.Now()
 		}
 		if errors.Is(err, ledger.ErrForeign) {
+			t.b.foreign = time.Now()
 			t.o.w.note("%s %s: the answer is another organization's", t.b.organization.name, t.b.endpoint.Name)
 			t.b.organization.api.condemn(t.b.endpoint)
 			patience := 11 * t.o.w.settings.costsInterval
