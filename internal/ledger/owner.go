@@ -99,7 +99,7 @@ func (f *Feed) tell(r *Read) (ours, foreign bool, err error) {
 	if r.Window.told {
 		return false, false, nil
 	}
-	lost, err := f.lost(r)
+	lost, err := f.lost(r, false)
 	if err != nil || lost >= enough {
 		return false, lost >= enough, err
 	}
@@ -174,8 +174,9 @@ func projectIn(key string) string {
 	return projectOf(labels)
 }
 
-// lost counts the spans that the read has and in which the record has usage of projects of which the read has none.
-func (f *Feed) lost(r *Read) (n int, err error) {
+// lost counts the spans that the read has and in which the record has usage of projects, or of anybody, of which the read
+// has none. It counts no further than enough.
+func (f *Feed) lost(r *Read, anybody bool) (n int, err error) {
 	to := f.reach()
 	last := int64(-1)
 	for i := range r.buckets {
@@ -185,7 +186,7 @@ func (f *Feed) lost(r *Read) (n int, err error) {
 		}
 		last = at
 		end := r.buckets[len(r.buckets)-1].start.Unix() + seconds(r.Window.Width.Duration)
-		used, err := f.used(at, r.Window.From.Unix(), end)
+		used, err := f.used(at, r.Window.From.Unix(), end, anybody)
 		if err != nil {
 			return 0, err
 		}
@@ -196,8 +197,8 @@ func (f *Feed) lost(r *Read) (n int, err error) {
 	return n, nil
 }
 
-// used says whether the record of a span has usage of a project in buckets between two times.
-func (f *Feed) used(span, from, to int64) (bool, error) {
+// used says whether the record of a span has usage of a project, or of anybody, in buckets between two times.
+func (f *Feed) used(span, from, to int64, anybody bool) (bool, error) {
 	held := f.spans[span]
 	if held == nil {
 		return false, nil
@@ -216,7 +217,7 @@ func (f *Feed) used(span, from, to int64) (bool, error) {
 				return false, errUnknownSeries
 			}
 			project := projectOf(f.list[position].labels)
-			if project != "" && project != Other && slices.ContainsFunc(cells[i].values, func(v decimal.Fixed) bool { return !v.IsZero() }) {
+			if (anybody || project != "" && project != Other) && slices.ContainsFunc(cells[i].values, func(v decimal.Fixed) bool { return !v.IsZero() }) {
 				return true, nil
 			}
 		}
@@ -238,7 +239,7 @@ func (f *Feed) witness(before int64) (*doubt, error) {
 		if at+to.span > before || at < oldest {
 			continue
 		}
-		used, err := f.used(at, at, at+to.span)
+		used, err := f.used(at, at, at+to.span, false)
 		switch {
 		case err != nil:
 			return nil, err

@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -11,11 +12,15 @@ import (
 // tries is how often something is asked for again that the API refuses or leaves out.
 const tries = 3
 
+// patience is how long an answer is not believed that has nothing where there was something.
+const patience = 24 * time.Hour
+
 // refused is what an endpoint has refused or left out, in this process.
 type refused struct {
 	polls, audits int            // answers in a row that had a gap, or no bucket
 	pages         map[int64]int  // how often an old page was refused, by its start
 	hours         map[int64]bool // those of the hours that were given up that may still be asked for
+	void          time.Time      // since when answers have nothing where the record has something
 	gaveUp        int            // how many hours were given up
 	bill          bool           // older days of the bill are given up
 }
@@ -28,6 +33,16 @@ func (f *Feed) admit(r *Read, is reading) (gap int64, err error) {
 	row := &f.refused.polls
 	if r.Window.Audit {
 		row = &f.refused.audits
+	}
+	void, err := f.voids(r)
+	if err != nil {
+		return 0, err
+	}
+	if void {
+		return 0, f.distrust(r)
+	}
+	if r.Window.Audit || f.options.Endpoint.IsCosts() {
+		f.refused.void = time.Time{}
 	}
 	// Nothing can be expected of an audit beyond what polls have seen: a clock that is ahead plans so, for a while.
 	ahead := r.Window.Audit && at.Unix() >= f.spanOf(f.meta.ReadThrough)
@@ -54,6 +69,37 @@ func (f *Feed) admit(r *Read, is reading) (gap int64, err error) {
 		return 0, nil
 	}
 	return at.Unix(), nil
+}
+
+// voids says whether an audit or a bill has nothing at all, and the record has something in several of its hours or days.
+// Polls of usage are of the newest hours, which audits read again.
+func (f *Feed) voids(r *Read) (bool, error) {
+	says := func(b readBucket) bool {
+		if at := b.start.Unix(); b.same {
+			return len(f.rows(f.spans[f.spanOf(at)].at(at), every)) > 0
+		}
+		return slices.ContainsFunc(b.cells, func(cells []shownCell) bool { return len(cells) > 0 })
+	}
+	if f.options.Endpoint.Stock || !f.options.Endpoint.IsCosts() && !r.Window.Audit || slices.ContainsFunc(r.buckets, says) {
+		return false, nil
+	}
+	lost, err := f.lost(r, true)
+	return lost >= enough, err
+}
+
+// distrust refuses an answer that would take away all of what its hours or days had. It may be another organization that
+// answers, without a row that says so, and what no longer has a place in the next audits would be lost for good. The bill
+// tells within a day. An API that goes on for longer no longer has these hours of usage, and they stay as they are.
+func (f *Feed) distrust(r *Read) error {
+	if f.refused.void.IsZero() {
+		f.refused.void = r.AsOf
+	}
+	if r.Window.Audit && !f.options.Endpoint.IsCosts() && r.AsOf.Sub(f.refused.void) >= patience {
+		f.giveUp(r.Window)
+		r.buckets = nil
+		return nil
+	}
+	return fmt.Errorf("the API has nothing since %s, where it had something before: nothing of the answer is counted, and it is asked for again", r.Window.From.Format(time.RFC3339))
 }
 
 // Refused is told that the API refuses an audit's window for good, or no longer has it. After some tries the page is

@@ -47,7 +47,10 @@ type spoiler struct {
 	// organization for certain is the bill, so it is asked first: condemned is when its answer was refused.
 	another   *spoiler
 	condemned time.Time
-	wires     map[string]*wire
+	// unsure: the verdict may have been lost with the process. Polls are answered by the organization itself until the bill
+	// condemns again, audits are not.
+	unsure bool
+	wires  map[string]*wire
 }
 
 // A wire is what was seen of an endpoint's polls, or of its audits.
@@ -96,6 +99,7 @@ func (s *spoiler) condemn(e *api.Endpoint) {
 		if e.IsCosts() && s.condemned.IsZero() {
 			s.condemned = time.Now()
 		}
+		s.unsure = s.unsure && !e.IsCosts()
 	})
 }
 
@@ -128,7 +132,7 @@ type lot struct {
 	keyed                                    bool // the request has the key of another organization
 }
 
-func (s *spoiler) draw(endpoint string, start int64) lot {
+func (s *spoiler) draw(endpoint string, start int64, audit bool) lot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.sim.Now()
@@ -143,7 +147,7 @@ func (s *spoiler) draw(endpoint string, start int64) lot {
 	if m, ok := s.mangled[endpoint]; ok && now.Before(m.until) {
 		l.mangle, l.misled = m.do, m.do == nil
 	}
-	if l.keyed = s.another != nil; l.keyed && (endpoint == api.Costs || !s.condemned.IsZero()) {
+	if l.keyed = s.another != nil; l.keyed && (endpoint == api.Costs || !s.condemned.IsZero() && (audit || !s.unsure)) {
 		l.another = s.another
 		// A read that has begun ends with an error, so that it has not pages of both.
 		l.gateway = l.gateway || time.Since(s.condemned) < time.Minute
@@ -206,7 +210,7 @@ func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer answers a request for usage or costs, and returns the status.
 func (s *spoiler) answer(w http.ResponseWriter, r *http.Request, endpoint string, audit, first bool, start int64) int {
-	l := s.draw(endpoint, start)
+	l := s.draw(endpoint, start, audit)
 	dated := func() {
 		w.Header().Set("Date", s.sim.Now().Add(l.wrongDate).UTC().Format(http.TimeFormat))
 	}

@@ -153,7 +153,7 @@ var apiEvents = []event{
 			return
 		}
 		w.note("the key of %s comes into the file of %s", other.name, o.name)
-		o.api.change(func() { o.api.another, o.api.condemned = other.api, time.Time{} })
+		o.api.change(func() { o.api.another, o.api.condemned, o.api.unsure = other.api, time.Time{}, false })
 		w.putKey(o, other.key)
 		if w.chance(0.5) && w.running != nil && other.troubles["key"]+other.troubles["foreign"] == 0 {
 			w.oneKey(o, other)

@@ -128,6 +128,9 @@ func (w *world) replace(dir string) {
 	w.must(w.running.Stop())
 	w.running = nil
 	w.oracle.ended()
+	for _, o := range w.organizations {
+		o.api.change(func() { o.api.unsure = o.api.another != nil })
+	}
 	w.must(os.RemoveAll(w.data()))
 	w.must(os.Rename(dir, w.data()))
 }
