@@ -149,6 +149,9 @@ func (o *oracle) remember(b *book) {
 			if s.Absent.Has(i) {
 				continue
 			}
+			if o.bornAgain(b, m, s) {
+				delete(b.epoch.start[m], key) // It is told again only some time after its shape has come back.
+			}
 			before, known := b.totals[m][key]
 			if !known {
 				o.born(b, s, i, key)

@@ -157,6 +157,7 @@ var events = slices.Concat([]event{
 	{"removed", func(w *world) {
 		if w.sound() {
 			w.must(os.Remove(w.state()))
+			w.oracle.recovered = time.Now().Add(4 * time.Hour) // The next commit only makes it again, and may be as far away.
 		}
 	}},
 	{"regroup", func(w *world) {

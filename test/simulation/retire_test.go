@@ -90,9 +90,16 @@ func (o *oracle) reborn(b *book, f *ledger.FeedView) {
 	b.alive = nil
 	for _, s := range f.Series {
 		for _, m := range s.Measures {
-			if before, known := b.born[m][o.key(s.Labels)]; known && s.Born.Sub(before.at) > shortestRetention {
-				o.unlearn(b, m, s.Labels)
-			}
+			o.bornAgain(b, m, s)
 		}
 	}
+}
+
+// bornAgain forgets a series of a former shape if it was retired meanwhile.
+func (o *oracle) bornAgain(b *book, m int, s *ledger.Series) (again bool) {
+	before, known := b.born[m][o.key(s.Labels)]
+	if again = known && s.Born.Sub(before.at) > shortestRetention; again {
+		o.unlearn(b, m, s.Labels)
+	}
+	return again
 }
