@@ -275,7 +275,7 @@ func (o *oracle) forecast(b *book, f *ledger.FeedView, usage []*ledger.FeedView,
 			d.Projects(func(project string, by ledger.Amounts) { charged.add(project, by) })
 		}
 		x := o.dated(f, usage, day, charged)
-		settled := d != nil && d.ReadAt.Unix() >= day+settles
+		settled := d != nil && min(d.ReadAt.Unix(), now.Unix()) >= day+settles
 		sum := budget.Day{Start: time.Unix(day, 0).UTC(), HasBill: d != nil, HasEstimate: flows(usage) > 0 && x.whole == flows(usage) || x.estimates > 0 && day == now.Truncate(24*time.Hour).Unix()}
 		total := x.by.total()
 		sum.Charged, sum.Credited = total.Charged, total.Credited
@@ -286,7 +286,11 @@ func (o *oracle) forecast(b *book, f *ledger.FeedView, usage []*ledger.FeedView,
 	}
 	low, high := math.Inf(1), math.Inf(-1)
 	for at := now.Truncate(time.Hour); !at.After(now); at = at.Add(max(now.Sub(now.Truncate(time.Hour))/16, time.Second)) {
-		n := budget.Month(all, at, f.ReadAt).Forecast.Float64()
+		read := f.ReadAt
+		if read.After(at) { // By a Date that was ahead.
+			read = at
+		}
+		n := budget.Month(all, at, read).Forecast.Float64()
 		low, high = min(low, n), max(high, n)
 	}
 	if slack := 1e-5 + math.Abs(high)/1e4; got < low-slack || got > high+slack {
