@@ -37,6 +37,7 @@ func (l *Ledger) Configure(settings Settings, options []FeedOptions) ([]*Feed, e
 	if err := l.commit(stages); err != nil {
 		return nil, err
 	}
+	first := l.feeds == nil
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.settings, l.feeds = settings, feeds
@@ -61,6 +62,9 @@ func (l *Ledger) Configure(settings Settings, options []FeedOptions) ([]*Feed, e
 	maps.DeleteFunc(l.accused, func(name string, _ bool) bool { return l.own[name] == nil })
 	for _, st := range stages {
 		st.install()
+	}
+	if first {
+		l.awaitVerdicts()
 	}
 	l.publishAll()
 	return slices.Clone(feeds), nil

@@ -60,10 +60,20 @@ func goneWith(names []string) []*changes {
 
 // idle names the feeds other than those that were last read before a time.
 func (s *store) idle(other map[string]bool, before int64) (names []string, err error) {
+	err = s.others(other, func(name string, m record) {
+		if m.ReadAt < before {
+			names = append(names, name)
+		}
+	})
+	return names, err
+}
+
+// others visits the feeds on disk other than some.
+func (s *store) others(other map[string]bool, visit func(name string, m record)) error {
 	if s.broken != nil {
-		return nil, s.broken
+		return s.broken
 	}
-	err = s.guarded(func() error {
+	return s.guarded(func() error {
 		return s.db.View(func(tx *bolt.Tx) error {
 			all, err := listed(tx)
 			if err != nil {
@@ -85,12 +95,9 @@ func (s *store) idle(other map[string]bool, before int64) (names []string, err e
 				if err != nil {
 					return fmt.Errorf("meta of a feed: %w", err)
 				}
-				if m.ReadAt < before {
-					names = append(names, name)
-				}
+				visit(name, m)
 			}
 			return nil
 		})
 	})
-	return names, err
 }

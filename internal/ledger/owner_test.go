@@ -305,6 +305,89 @@ func TestOldHoursThatTheAPINoLongerHasStay(t *testing.T) {
 	}
 }
 
+// voided is a rig with five hours of usage, the newest of which has newest, and how it audits an answer without any usage.
+func voided(t *testing.T, newest int64) (g *rig, audit func() (due bool, err error)) {
+	g = newRig(t).open()
+	g.poll()
+	g.audit()
+	for hour := range 5 {
+		g.pass(time.Hour)
+		g.use(0, a, 1)
+		if hour == 4 {
+			g.use(0, a, newest-1)
+		}
+		g.poll()
+		g.audit()
+	}
+	g.pass(20 * time.Minute)
+	return g, func() (bool, error) {
+		w, due := g.feed.AuditWindow(g.now)
+		if !due {
+			return false, nil
+		}
+		nothing := newWorld()
+		nothing.now = g.now
+		return true, g.feed.Book(context.Background(), nothing.read(g.options.Endpoint, g.feed.GroupBy(), w))
+	}
+}
+
+// TestTheLastHourThatAuditsReachStaysToo: another organization answers for days, and the hours leave the audits one by one.
+func TestTheLastHourThatAuditsReachStaysToo(t *testing.T) {
+	g, audit := voided(t, 101)
+	g.pass(2 * time.Hour) // Polls look back for an hour.
+	g.poll()
+	for range 3 * 24 {
+		if _, err := g.ask(newWorld()); err != nil {
+			t.Fatal(err)
+		}
+		for due, err := audit(); due && err == nil; due, err = audit() { // It is refused, or given up.
+		}
+		g.pass(time.Hour)
+	}
+	g.expect(counts{a: 105})
+	g.use(0, a, 100)
+	g.poll1()
+	g.settle()
+	g.expect(counts{a: 205})
+	g.expectAmount("restated down", g.measure().RestatedDown, 0)
+}
+
+// TestAnAuditThatIsGivenUpIsOver, though the polls have read nothing for long.
+func TestAnAuditThatIsGivenUpIsOver(t *testing.T) {
+	g, audit := voided(t, 1)
+	if _, err := audit(); err == nil {
+		t.Fatal("an audit without any usage is believed")
+	}
+	g.pass(25 * time.Hour)
+	audits := 0
+	for ; audits < 20; audits++ {
+		if due, err := audit(); err != nil || !due {
+			break
+		}
+	}
+	if audits != 1 {
+		t.Errorf("%d audits in a row, want one", audits)
+	}
+}
+
+// TestADateThatWasAheadDoesNotProlongTheWait for an audit to be given up.
+func TestADateThatWasAheadDoesNotProlongTheWait(t *testing.T) {
+	g, audit := voided(t, 1)
+	g.pass(30 * 24 * time.Hour)
+	_, _ = audit() // The window lies ahead, or it is refused.
+	g.pass(-30 * 24 * time.Hour)
+	hours := 0
+	for ; hours < 50; hours++ {
+		if _, err := audit(); err == nil {
+			break
+		}
+		g.pass(time.Hour)
+	}
+	if hours > 24 {
+		t.Errorf("it was refused for %d hours, want a day", hours)
+	}
+}
+
 // TestABillWithoutAnyRowTakesNothingAway: the key of an organization that has spent nothing came into the file.
 func TestABillWithoutAnyRowTakesNothingAway(t *testing.T) {
 	g := costsRig(t)

@@ -75,31 +75,31 @@ func (f *Feed) admit(r *Read, is reading) (gap int64, err error) {
 // Polls of usage are of the newest hours, which audits read again.
 func (f *Feed) voids(r *Read) (bool, error) {
 	says := func(b readBucket) bool {
-		if at := b.start.Unix(); b.same {
-			return len(f.rows(f.spans[f.spanOf(at)].at(at), every)) > 0
-		}
-		return slices.ContainsFunc(b.cells, func(cells []shownCell) bool { return len(cells) > 0 })
+		return b.same && b.fingerprint.Rows > 0 || slices.ContainsFunc(b.cells, func(cells []shownCell) bool { return len(cells) > 0 })
 	}
 	if f.options.Endpoint.Stock || !f.options.Endpoint.IsCosts() && !r.Window.Audit || slices.ContainsFunc(r.buckets, says) {
 		return false, nil
 	}
 	lost, err := f.lost(r, true)
-	return lost >= enough, err
+	// Hours leave the window of audits one by one, and the last one is worth as much as the first.
+	return lost >= enough || lost > 0 && !f.refused.void.IsZero(), err
 }
 
 // distrust refuses an answer that would take away all of what its hours or days had. It may be another organization that
 // answers, without a row that says so, and what no longer has a place in the next audits would be lost for good. The bill
-// tells within a day. An API that goes on for longer no longer has these hours of usage, and they stay as they are.
+// tells within a day. An API that goes on for longer no longer has these hours of usage: they stay as they are, until an
+// audit has a row.
 func (f *Feed) distrust(r *Read) error {
-	if f.refused.void.IsZero() {
+	if f.refused.void.IsZero() || r.AsOf.Before(f.refused.void) { // By a Date that was ahead.
 		f.refused.void = r.AsOf
 	}
 	if r.Window.Audit && !f.options.Endpoint.IsCosts() && r.AsOf.Sub(f.refused.void) >= patience {
+		f.audited(r.Window, r.AsOf) // Before it is given up, as of when polls have read: that may be so long ago that the next audit is due at once.
 		f.giveUp(r.Window)
 		r.buckets = nil
 		return nil
 	}
-	return fmt.Errorf("the API has nothing since %s, where it had something before: nothing of the answer is counted, and it is asked for again", r.Window.From.Format(time.RFC3339))
+	return fmt.Errorf("the API has nothing since %s, where it had something before: nothing of this answer is counted, and it is asked for again; if the admin key is another organization's, put the former one back", r.Window.From.Format(time.RFC3339))
 }
 
 // Refused is told that the API refuses an audit's window for good, or no longer has it. After some tries the page is

@@ -156,16 +156,23 @@ func mustRefuse(t *testing.T, whose string) func(answers int, err error) {
 // TestAnEndpointThatWasOffIsAcquittedWithTheOthers: it was switched off while another organization answered. It comes back
 // with that verdict only if nothing has told since that the organization answers itself, or the other one answers again.
 func TestAnEndpointThatWasOffIsAcquittedWithTheOthers(t *testing.T) {
-	for name, tc := range map[string]struct{ told, again bool }{
-		"its own key was back":             {told: true},
-		"its own key was back for a while": {told: true, again: true},
-		"nothing has told":                 {},
+	for name, tc := range map[string]struct{ told, again, restarts bool }{
+		"its own key was back":                              {told: true},
+		"its own key was back for a while":                  {told: true, again: true},
+		"nothing has told":                                  {},
+		"its own key was back after a restart":              {told: true, restarts: true},
+		"its own key was back for a while, after a restart": {told: true, again: true, restarts: true},
+		"nothing has told after a restart":                  {restarts: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, want := busyFeeds(t)
 			g.pass(time.Minute)
 			mustRefuse(t, "another organization's answer")(g.ask(foreign(g.now)))
 			g.configure(g.both[1])
+			if tc.restarts {
+				g.reopen()
+				g.configure(g.both[1])
+			}
 			g.pass(time.Minute)
 			answer := newWorld()
 			if tc.told {

@@ -150,6 +150,14 @@ func newRig(t *testing.T) *rig {
 // open starts the ledger, or restarts it as after a crash: closing writes nothing.
 func (g *rig) open() *rig {
 	g.t.Helper()
+	g.reopen()
+	g.configure()
+	return g
+}
+
+// reopen is open, with nothing configured yet.
+func (g *rig) reopen() {
+	g.t.Helper()
 	if g.ledger != nil {
 		if err := g.ledger.Close(); err != nil {
 			g.t.Fatal(err)
@@ -160,8 +168,6 @@ func (g *rig) open() *rig {
 		g.t.Fatal(err)
 	}
 	g.ledger = l
-	g.configure()
-	return g
 }
 
 func (g *rig) configure() {

@@ -1,0 +1,104 @@
+package ledger
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/go-kit/log/level"
+)
+
+// A verdict says that another organization answers. It belongs to the endpoint that found it, on whose record it rests, and
+// holds for all endpoints of the organization.
+
+func (l *Ledger) foreign(organization string) bool {
+	return slices.ContainsFunc(l.feedsOf(organization), func(f *Feed) bool { return f.latest().Foreign })
+}
+
+func (f *Feed) convict() {
+	if f.convicted = math.MaxInt64; f.doubt != nil {
+		f.convicted = f.doubt.span
+	}
+	f.doubt = nil // The next poll asks for what can acquit.
+	l := f.ledger
+	if name := f.options.Organization; !l.accused[name] {
+		l.accused[name] = true
+		level.Error(l.logger).Log("msg", "Another organization answers", "organization", name, "endpoint", f.options.Endpoint.Name, "err", ErrForeign)
+	}
+	if !f.latest().Foreign {
+		f.accuse(true)
+	}
+	l.clear(f.options.Organization, false)
+	l.insist(f.options.Organization)
+}
+
+func (f *Feed) accuse(foreign bool) {
+	if f.staged == nil {
+		f.ledger.put(f.newStage())
+	}
+	f.staged.meta.Foreign = foreign
+}
+
+func (l *Ledger) insist(organization string) {
+	for _, f := range l.feedsOf(organization) {
+		if f.unwritten && f.latest().Foreign {
+			f.accuse(true)
+		}
+	}
+}
+
+func (f *Feed) recall(st *stage) {
+	if st.meta.Foreign && !f.meta.Foreign {
+		f.meta.Foreign, f.unwritten = true, true
+	}
+}
+
+func (l *Ledger) acquit(organization string) {
+	delete(l.accused, organization)
+	l.clear(organization, true)
+	acquitted := false
+	for _, f := range l.feedsOf(organization) {
+		if f.latest().Foreign {
+			f.accuse(false)
+			acquitted = true
+		}
+	}
+	if acquitted {
+		l.acquitted = append(l.acquitted, organization)
+	}
+}
+
+func (l *Ledger) clear(organization string, cleared bool) {
+	for name := range l.cleared {
+		if strings.HasPrefix(name, feedName(organization, "")) {
+			l.cleared[name] = cleared
+		}
+	}
+}
+
+func (l *Ledger) awaitVerdicts() {
+	configured := make(map[string]bool, len(l.feeds))
+	for _, f := range l.feeds {
+		configured[f.name] = true
+	}
+	err := l.store.others(configured, func(name string, m record) {
+		if m.Foreign {
+			l.cleared[name] = false
+		}
+	})
+	if err != nil {
+		level.Warn(l.logger).Log("msg", "State that is not configured can't be read", "err", err)
+	}
+}
+
+func (f *Feed) returns(st *stage) *stage {
+	cleared, went := f.ledger.cleared[f.name]
+	if !went || f.meta.Foreign != cleared {
+		return st
+	}
+	if st == nil {
+		st = f.newStage()
+	}
+	st.meta.Foreign = !cleared
+	return st
+}
