@@ -50,7 +50,8 @@ type book struct {
 	days map[int64]int64
 	// doubts are the label sets of shapes that ended while something of them was held at zero: nobody has seen what they
 	// had. They go on from there, once they are back.
-	doubts map[string]bool
+	doubts  map[string]bool
+	derived map[string]time.Time // when series of estimates were born
 }
 
 // An epoch is the time of one shape, from its first read on. What a bucket said when it was first read in it is the
@@ -91,7 +92,7 @@ func (o *oracle) book(organization, endpoint string) *book {
 	b := o.books[k]
 	if b == nil {
 		e, _ := api.Find(endpoint)
-		b = &book{endpoint: e, days: map[int64]int64{}, doubts: map[string]bool{}, retired: make([]decimal.Fixed, len(e.Derived)), totals: make([]map[string]decimal.Fixed, len(e.Measures)), withheld: make([]decimal.Fixed, len(e.Measures)), born: make([]map[string]newborn, len(e.Measures))}
+		b = &book{endpoint: e, days: map[int64]int64{}, doubts: map[string]bool{}, derived: map[string]time.Time{}, retired: make([]decimal.Fixed, len(e.Derived)), totals: make([]map[string]decimal.Fixed, len(e.Measures)), withheld: make([]decimal.Fixed, len(e.Measures)), born: make([]map[string]newborn, len(e.Measures))}
 		for i := range b.totals {
 			b.totals[i], b.born[i] = map[string]decimal.Fixed{}, map[string]newborn{}
 		}

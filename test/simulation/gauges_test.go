@@ -192,11 +192,30 @@ func (o *oracle) honest(got scraped) {
 			for _, since := range []time.Time{x.well, o.recovered, w.configured, w.stepped} {
 				well = well && now.Sub(since) > patience
 			}
-			// Without the bill, an answer that names no project can't end the verdict that the key is another organization's.
-			well = well && (w.settings.costs || !b.foreign.After(b.polled))
+			// Without a row of the bill, an answer that names no project can't end the verdict that the key is another
+			// organization's.
+			well = well && (!b.foreign.After(b.polled) || w.settings.costs && o.hasBill(x))
 			if well && now.Sub(b.polled) > patience {
 				w.fault("%s %s: nothing was booked since %s, although nothing is wrong", x.name, name, b.polled.UTC().Format(time.DateTime))
 			}
 		}
 	}
+}
+
+// toldByBill is hasBill for who does not have the lock.
+func (o *oracle) toldByBill(x *organization) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.hasBill(x)
+}
+
+// hasBill says whether an organization's bill has had a row in the days that every poll reads.
+func (o *oracle) hasBill(x *organization) bool {
+	b, now := o.book(x.name, api.Costs), o.w.now().Unix()
+	for day := now - now%86400 - 3*86400; day <= now; day += 86400 {
+		if len(o.billed(b, day, now)) > 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -210,7 +210,7 @@ func (o *oracle) longer(got scraped, b *book, unbilled decimal.Fixed) {
 
 // sinceBeginning is what the bill said since a period began.
 func (o *oracle) sinceBeginning(b *book, begin time.Time) map[string]decimal.Fixed {
-	if b.organization.corrected {
+	if b.organization.corrected && b.asOf > begin.Unix() {
 		return o.known(b, nil, begin.Unix(), b.asOf)[0]
 	}
 	return o.said(b, nil, begin)

@@ -17,6 +17,14 @@ const shortestRetention = 800 * time.Hour
 // retire takes note of series that have gone since the view was seen last: nothing was used of them for so long. A label
 // set that returns begins at zero.
 func (o *oracle) retire(b *book, f *ledger.FeedView) {
+	for _, s := range f.Derived {
+		id := fmt.Sprint(s.Measures[0], o.key(s.Labels))
+		// As of a series of usage, it may be one of a former shape that was retired meanwhile.
+		if born, known := b.derived[id]; known && s.Born.Sub(born) > shortestRetention {
+			o.forgetEstimates(b)
+		}
+		b.derived[id] = s.Born
+	}
 	if o.w.now().Sub(o.w.begin) < shortestRetention {
 		return
 	}
