@@ -147,11 +147,11 @@ func (o *oracle) remember(b *book) {
 		b.folded = b.folded || strings.Contains(key, `="other"`)
 		b.epoch.doubted = b.epoch.doubted || b.doubts[key]
 		for i, m := range s.Measures {
-			if s.Absent.Has(i) {
-				continue
-			}
 			if o.bornAgain(b, m, s) {
 				delete(b.epoch.start[m], key) // It is told again only some time after its shape has come back.
+			}
+			if s.Absent.Has(i) {
+				continue
 			}
 			before, known := b.totals[m][key]
 			if !known {
@@ -169,6 +169,7 @@ func (o *oracle) remember(b *book) {
 type newborn struct {
 	at    time.Time
 	again bool
+	born  time.Time // that of its series
 }
 
 // born holds that what is new is shown as zero first.
@@ -177,7 +178,7 @@ func (o *oracle) born(b *book, s *ledger.Series, i int, key string) {
 	if o.w.settings.zeroHold > 0 && !s.Values[i].IsZero() {
 		o.w.fault("%s %s {%s} %s is shown as %s at once, without a zero before", b.organization.name, b.endpoint.Name, key, b.endpoint.Measures[m].Name, s.Values[i])
 	}
-	b.born[m][key] = newborn{at: time.Now()}
+	b.born[m][key] = newborn{at: time.Now(), born: s.Born}
 }
 
 // ended takes note of what was held when the process ended: nobody knows whether anybody saw the zero.
@@ -187,7 +188,7 @@ func (o *oracle) ended() {
 	for _, b := range o.books {
 		for m := range b.born {
 			for key, x := range b.born[m] {
-				b.born[m][key] = newborn{x.at, time.Since(x.at) < o.w.settings.zeroHold && b.totals[m][key].IsZero()}
+				b.born[m][key] = newborn{x.at, time.Since(x.at) < o.w.settings.zeroHold && b.totals[m][key].IsZero(), x.born}
 			}
 		}
 	}
