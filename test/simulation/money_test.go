@@ -31,9 +31,10 @@ func (b bill) total() (sum ledger.Amounts) {
 	return all[""]
 }
 
-// billed is what the bill says of a day at a moment. A row that is negative is a credit, as finely as rows are asked for.
+// billed is what the bill says of a day at a moment. A row that is negative is a credit. It is one of its own however rows
+// are asked for, and told from charges of no project by having no line item.
 func (o *oracle) billed(b *book, day, asOf int64) bill {
-	key := fmt.Sprint(b.organization.name, day, asOf, b.asked())
+	key := fmt.Sprint(b.organization.name, day, asOf)
 	if known, ok := o.bills[key]; ok {
 		return known
 	}
@@ -41,7 +42,7 @@ func (o *oracle) billed(b *book, day, asOf int64) bill {
 		clear(o.bills)
 	}
 	out := bill{}
-	for _, r := range b.organization.sim.Truth(api.Costs, b.asked(), time.Unix(day, 0), time.Unix(day+86400, 0), time.Unix(asOf, 0)) {
+	for _, r := range b.organization.sim.Truth(api.Costs, []string{"project_id", "line_item"}, time.Unix(day, 0), time.Unix(day+86400, 0), time.Unix(asOf, 0)) {
 		if usd := r.Values[api.MeasureCost]; usd.Sign() < 0 {
 			out.add(r.Labels["project_id"], ledger.Amounts{Credited: usd.Neg()})
 		} else {
