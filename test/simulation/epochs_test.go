@@ -79,6 +79,7 @@ type epoch struct {
 	audited, dropped            bool
 	retired                     []map[string]decimal.Fixed // what was counted in it by series that have gone
 	vanished                    bool                       // there are such
+	given                       bool                       // it counts from a given start on, which may lie ahead by a Date that was
 	over                        bool                       // the shape has changed, and nothing was read in the new one yet
 }
 
@@ -241,7 +242,7 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 		// By a Date that is behind, the usage between it and now is yet to come, and counts.
 		width := int64(r.Window.Width.Duration / time.Second)
 		to = min(to, r.AsOf.Unix()/width*width+width)
-		o.begin(b, f, to, min(to, r.AsOf.Unix()))
+		o.begin(b, f, to, r.AsOf.Unix())
 	}
 	ep := b.epoch
 	if !r.Window.To.IsZero() {
@@ -314,7 +315,7 @@ func (o *oracle) begin(b *book, f *ledger.FeedView, asOf, date int64) {
 	switch {
 	case b.epochs == 0:
 		origin = o.w.origin(b.endpoint, date)
-	case b.epochs == 1 && b.epoch.dropped && !b.epoch.audited && !b.endpoint.IsCosts() && b.epoch.limit < b.epoch.asOf:
+	case b.epochs == 1 && b.epoch.dropped && !b.epoch.audited && !b.endpoint.IsCosts() && b.epoch.given:
 		// A dimension was refused before all was read, so the count begins again where it began.
 		origin = b.epoch.limit
 		for i := range n {
@@ -322,7 +323,7 @@ func (o *oracle) begin(b *book, f *ledger.FeedView, asOf, date int64) {
 		}
 	}
 	if origin > 0 {
-		ep.limit, ep.lo = origin, origin
+		ep.limit, ep.lo, ep.given = origin, origin, true
 	}
 	b.epoch = ep
 	b.epochs++
@@ -349,7 +350,7 @@ func (w *world) origin(e *api.Endpoint, date int64) int64 {
 // cover takes what is read for the first time, of before the shape, as its baseline.
 func (o *oracle) cover(b *book, from, to, asOf int64) {
 	ep := b.epoch
-	if ep.limit < ep.asOf {
+	if ep.given {
 		return // What lies before a given start never counts, whenever it comes.
 	}
 	ep.lo = min(ep.lo, from)
