@@ -24,6 +24,7 @@ type book struct {
 	polled       time.Time // when the newest poll was booked, by the machine's clock
 	refused      time.Time // when the newest one was read and not booked
 	foreign      time.Time // when the newest one was taken for another organization's
+	read         time.Time // when the newest poll with a bucket was booked
 	asOf         int64     // of that poll, by the API's
 	date         int64     // what its Date said
 	behind       bool      // the Date was, by a day or more: it left out the days after
@@ -225,7 +226,7 @@ func (o *oracle) booked(b *book, r *ledger.Read) {
 	}
 	last := pages[len(pages)-1].at
 	if !r.Window.Audit {
-		b.asOf, b.pages, b.window = last, pages, r.Window
+		b.read, b.asOf, b.pages, b.window = time.Now(), last, pages, r.Window
 		b.date, b.behind = r.AsOf.Unix(), r.AsOf.Unix()/86400 < last/86400
 	}
 	if b.endpoint.Stock || b.endpoint.IsCosts() && b.readBill(r, pages) {

@@ -40,7 +40,7 @@ func (o *oracle) lastBucket(got scraped, b *book, f *ledger.FeedView) {
 
 // stock holds the gauges of a level against the newest one that the API has had in the window of the newest poll.
 func (o *oracle) stock(got scraped, b *book, f *ledger.FeedView) {
-	if len(b.pages) != 1 || b.pages[0].hole != 0 || !b.polled.After(o.w.begun) || !b.polled.After(o.w.configured) {
+	if len(b.pages) != 1 || b.pages[0].hole != 0 || !b.read.After(o.w.begun) || !b.read.After(o.w.configured) {
 		return // A level is not kept over a restart, and another limit of label sets holds from the next poll on.
 	}
 	o.bucket(got, b, metrics.StockName, o.truth(b, f.GroupBy, b.window.From.Unix(), b.asOf, b.asOf))
