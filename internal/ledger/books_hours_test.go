@@ -70,3 +70,28 @@ func TestAnHourThatChangesHandsIsPricedByItsRows(t *testing.T) {
 	}
 	g.expectDay(day, "proj_z: 0 charged, 0 credited, 20 estimated")
 }
+
+// TestFoldedUsageIsPricedByItsProject: what is corrected from one project to another is the same in the label set that both
+// are folded into.
+func TestFoldedUsageIsPricedByItsProject(t *testing.T) {
+	g := pricedRig(t, priceList{"m1": 2})
+	g.settings.MaxLabelSets = 1
+	g.open()
+	g.poll()
+	g.pass(time.Minute)
+	g.use(0, b, 1) // It takes the only place.
+	g.pass(time.Minute)
+	g.poll()
+	moved := labels{"proj_z", "m1"}
+	g.use(0, a, 10)
+	g.use(0, moved, 5)
+	g.pass(time.Minute)
+	g.poll()
+	day := g.now
+	g.expectDay(day, "proj_a: 0 charged, 0 credited, 20 estimated", "proj_b: 0 charged, 0 credited, 2 estimated", "proj_z: 0 charged, 0 credited, 10 estimated")
+	g.use(time.Minute, a, -1)
+	g.use(time.Minute, moved, 1)
+	g.pass(time.Minute)
+	g.poll()
+	g.expectDay(day, "proj_a: 0 charged, 0 credited, 18 estimated", "proj_b: 0 charged, 0 credited, 2 estimated", "proj_z: 0 charged, 0 credited, 12 estimated")
+}

@@ -281,8 +281,6 @@ func (f *Feed) probe(now time.Time) (w Window, due, told bool) {
 	return Window{Width: api.Hour, From: at, To: at.Add(api.Hour.Duration), shape: f.shape, probe: true}, true, false
 }
 
-// returns stages the verdict that a feed went with, where that is not what the disk has: the organization was acquitted
-// meanwhile, or the verdict could not be written. st is what is staged of it otherwise, or nil.
 // latest is what a feed knows, with what is staged of it.
 func (f *Feed) latest() *meta {
 	if f.staged != nil {
@@ -308,12 +306,3 @@ func (l *Ledger) owner(organization string) string {
 	}
 	return ""
 }
-
-// foreign says whether another organization was the last to answer under a name.
-// accuse notes in what is staged whether the newest answers are another organization's.
-// convict notes that another organization answers.
-// insist stages the verdicts of an organization that could not be written yet.
-// recall keeps the verdict of a stage that could not be written. It stands all the same: the next answer may tell nothing.
-// awaitVerdicts notes which endpoints that are switched off have a verdict on disk, so that it can be cleared.
-// clear notes whether the verdicts of endpoints that are switched off are out of date.
-// acquit notes that the organization answers itself. That concerns endpoints that are switched off, too.

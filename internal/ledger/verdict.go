@@ -11,10 +11,17 @@ import (
 // A verdict says that another organization answers. It belongs to the endpoint that found it, on whose record it rests, and
 // holds for all endpoints of the organization.
 
+// foreign says whether another organization was the last to answer under a name.
 func (l *Ledger) foreign(organization string) bool {
+	for name, cleared := range l.cleared { // An endpoint that was switched off since counts, too.
+		if !cleared && strings.HasPrefix(name, feedName(organization, "")) {
+			return true
+		}
+	}
 	return slices.ContainsFunc(l.feedsOf(organization), func(f *Feed) bool { return f.latest().Foreign })
 }
 
+// convict notes that another organization answers.
 func (f *Feed) convict() {
 	if f.convicted = math.MaxInt64; f.doubt != nil {
 		f.convicted = f.doubt.span
@@ -32,6 +39,7 @@ func (f *Feed) convict() {
 	l.insist(f.options.Organization)
 }
 
+// accuse notes in what is staged whether the newest answers are another organization's.
 func (f *Feed) accuse(foreign bool) {
 	if f.staged == nil {
 		f.ledger.put(f.newStage())
@@ -39,6 +47,7 @@ func (f *Feed) accuse(foreign bool) {
 	f.staged.meta.Foreign = foreign
 }
 
+// insist stages the verdicts of an organization that could not be written yet.
 func (l *Ledger) insist(organization string) {
 	for _, f := range l.feedsOf(organization) {
 		if f.unwritten && f.latest().Foreign {
@@ -47,12 +56,14 @@ func (l *Ledger) insist(organization string) {
 	}
 }
 
+// recall keeps the verdict of a stage that could not be written. It stands all the same: the next answer may tell nothing.
 func (f *Feed) recall(st *stage) {
 	if st.meta.Foreign && !f.meta.Foreign {
 		f.meta.Foreign, f.unwritten = true, true
 	}
 }
 
+// acquit notes that the organization answers itself. That concerns endpoints that are switched off, too.
 func (l *Ledger) acquit(organization string) {
 	delete(l.accused, organization)
 	l.clear(organization, true)
@@ -68,6 +79,7 @@ func (l *Ledger) acquit(organization string) {
 	}
 }
 
+// clear notes whether the verdicts of endpoints that are switched off are out of date.
 func (l *Ledger) clear(organization string, cleared bool) {
 	for name := range l.cleared {
 		if strings.HasPrefix(name, feedName(organization, "")) {
@@ -76,6 +88,7 @@ func (l *Ledger) clear(organization string, cleared bool) {
 	}
 }
 
+// awaitVerdicts notes which endpoints that are switched off have a verdict on disk, so that it can be cleared.
 func (l *Ledger) awaitVerdicts() {
 	configured := make(map[string]bool, len(l.feeds))
 	for _, f := range l.feeds {
@@ -91,6 +104,8 @@ func (l *Ledger) awaitVerdicts() {
 	}
 }
 
+// returns stages the verdict that a feed went with, where that is not what the disk has: the organization was acquitted
+// meanwhile, or the verdict could not be written. st is what is staged of it otherwise, or nil.
 func (f *Feed) returns(st *stage) *stage {
 	cleared, went := f.ledger.cleared[f.name]
 	if !went || f.meta.Foreign != cleared {

@@ -203,7 +203,7 @@ func (o *oracle) read(samples []sample) scraped {
 
 func (o *oracle) never(s sample) {
 	w, name, key, n := o.w, s.name, s.key, s.value
-	derived := strings.Contains(key, `measure="estimated_cost_usd"`) || strings.Contains(key, `measure="unpriced_tokens"`)
+	derived := strings.Contains(key, `measure="estimated_cost_usd"`) || strings.Contains(key, `measure="unpriced_`)
 	switch {
 	case counted(name) || name == "openai_estimated_cost_usd_total":
 		if before := o.highest[key]; n < before {
