@@ -188,6 +188,9 @@ func (o *oracle) honest(got scraped) {
 				w.fault("%s is absent, although the newest poll failed (status %d)", key, seen.status)
 			}
 			patience := max(10*interval, 15*time.Minute) + 2*interval + 90*time.Minute
+			if b.foreign.After(b.polled) {
+				patience += 12 * w.settings.costsInterval // The bill is read again first, and tells.
+			}
 			well := len(x.troubles) == 0 && x.faults.Torn == 0 && w.repair == nil
 			for _, since := range []time.Time{x.well, o.recovered, w.configured, w.stepped} {
 				well = well && now.Sub(since) > patience

@@ -26,11 +26,14 @@ func (o *oracle) lastBucket(got scraped, b *book, f *ledger.FeedView) {
 	at := int64(0)
 	for _, p := range b.pages {
 		switch {
-		case p.start <= start && p.hole == start:
-			return // What an answer left out is not known.
+		case p.start <= start && p.hole > 0 && p.hole-p.hole%3600 == start-start%3600:
+			return // What an answer left out is not known, and the first read of an hour waits until it has all of it.
 		case p.start <= start:
 			at = p.at
 		}
+	}
+	if b.date-b.asOf > 60 {
+		return // By a Date that is ahead, the newest bucket is one that is yet to come.
 	}
 	if width != configured || at < start+width || b.pages[len(b.pages)-1].at-through >= width {
 		return // It was not the newest poll that read it.
