@@ -20,7 +20,7 @@ func (o *oracle) retire(b *book, f *ledger.FeedView) {
 	for _, s := range f.Derived {
 		id := fmt.Sprint(s.Measures[0], o.key(s.Labels))
 		// As of a series of usage, it may be one of a former shape that was retired meanwhile.
-		if born, known := b.derived[id]; known && anew(s.Born, born) {
+		if born, known := b.derived[id]; known && renewed(s.Born, born) {
 			o.forgetEstimates(b)
 		}
 		b.derived[id] = s.Born
@@ -106,12 +106,12 @@ func (o *oracle) reborn(b *book, f *ledger.FeedView) {
 // bornAgain forgets a series of a former shape if it was retired meanwhile.
 func (o *oracle) bornAgain(b *book, m int, s *ledger.Series) (again bool) {
 	before, known := b.born[m][o.key(s.Labels)]
-	if again = known && anew(s.Born, before.born); again {
+	if again = known && renewed(s.Born, before.born); again {
 		o.unlearn(b, m, s.Labels)
 	}
 	return again
 }
 
-// anew says whether a series that was born before was born later than it can have been retired, by clocks that may have
+// renewed says whether a series that was born before was born later than it can have been retired, by clocks that may have
 // been days apart.
-func anew(born, before time.Time) bool { return born.Sub(before) > shortestRetention-5*24*time.Hour }
+func renewed(born, before time.Time) bool { return born.Sub(before) > shortestRetention-5*24*time.Hour }
