@@ -74,7 +74,7 @@ func (t *tap) Book(ctx context.Context, r *ledger.Read) error {
 			t.o.w.note("%s %s: the answer is another organization's", t.b.organization.name, t.b.endpoint.Name)
 			t.b.organization.api.condemn(t.b.endpoint)
 			patience := 11 * t.o.w.settings.costsInterval
-			patient := slices.ContainsFunc([]time.Time{t.b.organization.well, t.o.w.begun, t.o.w.billing}, func(since time.Time) bool { return time.Since(since) <= patience })
+			patient := slices.ContainsFunc([]time.Time{t.b.organization.well, t.o.w.begun, t.o.w.billing, t.o.recovered}, func(since time.Time) bool { return time.Since(since) <= patience })
 			if len(t.b.organization.troubles) == 0 && !patient && t.o.w.settings.costs && t.o.toldByBill(t.b.organization) {
 				// Until the bill is read again, an answer that tells nothing is taken for the other's.
 				t.o.w.fault("%s %s: an answer of its own is taken for another organization's", t.b.organization.name, t.b.endpoint.Name)
