@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
@@ -41,7 +42,30 @@ func (c checked) and(next checked) checked {
 }
 
 // A coder applies codings. Its compressors are large, so they are used again, and so is the room for what they compress.
-type coder struct{ deflates, zstds, rooms sync.Pool }
+type coder struct {
+	deflates, zstds, rooms sync.Pool
+	// kept outlives the garbage collections that empty the pools: what ends an answer is compressed for most scrapes, and
+	// they may be a minute apart.
+	kept atomic.Pointer[flate.Writer]
+}
+
+// deflate returns a compressor, to be given to done.
+func (c *coder) deflate() (*flate.Writer, error) {
+	if w := c.kept.Swap(nil); w != nil {
+		return w, nil
+	}
+	if w, ok := c.deflates.Get().(*flate.Writer); ok {
+		return w, nil
+	}
+	return flate.NewWriter(io.Discard, deflateLevel)
+}
+
+func (c *coder) done(w *flate.Writer) {
+	w.Reset(io.Discard) // Nobody must hold on to what was made.
+	if !c.kept.CompareAndSwap(nil, w) {
+		c.deflates.Put(w)
+	}
+}
 
 // room returns empty room, to be put back into rooms.
 func (c *coder) room() []byte {
@@ -64,12 +88,9 @@ func (c *coder) code(coding coding, plain []byte) (part, error) {
 	if coding != gzipped {
 		return part{bytes.Clone(plain), checked{plain: len(plain), coded: len(plain)}}, nil
 	}
-	w, ok := c.deflates.Get().(*flate.Writer)
-	if !ok {
-		var err error
-		if w, err = flate.NewWriter(io.Discard, deflateLevel); err != nil {
-			return part{}, err
-		}
+	w, err := c.deflate()
+	if err != nil {
+		return part{}, err
 	}
 	var coded bytes.Buffer
 	w.Reset(&coded)
@@ -79,9 +100,7 @@ func (c *coder) code(coding coding, plain []byte) (part, error) {
 	if err := w.Flush(); err != nil {
 		return part{}, err
 	}
-	// The pool must not hold on to what was made.
-	w.Reset(io.Discard)
-	c.deflates.Put(w)
+	c.done(w)
 	return part{bytes.Clone(coded.Bytes()), checked{crc32.ChecksumIEEE(plain), len(plain), coded.Len()}}, nil
 }
 
@@ -116,17 +135,12 @@ const (
 	zstdBlock = 128 << 10
 )
 
-// last returns the plain bytes as the part that ends an answer. It is small and made again for most scrapes, when no
-// compressor may be left in the pool, so with gzip it does without. In zstd it is blocks that are not compressed, which
-// alone refer to nothing before them.
+// last returns the plain bytes as the part that ends an answer. In zstd it is blocks that are not compressed, which alone
+// refer to nothing before them.
 func (c *coder) last(coding coding, plain []byte) (part, error) {
 	switch coding {
-	case identity:
+	case identity, gzipped:
 		return c.code(coding, plain)
-	case gzipped:
-		var coded bytes.Buffer
-		err := flate.StatelessDeflate(&coded, plain, false, nil)
-		return part{coded.Bytes(), checked{crc32.ChecksumIEEE(plain), len(plain), coded.Len()}}, err
 	case zstandard:
 	}
 	var b []byte
