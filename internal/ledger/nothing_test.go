@@ -202,3 +202,19 @@ func TestABillWithoutAnyRowTakesNothingAway(t *testing.T) {
 	g.pass(time.Hour)
 	g.bookBill(b)
 }
+
+// TestAnAuditWithARowEndsTheWait: what has nothing a day later is asked for again as long as the first time.
+func TestAnAuditWithARowEndsTheWait(t *testing.T) {
+	g, audit := voided(t, 1)
+	if _, err := audit(); err == nil {
+		t.Fatal("an audit without any usage is believed")
+	}
+	if g.audit() == 0 {
+		t.Fatal("no audit of its own is due")
+	}
+	g.pass(25 * time.Hour)
+	g.poll()
+	if due, err := audit(); !due || err == nil {
+		t.Errorf("an audit without any usage is believed or given up at once (due %t)", due)
+	}
+}
