@@ -278,6 +278,39 @@ func TestAnAuditThatAClockAheadPlannedEndsWherePollsDo(t *testing.T) {
 	}
 }
 
+// TestARoundThatAClockAheadPlannedStopsBeforeWhatPollsRead: as one bucket, the running hour would take the place of its
+// minutes, and the newest of them would show nothing.
+func TestARoundThatAClockAheadPlannedStopsBeforeWhatPollsRead(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"in the middle of the round": 96 * time.Hour, "after its end": 500 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t).open()
+			g.poll()
+			g.audit()
+			g.pass(5 * time.Hour)
+			g.use(0, a, 3)
+			g.poll()
+			if w, due := g.feed.AuditWindow(g.now.Add(ahead)); !due {
+				t.Fatalf("the clock that is ahead plans %v", w)
+			}
+			polled := g.now.Add(-g.options.Lookback).Truncate(time.Hour)
+			for {
+				w, due := g.feed.AuditWindow(g.now)
+				if !due {
+					break
+				}
+				if w.To.After(polled) {
+					t.Errorf("at %s an audit reads up to %s, polls from %s on", g.now, w.To, polled)
+				}
+				g.book(w)
+			}
+			if at := g.ledger.View().Feeds[0].Audited; !at.Equal(polled) {
+				t.Errorf("audited up to %s, want %s", at, polled)
+			}
+			g.expect(counts{a: 3})
+		})
+	}
+}
+
 func TestAnEndpointWithoutAuditsIsNotAudited(t *testing.T) {
 	g := newRig(t)
 	g.options.AuditWindow = 0

@@ -122,6 +122,13 @@ func (f *Feed) AuditWindow(now time.Time) (Window, bool) {
 	if o.AuditWindow == 0 || o.Endpoint.Stock || !f.meta.Begun {
 		return Window{}, false
 	}
+	newest := f.meta.round(now.Unix(), f.reach()).end
+	if f.round != nil {
+		// A Date that was ahead planned further than there is anything to audit, into what polls read.
+		if f.round.end = min(f.round.end, newest); f.round.cursor >= f.round.end {
+			f.round = nil
+		}
+	}
 	if f.round == nil {
 		// The distance is taken both ways because the clock may have been set back.
 		if !f.lastAudit.IsZero() && now.Sub(f.lastAudit).Abs() < o.AuditInterval {
