@@ -15,7 +15,14 @@ type pace struct {
 	last      time.Time // the tick that was used last
 	streak    int       // failures in a row of the same permanence
 	permanent bool      // what the streak is of
-	awaiting  *Error    // the trouble that another key may end, if any
+	awaiting  *badKey   // the trouble that another key may end, if any
+}
+
+// A badKey is one of the client's keys that the API refuses, or one of another organization, which has no class: the ledger
+// refuses its answers.
+type badKey struct {
+	class      Class
+	keyVersion int
 }
 
 // An endpointOf is an endpoint or a look-up of an organization, by their names.

@@ -30,6 +30,7 @@ type routine struct {
 	pace
 	held     bool            // whether the pace is that of before a reload
 	reported map[string]bool // the kinds of trouble that the log already knows of
+	asking   int             // the version of the key that a poll has begun with
 
 	mu     sync.Mutex
 	status Status
@@ -115,8 +116,11 @@ func (r *routine) stop(err error) {
 func (r *routine) count(err error, e *Error) {
 	waited := r.awaiting
 	r.awaiting = nil
-	if e != nil && e.keyed() {
-		r.awaiting = e
+	switch {
+	case e != nil && e.keyed():
+		r.awaiting = &badKey{e.Class, e.keyVersion}
+	case errors.Is(err, ledger.ErrForeign):
+		r.awaiting = &badKey{keyVersion: r.asking}
 	}
 	if err != nil {
 		if permanent := e != nil && e.Permanent(); permanent != r.permanent {
@@ -126,10 +130,10 @@ func (r *routine) count(err error, e *Error) {
 		return
 	}
 	switch {
-	case waited != nil:
+	case waited != nil && waited.class != "":
 		if r.client.trouble.over() { // Else another endpoint has said so.
 			message := "The admin key works now"
-			if waited.Class == ClassForbidden {
+			if waited.class == ClassForbidden {
 				message = r.recovered // It was never the key.
 			}
 			level.Info(r.logger).Log("msg", message, "failures", r.status.Failures)

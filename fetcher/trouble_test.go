@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
 )
 
@@ -151,6 +152,41 @@ func TestARefusedKeyIsProbedSlowlyAndNamedOnce(t *testing.T) {
 		}
 		if len(seen.logged(secret))+len(seen.logged(fresh)) > 0 {
 			t.Error("the log holds a key")
+		}
+	})
+}
+
+// TestTheFormerKeyIsTriedAtOnceAfterAnotherOrganizations: what the ledger refuses is waited for ten intervals long, but not
+// when there is another key.
+func TestTheFormerKeyIsTriedAtOnceAfterAnotherOrganizations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		own := simulator.New(simulator.Options{Seed: 11, Begin: begin})
+		other := simulator.New(simulator.Options{Seed: 12, Begin: begin})
+		key, seen := &word{text: secret}, &witness{}
+		c := client(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") == "Bearer "+secret {
+				own.Handler().ServeHTTP(w, r)
+			} else {
+				other.Handler().ServeHTTP(w, r)
+			}
+		})), seen, func(o *fetcher.ClientOptions) { o.Key = key })
+		a := open(t, counts, options(t, "completions"))
+		s := schedule(t, seen, fetcher.Organization{Name: "acme", Client: c, Endpoints: a.polled(t, 15*time.Minute)})
+		pass(5 * time.Hour)
+		key.set("sk-admin-of-another-organization", nil)
+		pass(9 * time.Hour)
+		if last := seen.of("completions"); !errors.Is(last[len(last)-1].err, ledger.ErrForeign) || time.Since(last[len(last)-1].at) > 3*time.Hour {
+			t.Fatalf("with the other organization's key: %+v", last[len(last)-1])
+		}
+		if left := time.Until(status(t, s, "completions").NextPoll); left < 10*time.Minute {
+			pass(left + time.Minute)
+		}
+		before := len(seen.of("completions"))
+		key.set(secret, nil)
+		pass(2 * time.Second)
+		if st := status(t, s, "completions"); st.State != fetcher.StateOK || len(seen.of("completions")) != before+1 {
+			t.Errorf("two seconds after the former key: %+v", st)
 		}
 	})
 }
