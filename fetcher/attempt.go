@@ -139,7 +139,7 @@ func (a *attempt) take(answer answer) (page, error) {
 	case err != nil:
 		return next, bodyError(e, answer.requestID, err)
 	case next.more && a.seen[next.cursor]:
-		return next, bodyError(e, answer.requestID, errors.New("the cursor repeats itself"))
+		return next, bodyError(e, answer.requestID, errors.New("the cursor in next_page repeats an earlier one"))
 	case next.more && a.used.pages+1 >= a.most:
 		return next, boundError(e, fmt.Sprintf("has more than %d pages, which is more than there are buckets", a.most))
 	}

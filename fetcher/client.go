@@ -84,7 +84,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 		return nil, errors.New("parse base_url: it must be an http or https URL, such as https://api.openai.com/v1")
 	}
 	if o.HTTP.Authorization != nil || o.HTTP.BasicAuth != nil || o.HTTP.OAuth2 != nil || o.HTTP.BearerToken != "" || o.HTTP.BearerTokenFile != "" {
-		return nil, errors.New("http settings must hold no credentials: the admin key is the only one")
+		return nil, errors.New("http settings must not contain credentials: requests are authorized by the admin key alone")
 	}
 	if o.Key == nil {
 		return nil, errors.New("a client needs a key")
@@ -189,7 +189,7 @@ func (c *Client) do(ctx context.Context, r request, consume func(answer) error) 
 	if readErr != nil || again == key {
 		return err
 	}
-	level.Info(c.o.Logger).Log("msg", "The admin key has changed, asking with the new one", "endpoint", r.name)
+	level.Info(c.o.Logger).Log("msg", "The admin key has changed; requests use the new one", "endpoint", r.name)
 	if err = c.once(ctx, r, again, consume); errors.As(err, &e) {
 		e.keyVersion = version
 	}
@@ -242,9 +242,9 @@ func (c *Client) exchange(ctx context.Context, r request, key string, consume fu
 	defer resp.Body.Close()
 	sight := c.clock.observe(resp.StatusCode, resp.Header)
 	if sight.changed && sight.offset != 0 {
-		level.Warn(c.o.Logger).Log("msg", "The local clock differs from the API's, which is used instead; check the time synchronization", "api_minus_local", sight.offset)
+		level.Warn(c.o.Logger).Log("msg", "The local clock differs from the API's clock, which is used instead; check the time synchronization", "api_minus_local", sight.offset)
 	} else if sight.changed {
-		level.Info(c.o.Logger).Log("msg", "The local clock agrees with the API's again")
+		level.Info(c.o.Logger).Log("msg", "The local clock agrees with the API's clock again")
 	}
 	if resp.StatusCode != http.StatusOK {
 		e := refuse(r.inquiry, resp.StatusCode, resp.Header, readRefusal(resp.Body), sight.date)
@@ -259,7 +259,7 @@ func (c *Client) exchange(ctx context.Context, r request, key string, consume fu
 	}
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errRequestTimeout):
-		e.Class, e.text = ClassTimeout, fmt.Sprintf("the API's answer was not whole after %s", c.o.RequestTimeout)
+		e.Class, e.text = ClassTimeout, fmt.Sprintf("the API's answer was still incomplete after %s", c.o.RequestTimeout)
 	case body.left < 0:
 		// The page will be no smaller the next time.
 		e.text, e.lasting = fmt.Sprintf("the API's answer is larger than %d bytes: group by fewer dimensions", c.o.MaxBody), true

@@ -101,7 +101,7 @@ func TestEveryErrorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 			{name: "server", status: 500, body: published(t, "error_server_500_costs_2025-10.json"), class: fetcher.ClassServer, code: "500", says: []string{"had an error processing"}},
 			{name: "Cloudflare", status: 522, body: "<html>", class: fetcher.ClassServer, code: "522", says: []string{"Cloudflare"}},
 			{name: "redirect", status: 302, class: fetcher.ClassRedirect, code: "302", says: []string{"base_url"}},
-			{name: "no page", status: 200, body: "<html>", class: fetcher.ClassBody, code: "body", says: []string{"no page of embeddings"}},
+			{name: "no page", status: 200, body: "<html>", class: fetcher.ClassBody, code: "body", says: []string{"not a valid page of embeddings"}},
 			{name: "no content", status: 204, class: fetcher.ClassBody, code: "body"},
 		} {
 			header := []string{"X-Request-Id", "req_1"}

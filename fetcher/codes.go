@@ -42,7 +42,7 @@ var advices = map[string]advice{
 	},
 	"unsupported_country_region_territory": {
 		http.StatusForbidden, ClassForbidden,
-		"the API is not offered where the requests come from: send them from a supported country, by way of proxy_url where needed",
+		"the API is not offered where the requests come from: send them from a supported country, through proxy_url if needed",
 	},
 	"credit_balance_exhausted": {
 		http.StatusTooManyRequests, ClassThrottled,

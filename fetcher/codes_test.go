@@ -45,7 +45,7 @@ func TestTheCodeSaysWhatIsWrongAndTheKeyIsBlamedOnlyWhereItIsTheKey(t *testing.T
 			{"usage limit", 429, coded("organization_usage_limit_exceeded", ""), fetcher.ClassThrottled, false, "usage limit", nil},
 			{"spend limit", 429, coded("organization_spend_limit_exceeded", ""), fetcher.ClassThrottled, false, "the organization has reached its spend limit", nil},
 			{"project's spend limit", 429, coded("project_spend_limit_exceeded", ""), fetcher.ClassThrottled, false, "the project has reached its spend limit", nil},
-			{"rate", 429, coded("rate_limit_exceeded", "Too fast"), fetcher.ClassThrottled, false, "throttles (429): Too fast", nil},
+			{"rate", 429, coded("rate_limit_exceeded", "Too fast"), fetcher.ClassThrottled, false, "throttles requests (429): Too fast", nil},
 			{"a code with another status", 404, coded("invalid_api_key", ""), fetcher.ClassNotFound, true, "has no organization/usage", []string{blame}},
 		} {
 			seen := &witness{}

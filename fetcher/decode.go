@@ -47,13 +47,13 @@ type page struct {
 }
 
 var (
-	errNotPage   = errors.New(`it is not an object "page" with "data"`)
-	errNoCursor  = errors.New("has_more without next_page")
+	errNotPage   = errors.New(`it is not a JSON object "page" with "data"`)
+	errNoCursor  = errors.New("has_more is true, but next_page is missing")
 	errTooLong   = errors.New("a value is too long")
-	errTrailing  = errors.New("there is more behind the page")
+	errTrailing  = errors.New("there is more data after the page")
 	errNoStart   = errors.New("a bucket has no start_time")
 	errNoResults = errors.New("a bucket has no results")
-	errNoText    = errors.New("a list or an object stands where a text should")
+	errNoText    = errors.New("a list or an object stands in place of a string")
 	errTwoLists  = errors.New(`a bucket's "results" and "result" have different rows`)
 )
 
@@ -175,7 +175,7 @@ func (p *pageReader) member(name []byte) error {
 			return d.wrongType("data")
 		}
 		if p.data {
-			return errors.New("there are two lists of data")
+			return errors.New(`"data" appears twice`)
 		}
 		p.data = true
 		return d.elements(p.bucket)

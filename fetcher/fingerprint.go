@@ -64,7 +64,8 @@ func matches(b []byte, fingerprint ledger.Fingerprint) bool {
 	return true
 }
 
-// A gist is what is noted of rows beside the rows themselves.
+// A gist summarizes rows: how many there are, which columns have values, and whose they are. It is kept with a fingerprint,
+// because the rows of a known bucket are not decoded again.
 type gist struct {
 	rows int
 	// filled are the columns that have a value in some row: one that no row fills is one that the API did not group by.

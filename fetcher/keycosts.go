@@ -29,8 +29,8 @@ func (l *lookup) keyCosts(ctx context.Context) error {
 	var e *Error
 	switch {
 	case errors.As(err, &e) && (e.keyed() || e.Class == ClassNotFound || e.Class == ClassRequest):
-		// The keys are known all the same, and the poll of the bill says what is wrong with the bill.
-		level.Debug(l.logger).Log("msg", "The bill is not told by key", "err", err)
+		// The keys are known without it, and the poll of the bill reports what is wrong with the bill.
+		level.Debug(l.logger).Log("msg", "The API does not return costs by API key", "err", err)
 		return nil
 	case err != nil:
 		return err

@@ -106,7 +106,7 @@ func (l *lookup) enforcement(status string) string {
 	status = clean(status)
 	if !l.unknownWords[status] {
 		l.unknownWords[status] = true
-		level.Warn(l.logger).Log("msg", "A spend limit has an enforcement.status that is not known: openai_spend_limit_enforcing is absent", "status", status)
+		level.Warn(l.logger).Log("msg", "Unknown enforcement.status of a spend limit; openai_spend_limit_enforcing is not exported for it", "status", status)
 	}
 	return ""
 }

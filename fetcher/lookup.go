@@ -89,7 +89,7 @@ func newLookups(o Organization, options SchedulerOptions) []*lookup {
 		l := &lookup{routine: newRoutine(o.Name, name, interval, o.Client, options), options: o.Lookups, listed: listed, byProject: byProject, unknownWords: make(map[string]bool)}
 		l.look = func(ctx context.Context) error { return look(l, ctx) }
 		l.optional, l.status.Optional = true, true
-		l.failing, l.recovered = "A look-up fails, usage and costs go on without it", "The look-up works again"
+		l.failing, l.recovered = "A look-up fails; usage and costs go on without it", "The look-up works again"
 		out = append(out, l)
 	}
 	if names > 0 {
@@ -222,7 +222,7 @@ func (l *lookup) keys(ctx context.Context) error {
 	var e *Error
 	if errors.As(err, &e) && (e.keyed() || e.Class == ClassNotFound || e.Class == ClassRequest) {
 		// An organization may give out the keys of its projects, but not its admin keys.
-		level.Debug(l.logger).Log("msg", "The admin keys are not shown", "err", err)
+		level.Debug(l.logger).Log("msg", "The API does not list the admin keys", "err", err)
 		return nil
 	}
 	if err == nil {
@@ -307,7 +307,7 @@ func list[T any](ctx context.Context, l *lookup, path string, pairs ...string) (
 			return out, nil
 		}
 		if !fresh {
-			return nil, listError(path, "", errors.New("has_more without anything new"))
+			return nil, listError(path, "", errors.New("has_more is true, but the page has nothing new"))
 		}
 		if page.LastID != "" {
 			query.Set("after", page.LastID)

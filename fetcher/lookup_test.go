@@ -261,7 +261,7 @@ func TestAListIsReadToItsEndWithNothingTwice(t *testing.T) {
 		pages["user-3"] = `{"data":[{"id":"user-1"}],"last_id":"user-1","has_more":true}`
 		mu.Unlock()
 		pass(11 * time.Minute)
-		if st := status(t, s, fetcher.LookupUsers); st.State != fetcher.StateFailing || !strings.Contains(st.Error, "has_more without anything new") {
+		if st := status(t, s, fetcher.LookupUsers); st.State != fetcher.StateFailing || !strings.Contains(st.Error, "has_more is true, but the page has nothing new") {
 			t.Errorf("a list that goes round in circles: %+v", st)
 		}
 	})

@@ -19,7 +19,7 @@ const rounds = 16
 // takes two: one answer raises the doubt, a second one confirms it.
 const trusts = 3
 
-var errUnsettled = errors.New("the grouping changes all the time")
+var errUnsettled = errors.New("the read had to start over too often, because grouping, filters or clock kept changing")
 
 // A poller polls one endpoint of one organization. All but its status belongs to its goroutine.
 type poller struct {
@@ -120,7 +120,7 @@ func (p *poller) take(ctx context.Context, pr priority, window func(now time.Tim
 			return true, nil
 		}
 		if !errors.Is(err, ledger.ErrReshaped) && !errors.Is(err, ledger.ErrDoubt) {
-			return true, fmt.Errorf("book what was read: %w", err)
+			return true, fmt.Errorf("store the answer: %w", err)
 		}
 		// The configuration has changed meanwhile, so this read fits no more, or something else has to be read first.
 	}
@@ -134,11 +134,11 @@ func (p *poller) take(ctx context.Context, pr priority, window func(now time.Tim
 func (p *poller) drop(t *trial) error {
 	dimension, first := t.without[len(t.without)-1], t.first
 	if err := p.polled.Feed.Drop(dimension); err != nil {
-		return fmt.Errorf("give up the refused dimension %s: %w", dimension, err)
+		return fmt.Errorf("stop grouping by the refused dimension %s: %w", dimension, err)
 	}
 	// Others that were left out are tried once more: they may have been taken for this one.
 	*t = trial{}
-	level.Warn(p.logger).Log("msg", "The API refuses to group by a dimension, going on without it", "dimension", dimension, "request_id", first.RequestID, "err", first)
+	level.Warn(p.logger).Log("msg", "The API refuses to group by a dimension; polling goes on without it", "dimension", dimension, "request_id", first.RequestID, "err", first)
 	return nil
 }
 
@@ -178,7 +178,7 @@ func (p *poller) audits(ctx context.Context, next time.Time) time.Time {
 		if p.refused(window, err) {
 			continue
 		}
-		p.complain(p.audit, "An audit fails, it is tried again after the next poll", StateFailing, err, time.Time{})
+		p.complain(p.audit, "An audit fails; it is tried again after the next poll", StateFailing, err, time.Time{})
 		var e *Error
 		if errors.As(err, &e) && e.RetryAfter > time.Until(next) {
 			next = time.Now().Add(e.RetryAfter)
@@ -201,7 +201,7 @@ func (p *poller) refused(w ledger.Window, err error) bool {
 	}
 	gone, err := p.polled.Feed.Refused(w)
 	if err != nil {
-		level.Warn(p.logger).Log("msg", "What the API refuses can't be given up", "err", err)
+		level.Warn(p.logger).Log("msg", "Failed to skip old hours that the API refuses", "err", err)
 		return false
 	}
 	return gone

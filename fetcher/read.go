@@ -23,7 +23,7 @@ type Query struct {
 
 // errClock says that a window was planned by a clock that the API's does not agree with, or that an answer's Date does
 // not agree with the API's clock as it is known: the next answer shows which of them is wrong.
-var errClock = errors.New("the window was planned by a wrong clock")
+var errClock = errors.New("the window was planned with a wrong clock")
 
 // Read reads a window, page by page, whole or not at all. Transient faults are retried; what remains is an *Error or
 // the context's error.
@@ -52,7 +52,7 @@ func (c *Client) read(ctx context.Context, q Query, p plan, pr priority) (r *led
 		}
 		// A page that was torn in its middle has left rows behind, so the read starts over: simple, and exact.
 		pause := c.backoff(restarted + 1)
-		level.Debug(c.o.Logger).Log("msg", "Reading again", "endpoint", q.Endpoint.Name, "err", err, "in", pause)
+		level.Debug(c.o.Logger).Log("msg", "A read failed and is repeated", "endpoint", q.Endpoint.Name, "err", err, "in", pause)
 		if err := sleep(ctx, pause); err != nil {
 			return nil, nil, err
 		}
@@ -75,7 +75,7 @@ func (c *Client) retry(ctx context.Context, r request, consume func(answer) erro
 		if !ok {
 			return err
 		}
-		level.Debug(c.o.Logger).Log("msg", "Asking again", "endpoint", r.name, "err", err, "request_id", e.RequestID, "in", pause)
+		level.Debug(c.o.Logger).Log("msg", "A request failed and is repeated", "endpoint", r.name, "err", err, "request_id", e.RequestID, "in", pause)
 		since := time.Now()
 		if err := sleep(ctx, pause); err != nil {
 			return &stopped{err, since.Add(e.RetryAfter)}

@@ -146,10 +146,10 @@ func refuseByStatus(e *Error, q inquiry, r refusal, said string) {
 		e.text = fmt.Sprintf("the API denies access (403)%s; check the role of the admin key's owner and the network that the requests come from", said)
 	case status == http.StatusNotFound:
 		e.Class = ClassNotFound
-		e.text = fmt.Sprintf("the API has no %s (404): this organization may not have it, else check base_url (%s)", q.path, q.baseURL)
+		e.text = fmt.Sprintf("the API has no %s (404): this organization may not have it; otherwise check base_url (%s)", q.path, q.baseURL)
 	case status == http.StatusTooManyRequests:
 		e.Class = ClassThrottled
-		e.text = "the API throttles (429)" + said + waits(e.RetryAfter)
+		e.text = "the API throttles requests (429)" + said + waits(e.RetryAfter)
 	case status == http.StatusRequestTimeout || status >= 500:
 		e.Class = ClassServer
 		e.text = fmt.Sprintf("the API fails (%d %s)%s", status, statusText(status), said)
@@ -280,7 +280,7 @@ func bodyError(e *api.Endpoint, requestID string, err error) *Error {
 		out.text = currency.Error() + ": costs in other currencies can't be counted, switch the endpoint off"
 		return out
 	}
-	out.text = clean(fmt.Sprintf("the answer is no page of %s: %v", e.Name, err))
+	out.text = clean(fmt.Sprintf("the answer is not a valid page of %s: %v", e.Name, err))
 	return out
 }
 

@@ -197,7 +197,7 @@ func (r *routine) complain(logged map[string]bool, message string, state State, 
 	if logged[kind] || foreign || e != nil && e.keyed() && !r.client.trouble.news(e) {
 		logger = level.Debug(r.logger)
 	} else if state == StateUnavailable {
-		logger, message = level.Info(r.logger), "The organization does not have this endpoint, it is asked for again from time to time"
+		logger, message = level.Info(r.logger), "The organization does not have this endpoint; it is requested again from time to time"
 	}
 	logged[kind] = true
 	fields := []any{"msg", message, "err", err}

@@ -18,7 +18,7 @@ type complaint struct {
 	text       string
 }
 
-// news says whether nobody has told of this before.
+// news says whether this refusal has not been logged yet, and notes that it is logged now.
 func (t *keyTrouble) news(e *Error) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -36,7 +36,7 @@ func (t *keyTrouble) news(e *Error) bool {
 	return true
 }
 
-// over forgets all of it and says whether there was any.
+// over forgets all refusals and says whether there were any.
 func (t *keyTrouble) over() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -301,7 +301,7 @@ func (r *run) book(i int, s segment, n int, read *ledger.Read) (cells int, err e
 		case ok:
 		case own >= r.o.MaxLabelSets && seriesKey(labels) != seriesKey(other):
 			if t.Folded++; t.Folded == 1 {
-				r.warn(`The limit of label sets is reached: new ones are counted as "other"`, t, "max_label_sets", r.o.MaxLabelSets)
+				r.warn(`The limit of label sets is reached; new label sets are counted as "other"`, t, "max_label_sets", r.o.MaxLabelSets)
 			}
 			if id, ok = t.index[seriesKey(other)]; !ok {
 				id = t.meet(other)

@@ -58,7 +58,7 @@ func TestARemovedDirectoryIsMadeAgain(t *testing.T) {
 		eventually(t, "that all endpoints are up again", func() bool { return p.up() == 12 })
 		seen = p.stand("with the directory gone", seen)
 	}
-	if n := strings.Count(p.log.String(), "it was removed while it was in use"); n == 0 || n > 24 {
+	if n := strings.Count(p.log.String(), "it was removed while in use"); n == 0 || n > 24 {
 		t.Errorf("the log says so %d times:\n%s", n, p.log)
 	}
 	end := clock.Now().Truncate(time.Minute).Add(time.Minute)

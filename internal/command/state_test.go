@@ -194,7 +194,7 @@ func TestMovedStateIsCountedOnce(t *testing.T) {
 
 			// What is there already would be counted twice.
 			code, said := ends(t, binary, "import-state", "--storage.path="+second, "--input="+file)
-			if code != 1 || strings.Count(said, "\n") != 1 || !strings.Contains(said, "already, and nothing was imported: if that state is not to be kept, take it out with export-state first") {
+			if code != 1 || strings.Count(said, "\n") != 1 || !strings.Contains(said, "already, and nothing was imported: to replace it, remove it with export-state first") {
 				t.Errorf("a second import: exit code %d, said %s", code, said)
 			}
 
@@ -218,7 +218,7 @@ func TestStateIsMovedByTheNamesOfOrganizations(t *testing.T) {
 		{"export-state --organization=hooli --output=" + file, "the state in " + dir + " has no totals of hooli\n", 1},
 		{"export-state --organization=globex --output=" + file, fmt.Sprintf("organizations=1 endpoints=%d\n", len(api.Endpoints)), 0},
 		{"export-state --organization=globex --output=" + file, "the state in " + dir + " has no totals of globex\n", 1},
-		{"export-state --organization=acme --output=" + file, file + ": it exists already, and nothing was exported: name another file\n", 1},
+		{"export-state --organization=acme --output=" + file, file + ": the file exists already, and nothing was exported: name another file\n", 1},
 		{"export-state --shard=0/1 --output=" + file + ".none", "There is nothing to export, and no file was written", 0},
 		{"import-state --organization=acme --input=" + file, file + " has no totals of acme\n", 1},
 		{"import-state --organization=acme --organization=globex --input=" + file, file + " has no totals of acme; the others were moved\n", 1},

@@ -43,6 +43,6 @@ func (f *Feed) giveUpBill(w Window) {
 	if f.refused.bill {
 		return
 	}
-	level.Warn(f.logger()).Log("msg", "The API refuses old days of the bill or no longer has them: what was spent of budgets whose period began earlier is not known", "before", w.To.Format(time.RFC3339))
+	level.Warn(f.logger()).Log("msg", "The API does not return older days of the bill; the spend of budgets that began earlier is unknown until a restart asks for them again", "before", w.To.Format(time.RFC3339))
 	f.refused.bill = true
 }

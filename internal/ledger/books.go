@@ -173,7 +173,7 @@ func (a *account) encode(n *symbols) []byte {
 	return b
 }
 
-var errAccount = errors.New("malformed account of money")
+var errAccount = errors.New("malformed costs")
 
 // header decodes what comes before the projects.
 func (a *account) header(b []byte) ([]byte, error) {

@@ -133,7 +133,7 @@ func (f *Feed) loadBooks(c *storedBooks) error {
 	days := map[int64]bool{}
 	for k, b := range bs.pieces {
 		if _, err := decodeAccount(b, bs.symbols); err != nil {
-			return fmt.Errorf("books at %d: %w", k.start, err)
+			return fmt.Errorf("costs at Unix time %d: %w", k.start, err)
 		}
 		days[dayOf(k.start)] = true
 		_ = eachAmount(b, func(name uint32, _ Amounts) { used[name] = true }, func(item, unit uint32, _ Sale) { used[item], used[unit] = true, true })

@@ -11,7 +11,7 @@ import (
 	"github.com/go-kit/log/level"
 )
 
-// A Feed is the books of one endpoint of one organization.
+// A Feed is what is recorded and counted of one endpoint of one organization.
 type Feed struct {
 	ledger  *Ledger
 	name    string
@@ -37,7 +37,7 @@ type Feed struct {
 
 	refused   refused
 	doubt     *doubt
-	convicted int64  // the hour that convicted last, so that the next one asked is older
+	convicted int64  // the hour that the last verdict rests on, so that the next hour read is an older one
 	unwritten bool   // meta.Foreign is not on disk yet
 	round     *round // the audit under way
 	lastAudit time.Time
@@ -72,7 +72,7 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 	f.meta.Layouts = f.layouts.names
 	if !found {
 		f.meta.Configured, f.shape = o.GroupBy, newShape(o.Endpoint, o.GroupBy, o.Filters)
-		delete(l.cleared, name) // A verdict goes with the record that could acquit.
+		delete(l.cleared, name) // Without a record nothing could withdraw the verdict.
 	}
 	f.arrange()
 	now := time.Now()
@@ -93,11 +93,11 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 			f.spans[at] = sp
 		}
 		if sp.width != k.width {
-			return nil, &StateError{l.store.path, fmt.Errorf("damaged: %s is held in two widths at %d", o.Endpoint.Name, at), doRestore}
+			return nil, &StateError{l.store.path, fmt.Errorf("damaged: %s has buckets of two widths at Unix time %d", o.Endpoint.Name, at), doRestore}
 		}
 		sp.put(k.start, cells)
 		if err := f.check(cells); err != nil {
-			return nil, &StateError{l.store.path, fmt.Errorf("damaged: a bucket of %s at %d: %w", o.Endpoint.Name, k.start, err), doRestore}
+			return nil, &StateError{l.store.path, fmt.Errorf("damaged: bucket of %s at Unix time %d: %w", o.Endpoint.Name, k.start, err), doRestore}
 		}
 	}
 	if err := f.loadBooks(&c.books); err != nil {

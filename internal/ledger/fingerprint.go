@@ -67,7 +67,7 @@ func (f *Feed) stands(r *Read) error {
 			continue
 		}
 		if p := f.fingerprints[bucketKey{b.start.Unix(), seconds(r.Window.Width.Duration)}]; p == nil || *p != b.fingerprint {
-			return fmt.Errorf("the bucket %s is no longer on record as it was read before", b.start.UTC().Format(time.RFC3339))
+			return fmt.Errorf("the recorded bucket %s has changed while the API was being read: the next poll reads it again", b.start.UTC().Format(time.RFC3339))
 		}
 	}
 	return nil

@@ -41,12 +41,12 @@ func (l *Ledger) forget() {
 		err = l.commitChanges(goneWith(names))
 	}
 	if err != nil {
-		level.Warn(l.logger).Log("msg", "State that is no longer needed can't be removed", "err", err)
+		level.Warn(l.logger).Log("msg", "Failed to remove state that is no longer needed", "err", err)
 		return
 	}
 	for _, name := range names {
 		organization, endpoint, _ := strings.Cut(name, "\x00")
-		level.Info(l.logger).Log("msg", "Removed state that is not configured and was last read longer ago than counters.idle_retention", "organization", organization, "endpoint", endpoint)
+		level.Info(l.logger).Log("msg", "Removed state of an endpoint that is no longer configured and was last polled longer ago than counters.idle_retention", "organization", organization, "endpoint", endpoint)
 	}
 }
 
@@ -93,7 +93,7 @@ func (s *store) others(other map[string]bool, visit func(name string, m record))
 					err = json.Unmarshal(v, &m)
 				}
 				if err != nil {
-					return fmt.Errorf("meta of a feed: %w", err)
+					return fmt.Errorf("metadata of an endpoint: %w", err)
 				}
 				visit(name, m)
 			}

@@ -34,7 +34,8 @@ func (s *series) released(h hold) *series {
 	return &c
 }
 
-// keep holds what a new version of a series, and not the one before, has to be held; and forgets what it has not.
+// keep starts the holds that a new version of a series has and the version before had not, and removes those that it no
+// longer has.
 func (f *Feed) keep(s *series, until time.Time) {
 	if i, ok := f.position[s.id]; ok {
 		f.drop(f.list[i], s)
@@ -55,7 +56,7 @@ func (f *Feed) drop(s, next *series) {
 	}
 }
 
-// releases returns the stage that lets go of what was held long enough, or nil.
+// releases returns the stage that ends the holds that have lasted long enough, or nil.
 func (f *Feed) releases(now time.Time) *stage {
 	var st *stage
 	for h, until := range f.held {

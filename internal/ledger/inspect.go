@@ -40,8 +40,8 @@ const (
 var native = binary.NativeEndian
 
 var (
-	errNoMeta = errors.New("it has no valid head")
-	errCutOff = errors.New("it is cut off")
+	errNoMeta = errors.New("it has no valid meta page")
+	errCutOff = errors.New("it is shorter than its meta page says")
 )
 
 type inspection struct {
@@ -100,18 +100,18 @@ func head(file io.ReaderAt) (newest []byte, pageSize int64, err error) {
 // page reads a page with what it overflows into.
 func (in *inspection) page(id uint64) ([]byte, error) {
 	if id < metaPages || id >= in.pages {
-		return nil, fmt.Errorf("there is no page %d", id)
+		return nil, fmt.Errorf("page %d does not exist", id)
 	}
 	b := make([]byte, pageHead)
 	if _, err := in.file.ReadAt(b, int64(id)*in.pageSize); err != nil {
 		return nil, fmt.Errorf("read page %d: %w", id, err)
 	}
 	if native.Uint64(b) != id {
-		return nil, fmt.Errorf("page %d says that it is another", id)
+		return nil, fmt.Errorf("page %d has the number of another page", id)
 	}
 	n := uint64(native.Uint32(b[12:])) + 1
 	if n > in.pages-id {
-		return nil, fmt.Errorf("page %d goes past the end", id)
+		return nil, fmt.Errorf("page %d extends beyond the last page", id)
 	}
 	for i := range n {
 		if err := in.use(id + i); err != nil {
@@ -146,10 +146,10 @@ func (in *inspection) tree(id uint64, low, high []byte, depth, buckets int) erro
 }
 
 var (
-	errKind    = errors.New("it is of another kind")
-	errDepth   = errors.New("it is too deep")
-	errElement = errors.New("an element is not in it")
-	errOrder   = errors.New("a key is not in its place")
+	errKind    = errors.New("it has an unexpected type")
+	errDepth   = errors.New("it is nested too deeply")
+	errElement = errors.New("it has an invalid element")
+	errOrder   = errors.New("its keys are out of order")
 )
 
 // node goes through a page that is a branch or a leaf.
@@ -283,7 +283,7 @@ func (in *inspection) free(id uint64) error {
 	for i := range n {
 		free := native.Uint64(ids[8*i:])
 		if free < metaPages || free >= in.pages {
-			return fmt.Errorf("there is no page %d to be free", free)
+			return fmt.Errorf("the list of free pages names page %d, which does not exist", free)
 		}
 		if err := in.use(free); err != nil {
 			return err

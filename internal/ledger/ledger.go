@@ -91,11 +91,11 @@ type Ledger struct {
 	feeds    []*Feed                  // configured, in order
 	own      map[string]*organization // of which there may be thousands
 	holding  map[*Feed]time.Time      // when those that hold series at zero release the first of them
-	accused  map[string]bool          // organizations of which the log says that another one answers
-	cleared  map[string]bool          // whether feeds that went with a verdict, by name, are acquitted
+	accused  map[string]bool          // organizations whose verdict is logged
+	cleared  map[string]bool          // by name of a feed that is switched off and has a verdict: whether it is withdrawn
 
 	staged    []*Feed  // those that have a stage
-	acquitted []string // organizations that a stage acquits
+	acquitted []string // organizations whose verdicts the stages withdraw
 }
 
 // An organization has its feeds and its place in the view.
@@ -148,7 +148,7 @@ func (l *Ledger) View() *View { return l.view.Load() }
 func (l *Ledger) Bytes() int64 { return l.bytes.Load() }
 
 // ErrGone refuses what is for a feed that is not configured any more. Another one of its name may be.
-var ErrGone = errors.New("the endpoint is not configured any more")
+var ErrGone = errors.New("the endpoint is no longer configured")
 
 // ErrReshaped refuses a read that was begun before the grouping or the filters changed, even if they have changed back
 // since.

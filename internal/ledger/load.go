@@ -51,10 +51,10 @@ func (s *store) read(name string) (c *contents, found bool, err error) {
 		found = true
 		v, err := unseal(keyMeta, feed.Get(keyMeta))
 		if err != nil {
-			return fmt.Errorf("meta of a feed: %w", err)
+			return fmt.Errorf("metadata of an endpoint: %w", err)
 		}
 		if err := json.Unmarshal(v, &c.meta); err != nil {
-			return fmt.Errorf("meta of a feed: %w", err)
+			return fmt.Errorf("metadata of an endpoint: %w", err)
 		}
 		if err := each(feed, subSeries, 4, func(k, v []byte) error {
 			c.series[binary.BigEndian.Uint32(k)] = v

@@ -3,10 +3,11 @@ package ledger
 // Marks say how far the reading of an endpoint has come, in Unix seconds of the API's clock. They are a value: each
 // transition returns the marks that follow and changes nothing itself.
 //
-// What they hold to: a span before Final, or from before counting began, is on record whole or not at all. One that isn't
-// has been counted and let go of, or never counts. So what is met there for the first time does not count. With a part on
-// record, the next read of the whole would take the rest for growth. Two kinds of spans are left out of this: those that
-// were given up, of which no more is known than is on record, and those before a fixed origin, which never count at all.
+// They keep one invariant: a span before Final, or from before counting began, is on record whole or not at all. One that is
+// not on record was counted and removed, or never counts, so a bucket that is read there for the first time does not count.
+// If only a part were on record, the next read of the whole span would count the rest as new usage. Two kinds of spans are
+// exempt: those that the API does not return, of which only the recorded part is known, and those before a fixed origin,
+// which never count.
 type marks struct {
 	// Begun is false until the first read is booked. Afresh: the shape changed, so that read is a baseline whatever
 	// counters.start says.
@@ -23,9 +24,9 @@ type marks struct {
 	// everybody who starts at the same time counts the same. A state of an older version does not say so and goes on as
 	// it began.
 	Fixed bool `json:"fixed,omitempty"`
-	// Settled is the time up to which polls have read every bucket at least a lookback after its end.
+	// Settled is the time before which polls have read every bucket again at least one lookback after its end.
 	Settled int64 `json:"settled"`
-	// Final is the time up to which every window has left the spans behind.
+	// Final is the time before which no poll and no audit reads any more.
 	Final int64 `json:"final"`
 	// ReadAt is when the newest poll was answered.
 	ReadAt int64 `json:"read_at,omitempty"`

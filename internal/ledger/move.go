@@ -25,7 +25,7 @@ func (n FeedName) key() []byte { return []byte(feedName(n.Organization, n.Endpoi
 func Export(dir, output string, chosen func(FeedName) bool) ([]FeedName, error) {
 	path := filepath.Join(dir, FileName)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, &StateError{path, errors.New("there is none"), "name the directory that has one with --storage.path"}
+		return nil, &StateError{path, errors.New("the file does not exist"), "name the directory of the state with --storage.path"}
 	}
 	s, err := openStore(dir)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *store) export(output string, chosen func(FeedName) bool) ([]FeedName, e
 		return nil, err
 	}
 	if err := s.db.Update(func(tx *bolt.Tx) error { return remove(tx, feeds) }); err != nil {
-		return nil, s.failed(fmt.Errorf("take out what is in %s now, which must not be imported therefore: %w", output, err))
+		return nil, s.failed(fmt.Errorf("remove what was exported to %s (do not import that file, since this state still counts the same): %w", output, err))
 	}
 	return feeds, nil
 }
@@ -58,7 +58,7 @@ func (s *store) copyTo(output string, feeds []FeedName) error {
 	to, err := bolt.Open(output, 0o600, &options)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("write %s: it exists already, and nothing was exported: name another file", output)
+		return fmt.Errorf("write %s: the file exists already, and nothing was exported: name another file", output)
 	case err != nil:
 		discard(output)
 		return fmt.Errorf("write %s: %w", output, err)
@@ -86,7 +86,7 @@ type OccupiedError struct {
 }
 
 func (e *OccupiedError) Error() string {
-	return fmt.Sprintf("the state in %s has %s already, and nothing was imported: if that state is not to be kept, take it out with export-state first", e.Dir, e.Feed)
+	return fmt.Sprintf("the state in %s has %s already, and nothing was imported: to replace it, remove it with export-state first", e.Dir, e.Feed)
 }
 
 // Import puts the chosen feeds of a file that Export has written into the state in a directory: all of them or, on an
@@ -196,7 +196,7 @@ func remove(tx *bolt.Tx, feeds []FeedName) error {
 	gone := make(map[string]bool, len(feeds))
 	for _, f := range feeds {
 		if err := tx.Bucket(bucketFeeds).DeleteBucket(f.key()); err != nil {
-			return fmt.Errorf("take out %s: %w", f, err)
+			return fmt.Errorf("remove %s: %w", f, err)
 		}
 		gone[string(f.key())] = true
 	}

@@ -140,11 +140,11 @@ func TestAMoveThatIsRefusedChangesNothing(t *testing.T) {
 		"another process is using it": func() ([]ledger.FeedName, error) {
 			return ledger.Export(half, filepath.Join(t.TempDir(), "out"), everything)
 		},
-		"it exists already, and nothing was exported": func() ([]ledger.FeedName, error) { return ledger.Export(full, file, everything) },
-		"no such file or directory":                   func() ([]ledger.FeedName, error) { return ledger.Import(full, missing, everything) },
-		"there is none":                               func() ([]ledger.FeedName, error) { return ledger.Export(missing, missing+".out", everything) },
-		"state file " + torn:                          func() ([]ledger.FeedName, error) { return ledger.Import(full, torn, everything) },
-		"state file " + broken:                        func() ([]ledger.FeedName, error) { return ledger.Export(broken, missing+".out", everything) },
+		"exists already, and nothing was exported": func() ([]ledger.FeedName, error) { return ledger.Export(full, file, everything) },
+		"no such file or directory":                func() ([]ledger.FeedName, error) { return ledger.Import(full, missing, everything) },
+		"does not exist":                           func() ([]ledger.FeedName, error) { return ledger.Export(missing, missing+".out", everything) },
+		"state file " + torn:                       func() ([]ledger.FeedName, error) { return ledger.Import(full, torn, everything) },
+		"state file " + broken:                     func() ([]ledger.FeedName, error) { return ledger.Export(broken, missing+".out", everything) },
 	} {
 		feeds, err := do()
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {

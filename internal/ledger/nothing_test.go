@@ -29,7 +29,7 @@ func TestAnAuditThatSaysNothingTakesNothingAway(t *testing.T) {
 		w.now = g.now
 		return g.feed.Book(context.Background(), w.read(g.options.Endpoint, g.feed.GroupBy(), window))
 	}
-	if err := audit(newWorld()); err == nil || errors.Is(err, ledger.ErrForeign) || !strings.Contains(err.Error(), "asked for again") {
+	if err := audit(newWorld()); err == nil || errors.Is(err, ledger.ErrForeign) || !strings.Contains(err.Error(), "will be requested again") {
 		t.Errorf("an audit without any usage says %v", err)
 	}
 	g.pass(23 * time.Hour)
@@ -192,7 +192,7 @@ func TestABillWithoutAnyRowTakesNothingAway(t *testing.T) {
 	for day := empty.Window.From; day.Before(g.now); day = day.AddDate(0, 0, 1) {
 		empty.Bucket(day)
 	}
-	if err := g.feed.Book(context.Background(), empty); err == nil || !strings.Contains(err.Error(), "asked for again") {
+	if err := g.feed.Book(context.Background(), empty); err == nil || !strings.Contains(err.Error(), "will be requested again") {
 		t.Errorf("an empty bill says %v", err)
 	}
 	if now, _ := g.costs(); !maps.Equal(now, before) || len(now) == 0 {

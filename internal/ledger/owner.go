@@ -12,45 +12,48 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 )
 
-// A key file may come to hold the key of another organization. Its answers are no growth of this one's counters, so they
-// are refused until it is clear that this organization answers again. Two things tell:
+// A key file may come to hold the key of another organization. What the API answers then is no growth of this
+// organization's counters, so answers are refused until one of them is known to be for this organization again. Two things
+// show which organization an answer is for:
 //
-//   - The API's id of the organization, which rows of the bill have. The state remembers the first one that it is told.
-//   - The ids of projects, which no two organizations share. Where an answer names a project that the state knows, it is
-//     this organization's. Where it names none, the hours or days decide in which the record has usage of known projects:
-//     an organization may have new projects only, but what it had in an old hour stays there. Two of them that now have
-//     none of it convict. An answer that covers fewer is set aside, and the newest such hour is read again by itself.
+//   - The API's id of the organization, which rows of the bill have. The state remembers the first one that it reads.
+//   - The ids of projects, which no two organizations share. An answer that names a project on record is for this
+//     organization. An answer that names none is checked against the hours or days in which the record has usage of
+//     projects: an organization may have nothing but new projects, but its usage in an old hour stays there. If two of these
+//     now have no usage, the answer is for another organization. If the answer covers fewer than two, it is set aside, and
+//     the newest such hour is read again by itself.
 //
-// Where nothing on record can tell, nothing is refused: an organization whose projects have all been idle for longer than
+// Where nothing on record can show it, nothing is refused: an organization whose projects have all been idle for longer than
 // audits reach back may go on with new ones.
 type owner struct {
 	// Owner is the API's id of the organization, once a row has told it.
 	Owner string `json:"owner,omitempty"`
-	// Foreign: the newest answer that could tell was another organization's.
+	// Foreign says that the newest answer that shows its organization was for another one.
 	Foreign bool `json:"foreign,omitempty"`
 }
 
 var (
-	// ErrForeign refuses the answer of another organization than the one that the state is of.
-	ErrForeign = errors.New("the answers are those of another organization than the one whose state this is, and nothing of them is counted: put an admin key of the former one back; or give the other one a name of its own under organizations, or move the state away")
-	// ErrDoubt sets a read aside until an older hour has told whose it is. The next window is of that hour.
-	ErrDoubt = errors.New("whose answer it is has to be asked first")
+	// ErrForeign refuses an answer that is for another organization than the recorded one.
+	ErrForeign = errors.New("the answers are for another organization than the recorded state and are not counted: put an admin key of the recorded organization back, give the other organization a name of its own under organizations, or move the state away")
+	// ErrDoubt sets a read aside until an older hour has shown which organization it is for. The next window is that hour.
+	ErrDoubt = errors.New("an older hour has to be read first, to find out which organization the answer is for")
 )
 
-// enough is how many hours or days must have lost their usage for an answer to be another organization's.
+// enough is how many hours or days must have lost all of their usage before an answer is taken for another organization's.
 const enough = 2
 
-// A doubt is about whose answer the last poll was.
+// A doubt is open while it is not known which organization the last poll's answer was for. An older hour is read to find out.
 type doubt struct {
 	span  int64 // an hour in which the record has usage of known projects
 	asked int
 	over  bool // it was answered
 }
 
-// asks is how often an hour is asked for until it is given up.
+// asks is how often that hour is requested before another one is taken.
 const asks = 10
 
-// examine looks whose answer a read is. What the ledger has is changed only by what the state has to remember.
+// examine finds out which organization a read is for, and refuses it if that is another one or is not certain yet. It changes
+// nothing of the ledger but the verdict.
 func (f *Feed) examine(r *Read) error {
 	ours, foreign, err := f.tell(r)
 	if err != nil {
@@ -82,7 +85,8 @@ func (b *booking) probed(err error) {
 	}
 }
 
-// tell says whether a read is certainly this organization's or certainly another's. It is neither where nothing tells.
+// tell says whether a read is certainly for the recorded organization, or certainly for another. Both are false if nothing in
+// it shows that.
 func (f *Feed) tell(r *Read) (ours, foreign bool, err error) {
 	if id := f.ledger.owner(f.options.Organization); id != "" && r.Organization != "" {
 		return id == r.Organization, id != r.Organization, nil
@@ -110,7 +114,7 @@ func (f *Feed) tell(r *Read) (ours, foreign bool, err error) {
 	return false, false, err
 }
 
-// namesProjects says whether a read names a project that is ours, and whether it names any.
+// namesProjects says whether a read names a project that is on record, and whether it names any.
 func (f *Feed) namesProjects(r *Read) (ours, named bool) {
 	if !slices.Contains(f.groupBy, dimensionProject) {
 		return false, false
@@ -223,9 +227,9 @@ func (f *Feed) used(span, from, to int64, anybody bool) (bool, error) {
 	return false, nil
 }
 
-// witness finds the newest hour before a time in which the record has usage of a project, as far back as audits reach, or
-// an older one than that which has convicted last: each has its say.
-// The bill needs none: every read of it has weeks.
+// witness chooses the hour to read when a doubt is open: the newest one before a time in which the record has usage of a
+// project, as far back as audits reach. After a verdict it takes an hour before the one that the verdict rests on, so that
+// every hour is tried. The bill needs none, because every read of it covers weeks.
 func (f *Feed) witness(before int64) (*doubt, error) {
 	to := f.reach()
 	if to.bill || to.level {
@@ -257,7 +261,7 @@ func (f *Feed) probe(now time.Time) (w Window, due, told bool) {
 	if f.doubt == nil && f.ledger.foreign(f.options.Organization) {
 		var err error
 		if f.doubt, err = f.witness(f.reach().spanOf(now.Unix())); err != nil {
-			level.Error(f.logger()).Log("msg", "A bucket in memory can't be decoded", "err", err)
+			level.Error(f.logger()).Log("msg", "Failed to decode a recorded bucket; please report this as a bug", "err", err)
 		}
 	}
 	d := f.doubt

@@ -118,7 +118,7 @@ func (st *stage) place(gi int, ik string, start int64) place {
 		_, folded := f.folded[hash]
 		if folded || f.ledger.ownLabelSets(f.options.Organization)+st.own >= f.ledger.settings.MaxLabelSets {
 			if len(f.folded) == 0 && len(st.folded) == 0 {
-				level.Warn(f.logger()).Log("msg", "The limit of label sets is reached: new ones are counted as \"other\"", "max_label_sets", f.ledger.settings.MaxLabelSets)
+				level.Warn(f.logger()).Log("msg", "The limit of label sets is reached; new label sets are counted as \"other\"", "max_label_sets", f.ledger.settings.MaxLabelSets)
 			}
 			return place{st.resolve(gi, other[1:], start), hash}
 		}

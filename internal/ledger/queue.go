@@ -129,7 +129,7 @@ func (b *booking) make() error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("book %s: %w", f.options.Endpoint.Name, err)
+		return fmt.Errorf("endpoint %s: %w", f.options.Endpoint.Name, err)
 	}
 	return nil
 }

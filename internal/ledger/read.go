@@ -125,13 +125,13 @@ func (r *Read) reading() (reading, error) {
 	for i, b := range r.buckets {
 		start := b.start.Unix()
 		if start < is.from || mod(start, width) != 0 || !r.Window.To.IsZero() && !b.start.Before(r.Window.To) {
-			return is, fmt.Errorf("the API answered with a bucket that was not asked for: %s", b.start.UTC().Format(time.RFC3339))
+			return is, fmt.Errorf("the API returned the bucket %s, which was not requested", b.start.UTC().Format(time.RFC3339))
 		}
 		if before := start - width; i > 0 && r.buckets[i-1].start.Unix() < before {
 			is.lacked = before
 		}
 		if i > 0 && b.start.Equal(r.buckets[i-1].start) || b.repeated {
-			return is, fmt.Errorf("the API answered with the bucket %s twice", b.start.UTC().Format(time.RFC3339))
+			return is, fmt.Errorf("the API returned the bucket %s twice", b.start.UTC().Format(time.RFC3339))
 		}
 		is.through = start + width
 		if is.through <= is.asOf {

@@ -15,7 +15,7 @@ const tries = 3
 // patience is how long an answer is not believed that has nothing where there was something.
 const patience = 24 * time.Hour
 
-// refused is what an endpoint has refused or left out, in this process.
+// refused counts what the API has refused to return for an endpoint, or has left out of its answers, since the process began.
 type refused struct {
 	polls, audits int            // answers in a row that had a gap, or no bucket
 	pages         map[int64]int  // how often an old page was refused, by its start
@@ -25,9 +25,10 @@ type refused struct {
 	bill          bool           // older days of the bill are given up
 }
 
-// admit looks whether a read is whole. One that leaves out a bucket is refused: what is left out is unknown, not zero.
-// After some in a row what is there is taken, and gap says where the first bucket is missing. That one stays open: it
-// is neither read, nor settled, nor final. An old page without any bucket is given up like one that is refused.
+// admit checks that a read has every bucket that was requested. One that lacks a bucket is refused, because that bucket is
+// unknown and not zero. After several such reads in a row the buckets that are there are taken, and gap is the start of the
+// first missing one. That bucket stays open: it is neither read, nor settled, nor final. An old page without any bucket is
+// skipped like one that the API refuses.
 func (f *Feed) admit(r *Read, is reading) (gap int64, err error) {
 	at, found := r.gap()
 	row := &f.refused.polls
@@ -53,10 +54,10 @@ func (f *Feed) admit(r *Read, is reading) (gap int64, err error) {
 	// With a hole in the running hour nothing of a new shape could be counted until that hour is over.
 	early := !f.meta.Begun && is.lacked >= f.spanOf(is.asOf)
 	if *row++; *row < tries || early {
-		return 0, fmt.Errorf("the API left out the bucket %s of those that it was asked for: nothing of the answer is counted, and it is asked for again", at.UTC().Format(time.RFC3339))
+		return 0, fmt.Errorf("the API's answer lacks the requested bucket %s: the answer is not counted and will be requested again", at.UTC().Format(time.RFC3339))
 	}
 	*row = 0
-	level.Warn(f.logger()).Log("msg", "The API goes on leaving out a bucket: the others are counted, and it is asked for again with the next audits", "bucket", at.UTC().Format(time.RFC3339))
+	level.Warn(f.logger()).Log("msg", "The API's answers still lack a requested bucket; the others are counted, and the next audits request it again", "bucket", at.UTC().Format(time.RFC3339))
 	if r.Window.Audit && len(r.buckets) == 0 {
 		f.giveUp(r.Window)
 		return 0, nil
@@ -71,7 +72,7 @@ func (f *Feed) admit(r *Read, is reading) (gap int64, err error) {
 	return at.Unix(), nil
 }
 
-// voids says whether an audit or a bill has nothing at all, and the record has something in several of its hours or days.
+// voids says whether an audit or a bill is empty although the record has usage in several of its hours or days.
 // Polls of usage are of the newest hours, which audits read again.
 func (f *Feed) voids(r *Read) (bool, error) {
 	says := func(b readBucket) bool {
@@ -85,10 +86,10 @@ func (f *Feed) voids(r *Read) (bool, error) {
 	return lost >= enough || lost > 0 && !f.refused.void.IsZero(), err
 }
 
-// distrust refuses an answer that would take away all of what its hours or days had. It may be another organization that
-// answers, without a row that says so, and what no longer has a place in the next audits would be lost for good. The bill
-// tells within a day. An API that goes on for longer no longer has these hours of usage: they stay as they are, until an
-// audit has a row.
+// distrust refuses an empty answer that would remove everything recorded for its hours or days. It may be the answer for
+// another organization, with no row to show it, and hours that later audits do not reach would be lost for good. The bill
+// shows it within a day. If the answers stay empty for longer, the API no longer has these hours: they keep what is recorded,
+// until an audit returns a row.
 func (f *Feed) distrust(r *Read) error {
 	if f.refused.void.IsZero() || r.AsOf.Before(f.refused.void) { // By a Date that was ahead.
 		f.refused.void = r.AsOf
@@ -99,7 +100,7 @@ func (f *Feed) distrust(r *Read) error {
 		r.buckets = nil
 		return nil
 	}
-	return fmt.Errorf("the API has nothing since %s, where it had something before: nothing of this answer is counted, and it is asked for again; if the admin key is another organization's, put the former one back", r.Window.From.Format(time.RFC3339))
+	return fmt.Errorf("the API returns no data since %s, where it returned some before: the answer is not counted and will be requested again; if the admin key is now that of another organization, put the previous key back", r.Window.From.Format(time.RFC3339))
 }
 
 // Refused is told that the API refuses an audit's window for good, or no longer has it. After some tries the page is
@@ -133,14 +134,14 @@ func (f *Feed) refuse(w Window) (gaveUp bool) {
 	return true
 }
 
-// giveUp passes over a page of old hours, or of old days of the bill.
+// giveUp skips a page of old hours, or of old days of the bill, that the API does not return.
 func (f *Feed) giveUp(w Window) {
 	if f.options.Endpoint.IsCosts() {
 		f.giveUpBill(w)
 		return
 	}
 	if f.note(w.From, w.To) {
-		level.Warn(f.logger()).Log("msg", "The API refuses old hours or no longer has them: they are given up, and what they had and was not read is not counted", "from", w.From.Format(time.RFC3339), "to", w.To.Format(time.RFC3339))
+		level.Warn(f.logger()).Log("msg", "The API does not return old hours; they are skipped, and what was not read of them before is not counted", "from", w.From.Format(time.RFC3339), "to", w.To.Format(time.RFC3339))
 	}
 	f.audited(w, unixOrZero(f.meta.ReadAt))
 	st := f.newStage()
@@ -150,7 +151,7 @@ func (f *Feed) giveUp(w Window) {
 	f.ledger.put(st)
 }
 
-// note remembers the hours that were given up, and says whether any of them is new.
+// note remembers the hours that were skipped, and says whether any of them is new.
 func (f *Feed) note(from, to time.Time) (news bool) {
 	if f.refused.hours == nil {
 		f.refused.hours = map[int64]bool{}

@@ -60,7 +60,7 @@ func (l *Ledger) release(now time.Time) (wait time.Duration, held bool) {
 	}
 	l.mu.Unlock()
 	if err := l.settle(); err != nil {
-		level.Error(l.logger).Log("msg", "New series stay at zero", "err", err)
+		level.Error(l.logger).Log("msg", "Failed to write the first values of new series; they stay at 0 until the next attempt", "err", err)
 		return 0, true
 	}
 	next, held := l.nextRelease()

@@ -1,6 +1,6 @@
 package ledger
 
-// fold lets go of the spans that every window has left behind. They stay in the totals.
+// fold removes the record of spans that no poll and no audit reads any more. Their usage stays in the totals.
 func (st *stage) fold() {
 	f := st.f
 	limit := st.meta.keep(st.asOf, f.reach())

@@ -22,7 +22,7 @@ func (r *Read) Each(yield func(start time.Time, row Row, other []Label)) error {
 	for i := range r.buckets {
 		b := &r.buckets[i]
 		if b.repeated {
-			return fmt.Errorf("the API answered with the bucket %s twice", b.start.UTC().Format(time.RFC3339))
+			return fmt.Errorf("the API returned the bucket %s twice", b.start.UTC().Format(time.RFC3339))
 		}
 		for gi, cells := range b.cells {
 			keys := r.shown[gi]

@@ -51,11 +51,11 @@ var (
 	keyTally     = []byte("tally")
 	castagnoli   = crc32.MakeTable(crc32.Castagnoli)
 	errChecksum  = errors.New("checksum mismatch")
-	errMissing   = errors.New("something is missing, or of another time than the rest")
+	errMissing   = errors.New("entries are missing, or older than the rest")
 	lockPatience = time.Second
 )
 
-var errSchema = errors.New("it has no schema")
+var errSchema = errors.New("it has no schema version")
 
 // prepare checks the schema and migrates an older one. It writes only then, so that a full disk is no hindrance.
 func (s *store) prepare() error {
@@ -67,14 +67,14 @@ func (s *store) prepare() error {
 		}
 		var err error
 		if version, err = strconv.Atoi(string(b.Get(keySchema))); err != nil {
-			return fmt.Errorf("schema %q", b.Get(keySchema))
+			return fmt.Errorf("the schema version %q is not a number", b.Get(keySchema))
 		}
 		return nil
 	}); err != nil {
 		return err
 	}
 	if version > schema {
-		return &StateError{s.path, fmt.Errorf("written by a newer version (schema %d, this version knows %d)", version, schema), "run that version again, or move the file away to start counting from zero"}
+		return &StateError{s.path, fmt.Errorf("it was written by a newer version of the exporter (schema %d, this version supports up to %d)", version, schema), "run that version again, or move the file away to start counting from zero"}
 	}
 	if version == schema {
 		return nil
@@ -83,7 +83,7 @@ func (s *store) prepare() error {
 		for ; version < schema; version++ {
 			migrate, ok := migrations[version]
 			if !ok {
-				return &StateError{s.path, fmt.Errorf("schema %d is unknown", version), doRestore}
+				return &StateError{s.path, fmt.Errorf("schema %d is not supported", version), doRestore}
 			}
 			if err := migrate(tx); err != nil {
 				return &StateError{s.path, fmt.Errorf("migrate from schema %d: %w", version, err), doRestore}

@@ -31,7 +31,8 @@ func unseal(key, sealed []byte) ([]byte, error) {
 	return bytes.Clone(sealed[:n]), nil
 }
 
-// A tally is of the entries of a feed.
+// A tally is the number of a feed's entries on disk and the sum of their checksums. It shows when an entry is missing or old,
+// which the checksum of the entry itself can't show.
 type tally struct {
 	Entries int    `json:"entries"`
 	Sum     uint64 `json:"sum"` // of their checksums
@@ -51,7 +52,7 @@ func (t *tally) remove(sealed []byte) {
 	}
 }
 
-// count makes the tally of what there is.
+// count computes the tally from the entries.
 func count(feed *bolt.Bucket) (t tally, err error) {
 	t.add(feed.Get(keyMeta))
 	for _, sub := range [][]byte{subSeries, subBuckets, subFolded, subBooks, subNames} {
@@ -67,7 +68,7 @@ func count(feed *bolt.Bucket) (t tally, err error) {
 	return t, nil
 }
 
-// tallied is the tally that was kept. A feed that was written before there were any has none.
+// tallied reads the tally that is stored. A feed that an older version wrote has none.
 func tallied(feed *bolt.Bucket) (t tally, found bool, err error) {
 	sealed := feed.Get(keyTally)
 	if sealed == nil {
@@ -78,7 +79,7 @@ func tallied(feed *bolt.Bucket) (t tally, found bool, err error) {
 		err = json.Unmarshal(v, &t)
 	}
 	if err != nil {
-		return t, true, fmt.Errorf("tally of a feed: %w", err)
+		return t, true, fmt.Errorf("number of entries of an endpoint: %w", err)
 	}
 	return t, true, nil
 }
@@ -148,7 +149,7 @@ func listed(tx *bolt.Tx) (names []string, err error) {
 		err = json.Unmarshal(v, &names)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("names of the feeds: %w", err)
+		return nil, fmt.Errorf("list of endpoints: %w", err)
 	}
 	return names, nil
 }

@@ -92,7 +92,7 @@ func (f *Feed) dropping(dimension string) error {
 		return ErrGone
 	}
 	if !slices.Contains(f.asked(), dimension) {
-		return fmt.Errorf("drop dimension %s: %s is not grouped by it", dimension, f.options.Endpoint.Name)
+		return fmt.Errorf("drop dimension %s: the endpoint %s is not grouped by it", dimension, f.options.Endpoint.Name)
 	}
 	st := f.newStage()
 	st.meta.Dropped = append(slices.Clone(st.meta.Dropped), dimension)

@@ -136,7 +136,7 @@ func (f *Feed) rows(bucket []byte, wanted func(*group) bool) []Row {
 	}
 	if err != nil {
 		// The bytes were made by this process or checked when they were loaded.
-		level.Error(f.ledger.logger).Log("msg", "A bucket in memory can't be decoded", "endpoint", f.options.Endpoint.Name, "err", err)
+		level.Error(f.ledger.logger).Log("msg", "Failed to decode a recorded bucket; please report this as a bug", "endpoint", f.options.Endpoint.Name, "err", err)
 	}
 	return rows
 }

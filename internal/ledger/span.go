@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A span is an hour of usage or a day of the bill, the unit that changes hands between widths: an hour is held as the
+// A span is an hour of usage or a day of the bill, the unit in which buckets of one width replace those of another: an hour is held as the
 // minutes that polls read until an audit reads it whole, and is then held as one bucket. A span is never held in two
 // widths, so nothing is booked twice, whatever width reads it.
 type span struct {

@@ -11,7 +11,7 @@ import (
 )
 
 // A stage is a booking in the making: everything that will change, beside the feed as it is. It is committed to disk
-// and then installed; a stage that fails on the way is dropped and has changed nothing, but for a verdict: see recall.
+// and then installed. A stage that fails on the way is dropped and has changed nothing, except for a verdict (see recall).
 type stage struct {
 	f     *Feed
 	shape *shape // another one than the feed's where the stage begins it afresh
@@ -110,14 +110,14 @@ func (st *stage) begin(is reading) {
 	m.marks = m.begin(is, origin, fixed, f.reach())
 	m.CountersStart = f.options.CountersStartText
 	if !fixed {
-		level.Info(f.logger()).Log("msg", "Ledger started", "counts_from", "now")
+		level.Info(f.logger()).Log("msg", "Counting started", "counts_from", "now")
 		return
 	}
 	unit := "UTC hour"
 	if f.options.Endpoint.IsCosts() {
 		unit = "UTC day"
 	}
-	level.Info(f.logger()).Log("msg", "Ledger started", "counts_from", time.Unix(origin, 0).UTC().Format(time.RFC3339), "floored_to", unit)
+	level.Info(f.logger()).Log("msg", "Counting started", "counts_from", time.Unix(origin, 0).UTC().Format(time.RFC3339), "floored_to", unit)
 }
 
 // total adds the differences to the series.

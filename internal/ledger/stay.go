@@ -19,14 +19,14 @@ func (s *store) stay() error {
 	case err == nil && os.SameFile(now, s.file):
 		return nil
 	case err == nil:
-		return &StateError{s.path, errors.New("another file has taken its place"), "put the former one back, or restart the exporter to go on with this one"}
+		return &StateError{s.path, errors.New("another file has taken its place"), "put the previous file back, or restart the exporter to use this one"}
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	if err := s.rescue(); err != nil {
-		return fmt.Errorf("it was removed, and can't be made again: %w", err)
+		return fmt.Errorf("it was removed and can't be written again: %w", err)
 	}
-	return &StateError{s.path, errors.New("it was removed while it was in use"), "it has been made again, and nothing is lost"}
+	return &StateError{s.path, errors.New("it was removed while in use"), "it has been written again, and nothing is lost"}
 }
 
 // rescue writes the database into a new file and goes on with that.

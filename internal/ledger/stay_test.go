@@ -56,7 +56,7 @@ func TestAStateThatIsRemovedWhileInUseIsMadeAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			g.use(0, labels{"a", "m"}, 2)
-			if msg := g.refuses(); !strings.Contains(msg, "it was removed while it was in use") {
+			if msg := g.refuses(); !strings.Contains(msg, "it was removed while in use") {
 				t.Errorf("it says %q", msg)
 			}
 			g.poll()
@@ -222,7 +222,7 @@ func TestAStateThatLacksAnEntryIsRefused(t *testing.T) {
 		}
 		_, err = l.Configure(g.settings, []ledger.FeedOptions{g.options})
 		var refused *ledger.StateError
-		if !errors.As(err, &refused) || !strings.Contains(err.Error(), "something is missing") {
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), "entries are missing") {
 			t.Errorf("without an entry of %q: error %v", sub, err)
 		}
 		if err := l.Close(); err != nil {

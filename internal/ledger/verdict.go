@@ -8,8 +8,9 @@ import (
 	"github.com/go-kit/log/level"
 )
 
-// A verdict says that another organization answers. It belongs to the endpoint that found it, on whose record it rests, and
-// holds for all endpoints of the organization.
+// A verdict is the finding that the API answers for another organization than the recorded one (meta.Foreign). It is stored
+// with the endpoint that found it, because only the record of that endpoint proves it, and it holds for all endpoints of the
+// organization: none of them counts an answer until the verdict is withdrawn.
 
 // foreign says whether another organization was the last to answer under a name.
 func (l *Ledger) foreign(organization string) bool {
@@ -21,16 +22,16 @@ func (l *Ledger) foreign(organization string) bool {
 	return slices.ContainsFunc(l.feedsOf(organization), func(f *Feed) bool { return f.latest().Foreign })
 }
 
-// convict notes that another organization answers.
+// convict records the verdict: it logs it once for each organization and stages it, so that it outlasts a restart.
 func (f *Feed) convict() {
 	if f.convicted = math.MaxInt64; f.doubt != nil {
 		f.convicted = f.doubt.span
 	}
-	f.doubt = nil // The next poll asks for what can acquit.
+	f.doubt = nil // The next poll asks for an hour that can withdraw the verdict.
 	l := f.ledger
 	if name := f.options.Organization; !l.accused[name] {
 		l.accused[name] = true
-		level.Error(l.logger).Log("msg", "Another organization answers", "organization", name, "endpoint", f.options.Endpoint.Name, "err", ErrForeign)
+		level.Error(l.logger).Log("msg", "The API answers for another organization", "organization", name, "endpoint", f.options.Endpoint.Name, "err", ErrForeign)
 	}
 	if !f.latest().Foreign {
 		f.accuse(true)
@@ -39,7 +40,7 @@ func (f *Feed) convict() {
 	l.insist(f.options.Organization)
 }
 
-// accuse notes in what is staged whether the newest answers are another organization's.
+// accuse sets or clears the verdict in the stage of a feed, and makes a stage if there is none.
 func (f *Feed) accuse(foreign bool) {
 	if f.staged == nil {
 		f.ledger.put(f.newStage())
@@ -47,7 +48,7 @@ func (f *Feed) accuse(foreign bool) {
 	f.staged.meta.Foreign = foreign
 }
 
-// insist stages the verdicts of an organization that could not be written yet.
+// insist stages again the verdicts of an organization that an earlier commit failed to write.
 func (l *Ledger) insist(organization string) {
 	for _, f := range l.feedsOf(organization) {
 		if f.unwritten && f.latest().Foreign {
@@ -56,14 +57,16 @@ func (l *Ledger) insist(organization string) {
 	}
 }
 
-// recall keeps the verdict of a stage that could not be written. It stands all the same: the next answer may tell nothing.
+// recall keeps the verdict of a stage whose commit failed in memory. The rest of the stage is dropped and will be read again,
+// but the next answer may not show whose it is.
 func (f *Feed) recall(st *stage) {
 	if st.meta.Foreign && !f.meta.Foreign {
 		f.meta.Foreign, f.unwritten = true, true
 	}
 }
 
-// acquit notes that the organization answers itself. That concerns endpoints that are switched off, too.
+// acquit withdraws the verdicts of an organization, those of endpoints that are switched off too: an answer has shown that it
+// is for the recorded organization.
 func (l *Ledger) acquit(organization string) {
 	delete(l.accused, organization)
 	l.clear(organization, true)
@@ -79,7 +82,7 @@ func (l *Ledger) acquit(organization string) {
 	}
 }
 
-// clear notes whether the verdicts of endpoints that are switched off are out of date.
+// clear notes for the endpoints that are switched off and have a verdict on disk whether it is withdrawn.
 func (l *Ledger) clear(organization string, cleared bool) {
 	for name := range l.cleared {
 		if strings.HasPrefix(name, feedName(organization, "")) {
@@ -100,12 +103,12 @@ func (l *Ledger) awaitVerdicts() {
 		}
 	})
 	if err != nil {
-		level.Warn(l.logger).Log("msg", "State that is not configured can't be read", "err", err)
+		level.Warn(l.logger).Log("msg", "Failed to read the state of endpoints that are not configured", "err", err)
 	}
 }
 
-// returns stages the verdict that a feed went with, where that is not what the disk has: the organization was acquitted
-// meanwhile, or the verdict could not be written. st is what is staged of it otherwise, or nil.
+// returns stages the verdict of a feed that is configured again, if the disk has another one: it was withdrawn while the feed
+// was switched off, or writing it had failed. st is what else is staged for the feed, or nil.
 func (f *Feed) returns(st *stage) *stage {
 	cleared, went := f.ledger.cleared[f.name]
 	if !went || f.meta.Foreign != cleared {

@@ -44,7 +44,7 @@ func (l *Ledger) settle() error {
 		st.install()
 	}
 	for _, name := range acquitted {
-		level.Info(l.logger).Log("msg", "The organization answers itself again", "organization", name)
+		level.Info(l.logger).Log("msg", "The API answers for the recorded organization again", "organization", name)
 	}
 	if len(changed) > 0 {
 		l.publish(changed)

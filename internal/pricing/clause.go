@@ -108,12 +108,12 @@ func parseClause(raw json.RawMessage, where place, depth int) (clause, error) {
 		case "equals", "starts_with", "ends_with", "contains", "regex":
 			c := clause{op: op}
 			if err := json.Unmarshal(v, &c.text); err != nil || c.text == "" {
-				return clause{}, where.errorf("want a text that is not empty")
+				return clause{}, where.errorf("want a non-empty string")
 			}
 			if op == "regex" {
 				var err error
 				if c.regex, err = regexp.Compile(c.text); err != nil {
-					return clause{}, where.errorf("want a regular expression of RE2: %s", oneLine(err))
+					return clause{}, where.errorf("want a regular expression in RE2 syntax: %s", oneLine(err))
 				}
 			}
 			return c, nil

@@ -104,7 +104,7 @@ func Load(path string) (*List, error) {
 // ParseList reads a list from JSON. Keys it does not know are left alone.
 func ParseList(b []byte) (*List, error) {
 	if len(b) > maxList {
-		return nil, fmt.Errorf("it is larger than %d MiB: leave the other providers out", maxList>>20)
+		return nil, fmt.Errorf("it is larger than %d MiB: remove the other providers", maxList>>20)
 	}
 	if bytes.HasPrefix(b, []byte{0xff, 0xfe}) || bytes.HasPrefix(b, []byte{0xfe, 0xff}) {
 		return nil, errors.New("it is in UTF-16: save it as UTF-8")
@@ -146,12 +146,12 @@ func parseProviders(raw json.RawMessage) (*List, error) {
 			continue
 		}
 		if found != nil {
-			return nil, place{}.at(i).errorf("there are two providers %q: join them", provider)
+			return nil, place{}.at(i).errorf("there are two providers %q: merge them", provider)
 		}
 		found, where = &one, place{}.at(i).in("models")
 	}
 	if found == nil {
-		return nil, fmt.Errorf("it has no provider with the id %q: add one, with the models that it is to price", provider)
+		return nil, fmt.Errorf("it has no provider with the id %q: add one, with the models to price", provider)
 	}
 	var models []json.RawMessage
 	if err := json.Unmarshal(found.Models, &models); err != nil || models == nil {
@@ -184,7 +184,7 @@ func parseEntry(raw json.RawMessage, where place) (entry, error) {
 	case len(m.Match) == 0:
 		return entry{}, where.errorf(`it has no "match": add {"equals": %.60q}`, m.ID)
 	case len(m.Prices) == 0:
-		return entry{}, where.errorf(`it has no "prices": add them, {} where nothing is known`)
+		return entry{}, where.errorf(`it has no "prices": add them, or {} if no price is known`)
 	}
 	if e.match, err = parseClause(m.Match, where.in("match"), 0); err != nil {
 		return entry{}, err

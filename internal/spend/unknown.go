@@ -30,7 +30,7 @@ func (b *Books) news(u unknown) bool {
 // nameTier tells the log of a service tier that has no price because nobody knows it.
 func (b *Books) nameTier(organization, endpoint, tier string) {
 	if logger := b.settings.Load().Logger; logger != nil && b.news(unknown{organization, "service_tier", tier}) {
-		level.Warn(logger).Log("msg", "A service tier is not known: its usage has no price before the bill has it; a newer version may know it",
+		level.Warn(logger).Log("msg", "Unknown service tier; its usage has no price until it is on the bill, unless a newer version of the exporter knows the tier",
 			"organization", organization, "endpoint", endpoint, "service_tier", tier)
 	}
 }
@@ -38,7 +38,7 @@ func (b *Books) nameTier(organization, endpoint, tier string) {
 // nameModel tells the log of a model that has no price for some of its usage, in whatever tier.
 func (b *Books) nameModel(organization, endpoint, model string) {
 	if logger := b.settings.Load().Logger; logger != nil && b.news(unknown{organization, "model", model}) {
-		level.Warn(logger).Log("msg", "A model has no price for some of its usage before the bill has it: it is counted as unpriced and not as spent; give it one in pricing.file",
+		level.Warn(logger).Log("msg", "No price for some usage of a model; until it is on the bill it is counted as unpriced and not as spent, so add a price in pricing.file",
 			"organization", organization, "endpoint", endpoint, "model", model)
 	}
 }
@@ -56,7 +56,7 @@ func (b *Books) nameItems(organization string, items []string) {
 		}
 	}
 	if len(fresh) > 0 {
-		level.Warn(logger).Log("msg", "Line items of the bill are not understood: they are counted as spent, but teach no price; a newer version may know them",
+		level.Warn(logger).Log("msg", "Unknown line items on the bill; they are counted as spent, but no price is derived from them, unless a newer version of the exporter knows them",
 			"organization", organization, "count", len(fresh), "line_items", strings.Join(fresh[:min(namedAtOnce, len(fresh))], "; "))
 	}
 }

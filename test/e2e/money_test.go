@@ -248,7 +248,7 @@ budgets:
 		p.settle(t, "while the bill fails")
 	}
 	program.End(t, syscall.SIGKILL)
-	for _, once := range []string{"service_tier=warp", "not understood", "project_id=proj_mistyped"} {
+	for _, once := range []string{"service_tier=warp", "Unknown line items", "project_id=proj_mistyped"} {
 		if n := strings.Count(program.Output(), once); n != 1 {
 			t.Errorf("the log says %q %d times, want once", once, n)
 		}
