@@ -138,9 +138,8 @@ func (o *organization) ordered() []*source {
 
 // billOf is the bill of a day as it stands at asOf. It follows final usage, once that has reached the bill.
 func (v *view) billOf(day, asOf int64) []billed {
-	end := (day + 1) * 86400
 	lag := int64(v.o.Lateness.Costs / time.Second)
-	if asOf >= end+lag+int64(v.o.Restate.costsUntil()/time.Second) {
+	if asOf >= (day+1)*86400+v.billSettles() {
 		return cached(v.cache, v.cache.bills, cachedBills, day, func() []billed { return v.drawBill(day, forever, 0) })
 	}
 	return v.drawBill(day, asOf, lag)
@@ -200,7 +199,7 @@ func (v *view) priced(day int64) int64 {
 	return times
 }
 
-// billable is the usage of a day that has reached the bill.
+// billable is the usage of a day that has reached the bill. It is not to be changed.
 func (v *view) billable(src *source, day, asOf, lag int64) []cell {
 	r := v.final(asOf)
 	from, to := max(day*86400, r.begin), min((day+1)*86400, r.end, asOf)
@@ -214,6 +213,9 @@ func (v *view) billable(src *source, day, asOf, lag int64) []cell {
 			}
 		}
 		return out
+	}
+	if asOf >= (day+1)*86400+lag {
+		return v.day(src, day) // All of it.
 	}
 	if lag == 0 {
 		each := make([]int32, len(src.dense)+len(src.sparse))
@@ -303,16 +305,22 @@ func appendFloat(b []byte, f float64) []byte {
 
 // decimals spells n·10⁻ᵖˡᵃᶜᵉˢ with all its places.
 func decimals(n int64, places int) []byte {
-	var b []byte
+	b := make([]byte, 0, 64)
 	u := uint64(n)
 	if n < 0 {
 		b, u = append(b, '-'), -u
 	}
-	digits := strconv.AppendUint(nil, u, 10)
-	for len(digits) <= places {
-		digits = append([]byte{'0'}, digits...)
+	var room [32]byte
+	digits := strconv.AppendUint(room[:0], u, 10)
+	if len(digits) <= places {
+		b = append(b, '0')
+	} else {
+		b = append(b, digits[:len(digits)-places]...)
+		digits = digits[len(digits)-places:]
 	}
-	b = append(b, digits[:len(digits)-places]...)
 	b = append(b, '.')
-	return append(b, digits[len(digits)-places:]...)
+	for range places - len(digits) {
+		b = append(b, '0')
+	}
+	return append(b, digits...)
 }

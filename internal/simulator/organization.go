@@ -138,6 +138,11 @@ func newOrganization(seed uint64, name string, streams map[string]int, mixed boo
 	}
 	o.thin(streams)
 	o.fineTune(labelSets, every)
+	for _, src := range o.sources {
+		for _, st := range src.dense {
+			st.project = st.labels["project_id"]
+		}
+	}
 	o.items = o.bill()
 	o.grow(projects)
 	return o

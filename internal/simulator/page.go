@@ -32,7 +32,7 @@ func (v *view) page(w io.Writer, q *query, asOf int64) {
 		bound = min(bound, q.end)
 	}
 	room := rooms.Get().(*[]byte)
-	p := printer{v: v, q: q, w: w, b: (*room)[:0]}
+	p := printer{v: v, q: q, w: w, b: (*room)[:0], g: v.groups(q)}
 	defer func() {
 		*room = p.b
 		rooms.Put(room)
@@ -54,6 +54,9 @@ func (v *view) page(w io.Writer, q *query, asOf int64) {
 			p.b = append(p.b, ',')
 		}
 		p.bucket(r, start, end)
+		if len(p.b) >= chunk {
+			p.flush()
+		}
 		start = boundary
 	}
 	p.b = append(p.b, `],"has_more":`...)
@@ -74,7 +77,19 @@ type printer struct {
 	w     io.Writer
 	err   error // the client has gone
 	b     []byte
-	cells []cell // of one bucket, used again for the next
+	g     *grouping
+	room  scratch // of one bucket, used again for the next
+	parts int     // how often what is held was written
+	day   int64   // that date is of
+	date  []byte
+}
+
+// groups are those that a query asks for.
+func (v *view) groups(q *query) *grouping {
+	if q.endpoint.IsCosts() {
+		return v.s.billGroups(q.endpoint, q.groupBy, q.filters)
+	}
+	return v.s.usageGroups(v.s.source(q.endpoint), q.groupBy, q.filters)
 }
 
 func (p *printer) flush() {
@@ -82,6 +97,7 @@ func (p *printer) flush() {
 		_, p.err = p.w.Write(p.b)
 	}
 	p.b = p.b[:0]
+	p.parts++
 }
 
 func (p *printer) text(s string) {
@@ -110,24 +126,58 @@ func (p *printer) orNull(s string) {
 	p.text(s)
 }
 
+// bucket prints a bucket, or what was kept of it when it was printed before.
 func (p *printer) bucket(r *reading, start, end int64) {
+	k := &p.v.cache.kept
+	if k.room == 0 || end+p.v.settles(p.q.endpoint, r) > r.asOf {
+		p.newBucket(r, start, end)
+		return
+	}
+	of := printed{p.g, start, end, p.v.o.ResultKey, p.v.o.StringAmounts}
+	if b := k.get(of); b != nil {
+		p.b = append(p.b, b...)
+		return
+	}
+	at, parts := len(p.b), p.parts
+	p.newBucket(r, start, end)
+	if p.parts == parts {
+		k.put(of, p.b[at:])
+	}
+}
+
+// moment prints a time as an offset of zero has it.
+func (p *printer) moment(at int64) {
+	if day := at / 86400; len(p.date) == 0 || day != p.day {
+		p.day, p.date = day, time.Unix(at, 0).UTC().AppendFormat(p.date[:0], "2006-01-02T")
+	}
+	p.b = append(p.b, p.date...)
+	for i, n := range [...]int64{at / 3600 % 24, at / 60 % 60, at % 60} {
+		if i > 0 {
+			p.b = append(p.b, ':')
+		}
+		p.b = append(p.b, byte('0'+n/10), byte('0'+n%10))
+	}
+	p.b = append(p.b, "+00:00"...)
+}
+
+func (p *printer) newBucket(r *reading, start, end int64) {
 	e := p.q.endpoint
 	p.b = append(p.b, `{"object":"bucket","start_time":`...)
 	p.b = strconv.AppendInt(p.b, start, 10)
 	p.b = append(p.b, `,"end_time":`...)
 	p.b = strconv.AppendInt(p.b, end, 10)
 	p.b = append(p.b, `,"start_time_iso":"`...)
-	p.b = time.Unix(start, 0).UTC().AppendFormat(p.b, "2006-01-02T15:04:05-07:00")
+	p.moment(start)
 	p.b = append(p.b, `","end_time_iso":"`...)
-	p.b = time.Unix(end, 0).UTC().AppendFormat(p.b, "2006-01-02T15:04:05-07:00")
+	p.moment(end)
 	p.b = append(p.b, `",`...)
 	p.text(p.v.o.ResultKey)
 	p.b = append(p.b, `:[`...)
 	var rows []row
 	if e.IsCosts() {
-		rows = p.v.costRows(e, p.q.groupBy, p.q.filters, start/86400, r.asOf)
+		rows = p.v.costRows(p.g, p.q.groupBy, len(p.q.filters) > 0, start/86400, r.asOf)
 	} else {
-		rows = p.v.usageRows(r, p.v.s.source(e), p.q.groupBy, p.q.filters, start, end, &p.cells)
+		rows = p.v.usageRows(r, p.v.s.source(e), p.g, len(p.q.groupBy) > 0, start, end, &p.room)
 	}
 	for i := range rows {
 		if i > 0 {

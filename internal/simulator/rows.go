@@ -19,23 +19,28 @@ type row struct {
 	byLine           bool
 }
 
-// usageRows are the rows of [from,to) as seen. The scratch space may be handed in again.
-func (v *view) usageRows(r *reading, src *source, groupBy []string, filters map[string][]string, from, to int64, scratch *[]cell) []row {
-	g := v.s.usageGroups(src, groupBy, filters)
-	if len(*scratch) != len(g.groups) {
-		*scratch = make([]cell, len(g.groups))
+// A scratch is space that rows are made in. It holds them until the next ones are made in it.
+type scratch struct {
+	cells []cell
+	rows  []row
+}
+
+// usageRows are the rows of [from,to) as seen.
+func (v *view) usageRows(r *reading, src *source, g *grouping, grouped bool, from, to int64, room *scratch) []row {
+	if len(room.cells) != len(g.groups) {
+		room.cells = make([]cell, len(g.groups))
 	}
-	cells := *scratch
+	cells := room.cells
 	clear(cells)
 	v.sum(r, src, g.rows, cells, from, to)
-	var rows []row
+	rows := room.rows[:0]
 	for i := range cells {
 		if cells[i].zero() {
 			continue
 		}
 		out := row{group: &g.groups[i], cell: cells[i], style: mix2(v.s.org.seed^saltStyle, uint64(from)^uint64(i)<<40)}
 		// Now and then a row comes in two halves.
-		if half := halved(&out.cell); len(groupBy) > 0 && !src.endpoint.Stock && out.style>>32%16 == 0 && !half.zero() {
+		if half := halved(&out.cell); grouped && !src.endpoint.Stock && out.style>>32%16 == 0 && !half.zero() {
 			second := out
 			for l := range half {
 				second.cell[l] -= half[l]
@@ -46,6 +51,7 @@ func (v *view) usageRows(r *reading, src *source, groupBy []string, filters map[
 		}
 		rows = append(rows, out)
 	}
+	room.rows = rows
 	return rows
 }
 
@@ -57,9 +63,24 @@ func halved(c *cell) cell {
 	return out
 }
 
-// costRows are the rows of a day of the bill as it stands at asOf.
-func (v *view) costRows(e *api.Endpoint, groupBy []string, filters map[string][]string, day, asOf int64) []row {
-	g := v.s.billGroups(e, groupBy, filters)
+// A costsOf is a day of the bill that is final, grouped and spelled in some way.
+type costsOf struct {
+	g       *grouping
+	day     int64
+	strings bool
+}
+
+// costRows are the rows of a day of the bill as it stands at asOf. They are not to be changed.
+func (v *view) costRows(g *grouping, groupBy []string, filtered bool, day, asOf int64) []row {
+	if v.o.Kept == 0 || asOf < (day+1)*86400+v.billSettles() {
+		return v.drawCosts(g, groupBy, filtered, day, asOf)
+	}
+	return cached(v.cache, v.cache.costs, cachedCosts, costsOf{g, day, v.o.StringAmounts}, func() []row {
+		return v.drawCosts(g, groupBy, filtered, day, asOf)
+	})
+}
+
+func (v *view) drawCosts(g *grouping, groupBy []string, filtered bool, day, asOf int64) []row {
 	byLine := slices.Contains(groupBy, "line_item")
 	sums := make([]billed, len(g.groups))
 	seen := make([]bool, len(g.groups))
@@ -86,7 +107,7 @@ func (v *view) costRows(e *api.Endpoint, groupBy []string, filters map[string][]
 		}
 		rows = append(rows, out)
 	}
-	if v.o.Credits && len(filters) == 0 && len(rows) > 0 {
+	if v.o.Credits && !filtered && len(rows) > 0 {
 		none := &group{labels: make([]string, len(groupBy))}
 		rows = append(rows, row{group: none, amount: amount(-1_250_000_000_000, v.o.StringAmounts, 1)})
 	}

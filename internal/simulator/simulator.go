@@ -65,6 +65,9 @@ type Options struct {
 	LabelSets int
 	// LabelSetEvery is a whole number of hours; 0 means 1 h.
 	LabelSetEvery time.Duration
+	// Kept is how many bytes of buckets are kept as they were printed, of those that can't change any more: for who asks for
+	// the same ones again and again. Zero keeps none.
+	Kept int
 	// Projects adds that many projects without traffic, each with one key, which the look-ups list.
 	Projects int
 	// Enforcing are the projects whose spend limit is being enforced, by id; "" stands for the organization.
@@ -118,7 +121,7 @@ func New(o Options) *Simulator {
 		org:   newOrganization(o.Seed, o.Organization, o.Streams, o.MixedTiers, o.Projects, o.LabelSets, max(int64(o.LabelSetEvery/time.Hour), 1)),
 		scale: max(int64(o.Scale*1000+0.5), 0),
 		o:     o,
-		cache: newCache(),
+		cache: newCache(o.Kept),
 	}
 	s.gateway = newGateway(s)
 	return s
@@ -206,7 +209,7 @@ func (s *Simulator) SetEnd(t time.Time) {
 func (s *Simulator) changePast(f func(o *Options)) {
 	s.change(func(o *Options) {
 		f(o)
-		s.cache = newCache()
+		s.cache = newCache(o.Kept)
 	})
 }
 

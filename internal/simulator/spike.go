@@ -45,7 +45,7 @@ func surges(spikes []Spike) []surge {
 func (r *reading) scaleOf(st *stream, minute int64) int64 {
 	scale := r.scale
 	for _, x := range r.surges {
-		if minute >= x.from && minute < x.to && st.labels["project_id"] == x.project {
+		if minute >= x.from && minute < x.to && st.project == x.project {
 			scale = scale * x.milli / 1000
 		}
 	}

@@ -101,10 +101,12 @@ type leafMean struct {
 // A stream is the traffic of one full label set. Two streams may share their labels: the API then serves two rows.
 type stream struct {
 	labels map[string]string
-	id     uint64
-	rhythm *rhythm
-	rate   int64 // requests a minute at the peak, in thousandths
-	means  []leafMean
+	// project is the one of its labels, which is looked at for every minute.
+	project string
+	id      uint64
+	rhythm  *rhythm
+	rate    int64 // requests a minute at the peak, in thousandths
+	means   []leafMean
 	// every, if set, makes the stream sparse: it sees one request in that many hours, which costs nearly nothing to
 	// have.
 	every int64

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"sync"
 	"syscall"
 )
 
@@ -23,7 +24,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		_ = r.Body.Close() // The API takes no bodies.
 	}
-	w := &recorder{header: make(http.Header)}
+	w := &recorder{header: make(http.Header), body: bodies.Get().(*bytes.Buffer)}
 	aborted := func() (aborted bool) {
 		defer func() {
 			switch p := recover(); p {
@@ -43,9 +44,9 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if aborted && w.status == 0 {
 		return nil, errors.New("read: " + syscall.ECONNRESET.Error())
 	}
-	body := io.Reader(&w.body)
+	body := &received{body: w.body, end: io.EOF}
 	if aborted {
-		body = io.MultiReader(body, torn{})
+		body.end = io.ErrUnexpectedEOF
 	}
 	length := int64(-1)
 	if n, err := strconv.ParseInt(w.sent.Get("Content-Length"), 10, 64); err == nil {
@@ -54,18 +55,48 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{
 		Status: strconv.Itoa(w.status) + " " + http.StatusText(w.status), StatusCode: w.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.sent, Body: io.NopCloser(body), ContentLength: length, Request: r,
+		Header: w.sent, Body: body, ContentLength: length, Request: r,
 	}, nil
 }
 
-type torn struct{}
+// bodies are what answers are held in until they are closed.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-func (torn) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+// A received is the body of an answer.
+type received struct {
+	mu   sync.Mutex
+	body *bytes.Buffer // nil once it is closed
+	end  error         // behind the last byte
+}
+
+func (r *received) Read(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.body == nil:
+		return 0, http.ErrBodyReadAfterClose
+	case r.body.Len() == 0:
+		return 0, r.end
+	}
+	return r.body.Read(b)
+}
+
+// Close gives the room to the next answer.
+func (r *received) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.body != nil {
+		r.body.Reset()
+		bodies.Put(r.body)
+		r.body = nil
+	}
+	return nil
+}
 
 type recorder struct {
 	header, sent http.Header
 	status       int
-	body         bytes.Buffer
+	body         *bytes.Buffer
 }
 
 func (w *recorder) Header() http.Header { return w.header }

@@ -76,11 +76,13 @@ func (s *Simulator) truth(endpoint string, groupBy []string, from, to time.Time,
 	}
 	first, last := from.Unix(), to.Unix()
 	if e.IsCosts() {
+		g := s.billGroups(e, groupBy, nil)
 		for day := first - mod(first, 86400); day < last; day += 86400 {
-			add(v.costRows(e, groupBy, nil, day/86400, asOf))
+			add(v.costRows(g, groupBy, false, day/86400, asOf))
 		}
 	} else {
-		add(v.usageRows(read(v, asOf), s.source(e), groupBy, nil, first-mod(first, 60), last, new([]cell)))
+		g := s.usageGroups(s.source(e), groupBy, nil)
+		add(v.usageRows(read(v, asOf), s.source(e), g, len(groupBy) > 0, first-mod(first, 60), last, new(scratch)))
 	}
 	out := make([]Row, 0, len(sums))
 	for _, key := range slices.Sorted(maps.Keys(sums)) {

@@ -171,6 +171,8 @@ type cache struct {
 	hours map[span][]cell
 	days  map[span][]cell
 	bills map[int64][]billed
+	costs map[costsOf][]row
+	kept  kept
 }
 
 type span struct {
@@ -182,10 +184,12 @@ const (
 	cachedHours = 4000
 	cachedDays  = 4000
 	cachedBills = 1000
+	cachedCosts = 1000
 )
 
-func newCache() *cache {
-	return &cache{hours: map[span][]cell{}, days: map[span][]cell{}, bills: map[int64][]billed{}}
+// room is how many bytes of printed buckets it keeps.
+func newCache(room int) *cache {
+	return &cache{hours: map[span][]cell{}, days: map[span][]cell{}, bills: map[int64][]billed{}, costs: map[costsOf][]row{}, kept: kept{room: room}}
 }
 
 func cached[K comparable, V any](c *cache, m map[K]V, limit int, k K, compute func() V) V {

@@ -208,6 +208,9 @@ func (s *spoiler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status = s.answer(w, r, endpoint, audit, q.Get("page") == "", start)
 }
 
+// answers are what answers are held in before they are changed.
+var answers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 // answer answers a request for usage or costs, and returns the status.
 func (s *spoiler) answer(w http.ResponseWriter, r *http.Request, endpoint string, audit, first bool, start int64) int {
 	l := s.draw(endpoint, start, audit)
@@ -232,6 +235,11 @@ func (s *spoiler) answer(w http.ResponseWriter, r *http.Request, endpoint string
 	}
 	p := page{start: start, at: s.sim.Now().Unix(), empty: l.empty}
 	answer := httptest.NewRecorder()
+	answer.Body = answers.Get().(*bytes.Buffer)
+	defer func() {
+		answer.Body.Reset()
+		answers.Put(answer.Body)
+	}()
 	sim := s.sim
 	if l.another != nil {
 		sim = l.another.sim

@@ -57,9 +57,36 @@ func both(body []byte, how int) []byte {
 			continue
 		}
 		if how <= 2 {
-			return bytes.ReplaceAll(body, []byte(is), []byte(other+","+is))
+			return beside(body, '[', func(at int) (int, string) {
+				if before := at + 1 - len(is); before >= 0 && string(body[before:at+1]) == is {
+					return before, other + ","
+				}
+				return 0, ""
+			})
 		}
-		return bytes.ReplaceAll(bytes.ReplaceAll(body, []byte("]},{\"object\":\"bucket\""), []byte("],"+other+"},{\"object\":\"bucket\"")), []byte("]}],"), []byte("],"+other+"}],"))
+		return beside(body, ']', func(at int) (int, string) {
+			if bytes.HasPrefix(body[at:], []byte("]},{\"object\":\"bucket\"")) || bytes.HasPrefix(body[at:], []byte("]}],")) {
+				return at + 1, "," + other
+			}
+			return 0, ""
+		})
 	}
 	return body
+}
+
+// beside puts texts into a page: which and where is asked for at every bracket of a kind, of which there are few.
+func beside(body []byte, bracket byte, what func(at int) (where int, text string)) []byte {
+	out := make([]byte, 0, len(body)+len(body)/4+64)
+	done := 0
+	for at := 0; ; at++ {
+		next := bytes.IndexByte(body[at:], bracket)
+		if next < 0 {
+			return append(out, body[done:]...)
+		}
+		at += next
+		if where, text := what(at); text != "" {
+			out = append(append(out, body[done:where]...), text...)
+			done = where
+		}
+	}
 }

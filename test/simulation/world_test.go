@@ -209,7 +209,7 @@ func (w *world) newOrganization(i int, name string) *organization {
 	o := simulator.Options{
 		Seed: w.seed*2 + uint64(i), Scale: []float64{0.002, 0.02, 0.2, 1}[w.rng.IntN(4)], End: w.end, Clock: w.now,
 		AdminKey: "sk-admin-" + name + "-0", ByContent: true, Streams: map[string]int{}, Organization: name,
-		StringAmounts: w.chance(0.5), ResultKey: w.pick("result", "results"),
+		Kept: 8 << 20, StringAmounts: w.chance(0.5), ResultKey: w.pick("result", "results"),
 	}
 	if w.chance(0.8) {
 		o.Lateness = simulator.Lateness{
