@@ -16,16 +16,14 @@ type kept struct {
 	buckets    map[printed][]byte
 }
 
-// A printed says what a bucket was printed of and how.
+// A printed says what a bucket, or all of an hour, was printed of and how.
 type printed struct {
 	g          *grouping
 	start, end int64
+	width      int64
 	resultKey  string
 	strings    bool
 }
-
-// largestKept is the largest bucket that is kept: a few large ones would drive out all others.
-const largestKept = 16 << 10
 
 func (k *kept) get(of printed) []byte {
 	k.mu.Lock()
@@ -34,7 +32,7 @@ func (k *kept) get(of printed) []byte {
 }
 
 func (k *kept) put(of printed, bucket []byte) {
-	if len(bucket) > min(largestKept, k.room) {
+	if len(bucket) > min(chunk, k.room) {
 		return
 	}
 	k.mu.Lock()
@@ -56,4 +54,49 @@ func (v *view) settles(e *api.Endpoint, r *reading) int64 {
 // billSettles is how long after the end of a day its bill is final.
 func (v *view) billSettles() int64 {
 	return int64(v.o.Lateness.Costs/time.Second) + int64(v.o.Restate.costsUntil()/time.Second)
+}
+
+// hourOfBuckets prints all buckets of an hour that begins, where they are narrower than it and final, and returns how many.
+func (p *printer) hourOfBuckets(r *reading, start, bound, most int64) int64 {
+	const hour = 3600
+	width := int64(p.q.width.Duration / time.Second)
+	if p.v.cache.kept.room == 0 || width >= hour || start%hour != 0 || start+hour > bound || hour/width > most || start+hour+r.settled > r.asOf {
+		return 0
+	}
+	p.keep(start, start+hour, func() {
+		for at := start; at < start+hour; at += width {
+			if at > start {
+				p.b = append(p.b, ',')
+			}
+			p.newBucket(r, at, at+width)
+		}
+	})
+	return hour / width
+}
+
+// bucket prints a bucket, or what was kept of it when it was printed before.
+func (p *printer) bucket(r *reading, start, end int64) {
+	if p.v.cache.kept.room == 0 || end+p.v.settles(p.q.endpoint, r) > r.asOf {
+		p.newBucket(r, start, end)
+		return
+	}
+	p.keep(start, end, func() { p.newBucket(r, start, end) })
+}
+
+// keep prints what is final, and keeps it unless it is larger than a part that is written.
+func (p *printer) keep(start, end int64, write func()) {
+	k := &p.v.cache.kept
+	of := printed{p.g, start, end, int64(p.q.width.Duration), p.v.o.ResultKey, p.v.o.StringAmounts}
+	if b := k.get(of); b != nil {
+		p.b = append(p.b, b...)
+		return
+	}
+	if len(p.b) > chunk/4 {
+		p.flush()
+	}
+	at, parts := len(p.b), p.parts
+	write()
+	if p.parts == parts {
+		k.put(of, p.b[at:])
+	}
 }

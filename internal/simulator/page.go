@@ -41,6 +41,17 @@ func (v *view) page(w io.Writer, q *query, asOf int64) {
 	start, n := q.start, int64(0)
 	r := v.read(asOf)
 	for ; start < bound && n < q.limit && p.err == nil; n++ {
+		if len(p.b) >= chunk {
+			p.flush()
+		}
+		if n > 0 {
+			p.b = append(p.b, ',')
+		}
+		if m := p.hourOfBuckets(r, start, bound, q.limit-n); m > 0 {
+			start += m * width
+			n += m - 1
+			continue
+		}
 		boundary := start - mod(start, width) + width
 		end := boundary
 		if !q.endpoint.IsCosts() {
@@ -50,13 +61,7 @@ func (v *view) page(w io.Writer, q *query, asOf int64) {
 				end = min(end, q.now)
 			}
 		}
-		if n > 0 {
-			p.b = append(p.b, ',')
-		}
 		p.bucket(r, start, end)
-		if len(p.b) >= chunk {
-			p.flush()
-		}
 		start = boundary
 	}
 	p.b = append(p.b, `],"has_more":`...)
@@ -124,25 +129,6 @@ func (p *printer) orNull(s string) {
 		return
 	}
 	p.text(s)
-}
-
-// bucket prints a bucket, or what was kept of it when it was printed before.
-func (p *printer) bucket(r *reading, start, end int64) {
-	k := &p.v.cache.kept
-	if k.room == 0 || end+p.v.settles(p.q.endpoint, r) > r.asOf {
-		p.newBucket(r, start, end)
-		return
-	}
-	of := printed{p.g, start, end, p.v.o.ResultKey, p.v.o.StringAmounts}
-	if b := k.get(of); b != nil {
-		p.b = append(p.b, b...)
-		return
-	}
-	at, parts := len(p.b), p.parts
-	p.newBucket(r, start, end)
-	if p.parts == parts {
-		k.put(of, p.b[at:])
-	}
 }
 
 // moment prints a time as an offset of zero has it.

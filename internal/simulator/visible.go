@@ -228,6 +228,14 @@ func (v *view) day(src *source, n int64) []cell {
 	return cached(v.cache, v.cache.days, cachedDays, span{src, n}, func() []cell {
 		r := v.final(forever)
 		out := make([]cell, len(src.dense))
+		if v.o.Kept > 0 { // Its hours are asked for, too.
+			for h := n * 24; h < n*24+24; h++ {
+				for i, c := range v.hour(src, h) {
+					out[i].add(&c)
+				}
+			}
+			return out
+		}
 		for i, st := range src.dense {
 			for m := n * 1440; m < n*1440+1440; m++ {
 				r.add(&out[i], st, m, n*86400, n*86400+86400)

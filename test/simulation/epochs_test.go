@@ -369,11 +369,14 @@ func (o *oracle) cover(b *book, from, to, asOf int64) {
 		if ep.unmet[hour] {
 			continue
 		}
-		run := int64(-1)
+		covered, run := ep.covered[hour], int64(-1)
+		if covered == 1<<60-1 {
+			continue
+		}
 		for m := int64(0); m <= 60; m++ {
 			at := hour + m*60
-			if m < 60 && at >= from && at < to && ep.covered[hour]&(1<<m) == 0 {
-				ep.covered[hour] |= 1 << m
+			if m < 60 && at >= from && at < to && covered&(1<<m) == 0 {
+				covered |= 1 << m
 				if run < 0 {
 					run = at
 				}
@@ -381,6 +384,9 @@ func (o *oracle) cover(b *book, from, to, asOf int64) {
 				o.baseline(b, run, min(at, to), asOf)
 				run = -1
 			}
+		}
+		if covered != ep.covered[hour] {
+			ep.covered[hour] = covered
 		}
 	}
 }

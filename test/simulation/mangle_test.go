@@ -45,8 +45,8 @@ var manglings = []struct {
 }
 
 // both puts the list of rows that a bucket does not use beside the one that it does: it is null or empty there, and comes
-// before or behind.
-func both(body []byte, how int) []byte {
+// before or behind. The page is made in the room.
+func both(body []byte, how int, room *bytes.Buffer) []byte {
 	if how == 0 {
 		return body
 	}
@@ -57,14 +57,14 @@ func both(body []byte, how int) []byte {
 			continue
 		}
 		if how <= 2 {
-			return beside(body, '[', func(at int) (int, string) {
+			return beside(body, room, '[', func(at int) (int, string) {
 				if before := at + 1 - len(is); before >= 0 && string(body[before:at+1]) == is {
 					return before, other + ","
 				}
 				return 0, ""
 			})
 		}
-		return beside(body, ']', func(at int) (int, string) {
+		return beside(body, room, ']', func(at int) (int, string) {
 			if bytes.HasPrefix(body[at:], []byte("]},{\"object\":\"bucket\"")) || bytes.HasPrefix(body[at:], []byte("]}],")) {
 				return at + 1, "," + other
 			}
@@ -75,17 +75,18 @@ func both(body []byte, how int) []byte {
 }
 
 // beside puts texts into a page: which and where is asked for at every bracket of a kind, of which there are few.
-func beside(body []byte, bracket byte, what func(at int) (where int, text string)) []byte {
-	out := make([]byte, 0, len(body)+len(body)/4+64)
+func beside(body []byte, room *bytes.Buffer, bracket byte, what func(at int) (where int, text string)) []byte {
 	done := 0
 	for at := 0; ; at++ {
 		next := bytes.IndexByte(body[at:], bracket)
 		if next < 0 {
-			return append(out, body[done:]...)
+			room.Write(body[done:])
+			return room.Bytes()
 		}
 		at += next
 		if where, text := what(at); text != "" {
-			out = append(append(out, body[done:where]...), text...)
+			room.Write(body[done:where])
+			room.WriteString(text)
 			done = where
 		}
 	}

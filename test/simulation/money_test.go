@@ -286,7 +286,10 @@ func (o *oracle) forecast(b *book, f *ledger.FeedView, usage []*ledger.FeedView,
 		all = append(all, sum)
 	}
 	low, high := math.Inf(1), math.Inf(-1)
-	for at := now.Truncate(time.Hour); !at.After(now); at = at.Add(max(now.Sub(now.Truncate(time.Hour))/16, time.Second)) {
+	// From the newest moment back: once both bounds hold, no other moment takes them away.
+	step := max(now.Sub(now.Truncate(time.Hour))/16, time.Second)
+	for i := now.Sub(now.Truncate(time.Hour)) / step; i >= 0 && (got < low || got > high); i-- {
+		at := now.Truncate(time.Hour).Add(i * step)
 		read := f.ReadAt
 		if read.After(at) { // By a Date that was ahead.
 			read = at
