@@ -287,9 +287,10 @@ func (o *oracle) forecast(b *book, f *ledger.FeedView, usage []*ledger.FeedView,
 	}
 	low, high := math.Inf(1), math.Inf(-1)
 	// From the newest moment back: once both bounds hold, no other moment takes them away.
-	step := max(now.Sub(now.Truncate(time.Hour))/16, time.Second)
-	for i := now.Sub(now.Truncate(time.Hour)) / step; i >= 0 && (got < low || got > high); i-- {
-		at := now.Truncate(time.Hour).Add(i * step)
+	hour := now.Truncate(time.Hour)
+	step := int64(max(now.Sub(hour)/16, time.Second))
+	for i := int64(now.Sub(hour)) / step; i >= 0 && (got < low || got > high); i-- {
+		at := hour.Add(time.Duration(i * step))
 		read := f.ReadAt
 		if read.After(at) { // By a Date that was ahead.
 			read = at
