@@ -53,6 +53,7 @@ func execute(t *testing.T, binary string, args ...string) *process {
 		t.Fatal(err)
 	}
 	p.cancel = func() { _ = cmd.Process.Signal(os.Interrupt) }
+	p.pid = cmd.Process.Pid
 	go func() {
 		defer close(p.ended)
 		_ = cmd.Wait() // How it ended is in the exit code.

@@ -1,9 +1,11 @@
 package command
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -60,9 +62,13 @@ func (c *healthcheckCommand) run(ctx context.Context) error {
 	switch response.StatusCode {
 	case http.StatusOK, http.StatusUnauthorized:
 		return nil
-	default:
-		return fmt.Errorf("ask exporter: %s answered %s", target.Redacted(), response.Status)
+	case http.StatusBadRequest:
+		// A server with TLS says so in its answer.
+		if said, err := io.ReadAll(io.LimitReader(response.Body, 1024)); err == nil && bytes.Contains(said, []byte("HTTP request to an HTTPS server")) {
+			return fmt.Errorf("ask exporter: %s has TLS: write https in --url", target.Redacted())
+		}
 	}
+	return fmt.Errorf("ask exporter: %s answered %s", target.Redacted(), response.Status)
 }
 
 func loopback(host string) bool {

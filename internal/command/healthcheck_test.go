@@ -67,6 +67,9 @@ func TestHealthcheckFailsUnlessTheExporterServes(t *testing.T) {
 	if code, stderr := check(t, "--url="+secured.URL); code != 0 {
 		t.Errorf("a certificate that is not made out to loopback: exit code %d: %s", code, stderr)
 	}
+	if code, stderr := check(t, "--url="+strings.Replace(secured.URL, "https:", "http:", 1)); code != 1 || !strings.Contains(stderr, "has TLS: write https in --url") {
+		t.Errorf("a server with TLS, asked without: exit code %d: %s", code, stderr)
+	}
 	for _, url := range []string{"localhost:10095", "ftp://localhost", "http://", "://"} {
 		if code, stderr := check(t, "--url="+url); code != 1 || !strings.Contains(stderr, "--url") {
 			t.Errorf("%s: exit code %d, said %q", url, code, stderr)

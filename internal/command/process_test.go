@@ -64,7 +64,7 @@ func (l *logBuffer) String() string {
 	return l.buf.String()
 }
 
-// A process is the whole program running in this one.
+// A process is the whole program, running in this one or by itself.
 type process struct {
 	t      *testing.T
 	log    *logBuffer
@@ -72,6 +72,7 @@ type process struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 	code   int
+	pid    int // of a process of its own
 }
 
 // start runs the program with the arguments until the test ends or stop is called.

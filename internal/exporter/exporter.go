@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -103,11 +106,15 @@ type exporter struct {
 	warnedProjects sync.Map
 	// reloading admits one reload at a time. It is a channel so that who waits for it can give up.
 	reloading chan struct{}
+	hangup    chan os.Signal
 }
 
 // Run polls and serves until the context ends.
 func Run(ctx context.Context, o Options) error {
-	e := &exporter{load: o.load, logger: o.Logger, shard: o.Shard, reloading: make(chan struct{}, 1)}
+	e := &exporter{load: o.load, logger: o.Logger, shard: o.Shard, reloading: make(chan struct{}, 1), hangup: make(chan os.Signal, 1)}
+	// A hangup while it starts is not the end of it, but a reload as soon as it serves.
+	signal.Notify(e.hangup, syscall.SIGHUP)
+	defer signal.Stop(e.hangup)
 	if o.Demo {
 		d, err := startDemo(ctx, o.Logger, o.demoStart)
 		if d == nil && ctx.Err() != nil {
@@ -182,7 +189,8 @@ func (e *exporter) serve(ctx context.Context, o Options, p *plan) error {
 			}
 			e.start(p)
 			if o.Demo {
-				level.Info(e.logger).Log("msg", "Demo of a simulated organization", "open", "http://"+visitable(addresses[0])+"/", "metrics", "http://"+visitable(addresses[0])+o.TelemetryPath)
+				open := server.Scheme(o.WebConfigFile) + "://" + visitable(addresses[0])
+				level.Info(e.logger).Log("msg", "Demo of a simulated organization", "open", open+"/", "metrics", open+o.TelemetryPath)
 			}
 		},
 		Logger: e.logger, WebLogger: o.WebLogger, Now: e.now, Local: time.Now,

@@ -2,9 +2,6 @@ package exporter
 
 import (
 	"context"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/go-kit/log/level"
@@ -42,14 +39,11 @@ func (e *exporter) reload(ctx context.Context) error {
 }
 
 func (e *exporter) reloadOnHangup(ctx context.Context) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hangup:
+		case <-e.hangup:
 			_ = e.reload(ctx) // It has said what went wrong, in the log and in a metric.
 		}
 	}

@@ -66,6 +66,22 @@ func checkWebConfig(path string) error {
 	return fmt.Errorf("read web configuration %s: %w", path, err)
 }
 
+// Scheme is how a server with this web configuration is asked: https where it has a certificate. The toolkit says so only to
+// those who connect.
+func Scheme(path string) string {
+	content, err := os.ReadFile(path)
+	var file struct {
+		TLS struct {
+			File string `yaml:"cert_file"`
+			Text string `yaml:"cert"`
+		} `yaml:"tls_server_config"`
+	}
+	if err == nil && yaml.Unmarshal(content, &file) == nil && file.TLS.File+file.TLS.Text != "" {
+		return "https"
+	}
+	return "http"
+}
+
 // section finds a key of a mapping and its value.
 func section(parent *yaml.Node, name string) (key, value *yaml.Node) {
 	for i := 0; i+1 < len(parent.Content); i += 2 {

@@ -277,3 +277,23 @@ func TestWhereCertificatesMayBeLeftOutAProbeIsAnsweredAndNobodyElse(t *testing.T
 		}
 	}
 }
+
+func TestTheSchemeIsThatOfTheWebConfiguration(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.yml")
+	if got := server.Scheme(""); got != "http" {
+		t.Errorf("without a web configuration: %s", got)
+	}
+	for text, want := range map[string]string{
+		"":                                     "http",
+		users:                                  "http",
+		"http_server_config: {http2: false}\n": "http",
+		"tls_server_config: {}\n":              "http",
+		"tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n" + users: "https",
+		"tls_server_config: {cert: text, key: text}\n":                          "https",
+	} {
+		write(t, file, []byte(text))
+		if got := server.Scheme(file); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
