@@ -73,6 +73,9 @@ func TestEverySituationHasItsLine(t *testing.T) {
 		{"demo with a state", "", "--demo --storage.path=elsewhere", `--demo keeps its state in a temporary directory: leave out --storage.path`},
 		{"demo with the default state, named", "", "--storage.path=data --demo", `--demo keeps its state in a temporary directory: leave out --storage.path`},
 		{"demo with both", "", "--storage.path data --demo --config.file=good.yml --config.check", `--demo has a configuration and a state of its own: leave out --config.file and --storage.path`},
+		{"an empty directory", goodKey, listen + " --storage.path=", `--storage.path is empty: set it to the directory of the state, or leave it out`},
+		{"an empty address", goodKey, "--web.listen-address=", `--web.listen-address is empty: set it to an address such as :10095, or leave it out`},
+		{"an empty telemetry path", goodKey, listen + " --web.telemetry-path=", `--web.telemetry-path is empty: set it to a path such as /metrics, or leave it out`},
 
 		// The key.
 		{"no key", "", listen, `organization default: no admin key: set OPENAI_ADMIN_KEY to an admin key with the scope api.usage.read, name a file with api_key_file in the configuration, or try --demo`},
@@ -112,6 +115,12 @@ two.yml:1: organizations[1]: names no key: with several organizations each needs
 
 		// The simulator.
 		{"a time that is none", "", "simulate --start=yesterday", `--start "yesterday" is neither a date such as 2026-11-01, which is midnight UTC, nor a time such as 2026-11-01T15:00:00Z`},
+		{"a clock that goes backwards", "", "simulate --speed=-1", `--speed must be above 0`},
+		{"a clock that stands", "", "simulate --speed=0", `--speed must be above 0`},
+		{"no number of a speed", "", "simulate --speed=NaN", `--speed must be above 0`},
+		{"less traffic than none", "", "simulate --scale=-1", `--scale must be above 0 and at most 1000`},
+		{"fewer label sets than none", "", "simulate --label-sets=-1", `--label-sets must not be negative`},
+		{"an address in use, of the simulator", "", "simulate --listen-address=" + address, `listen on ` + address + `: address already in use; see --listen-address`},
 		{"an unknown lateness", "", "simulate --lateness=never", `--lateness: must be one of instant,minutes,hours, got 'never'; try --help`},
 
 		// The past.

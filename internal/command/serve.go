@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log"
@@ -52,6 +53,9 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 			return errors.New("--demo keeps its state in a temporary directory: leave out --storage.path")
 		}
 	}
+	if err := c.empty(); err != nil {
+		return err
+	}
 	c.options.Logger, c.options.WebLogger = logger, slogger
 	if !c.check {
 		return exporter.Run(ctx, c.options)
@@ -61,4 +65,22 @@ func (c *serveCommand) run(ctx context.Context, logger log.Logger, slogger *slog
 	}
 	_, err := fmt.Fprintln(stdout, "The configuration is valid")
 	return err
+}
+
+// empty refuses flags that were given without a value, such as by a variable that is not set: an empty address would be any
+// port on every interface.
+func (c *serveCommand) empty() error {
+	for _, f := range []struct {
+		is       bool
+		flag, to string
+	}{
+		{c.options.StoragePath == "", "--storage.path", "the directory of the state"},
+		{slices.Contains(c.options.Addresses, ""), "--web.listen-address", "an address such as " + defaultListen},
+		{c.options.TelemetryPath == "", "--web.telemetry-path", "a path such as /metrics"},
+	} {
+		if f.is {
+			return fmt.Errorf("%s is empty: set it to %s, or leave it out", f.flag, f.to)
+		}
+	}
+	return nil
 }

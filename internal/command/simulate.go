@@ -2,13 +2,21 @@ package command
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/go-kit/log"
 
+	"github.com/openai-exporter/openai_exporter/internal/server"
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
 )
+
+// maxScale is how much traffic still makes bills whose sums fit the integers that the simulator makes them of.
+const maxScale = 1000
 
 // simulateCommand serves the simulated API to other processes.
 type simulateCommand struct {
@@ -35,6 +43,14 @@ func newSimulateCommand(app *kingpin.Application) *simulateCommand {
 }
 
 func (c *simulateCommand) run(ctx context.Context, logger log.Logger) error {
+	switch s := c.settings; {
+	case !(s.Scale > 0 && s.Scale <= maxScale):
+		return fmt.Errorf("--scale must be above 0 and at most %d", maxScale)
+	case !(s.Speed > 0 && !math.IsInf(s.Speed, 0)):
+		return errors.New("--speed must be above 0")
+	case s.LabelSets < 0:
+		return errors.New("--label-sets must not be negative")
+	}
 	if c.settings.Start != "" {
 		at, err := moment("--start", c.settings.Start)
 		if err != nil {
@@ -46,5 +62,9 @@ func (c *simulateCommand) run(ctx context.Context, logger log.Logger) error {
 	if err != nil {
 		return err
 	}
-	return simulator.Serve(ctx, o, logger)
+	err = simulator.Serve(ctx, o, logger)
+	if failed := (*net.OpError)(nil); errors.As(err, &failed) && failed.Op == "listen" {
+		return fmt.Errorf("listen on %s: %w; see --listen-address", o.ListenAddress, server.Plainly(failed))
+	}
+	return err
 }

@@ -219,15 +219,15 @@ func listen(ctx context.Context, addresses []string) ([]net.Listener, error) {
 			for _, l := range listeners {
 				l.Close()
 			}
-			return nil, fmt.Errorf("listen on %s: %w; see --web.listen-address", a, plainly(err))
+			return nil, fmt.Errorf("listen on %s: %w; see --web.listen-address", a, Plainly(err))
 		}
 		listeners = append(listeners, l)
 	}
 	return listeners, nil
 }
 
-// plainly leaves out what the message around it says already.
-func plainly(err error) error {
+// Plainly leaves out of an error of listening what the message around it says already.
+func Plainly(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
 		err = op.Err
