@@ -50,7 +50,7 @@ func (s KeySource) Read() (Secret, error) {
 		return Secret{}, s.unreadable(err)
 	}
 	if !info.Mode().IsRegular() {
-		return Secret{}, fmt.Errorf("%s is not a regular file: name the file that holds the admin key", s)
+		return Secret{}, s.irregular()
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxKeySize+1))
 	if err != nil {
@@ -60,6 +60,10 @@ func (s KeySource) Read() (Secret, error) {
 		return Secret{}, fmt.Errorf("%s is too large for an admin key: it must hold the key and nothing else", s)
 	}
 	return s.check(string(text))
+}
+
+func (s KeySource) irregular() error {
+	return fmt.Errorf("%s is not a regular file: name the file that holds the admin key", s)
 }
 
 func (s KeySource) unreadable(err error) error {

@@ -121,6 +121,8 @@ func (s KeySource) warning() string {
 		return s.String() + " does not exist yet"
 	case err != nil:
 		return s.unreadable(err).Error()
+	case !info.Mode().IsRegular():
+		return s.irregular().Error()
 	case info.Mode().Perm()&0o004 != 0 && runtime.GOOS != "windows":
 		return s.String() + " can be read by every user of this machine: chmod o-r, or defaultMode 0440 where Kubernetes mounts it"
 	}

@@ -107,3 +107,13 @@ func TestFiltersThatMakeBudgetsInexactAreAWarning(t *testing.T) {
 		}
 	}
 }
+
+func TestADirectoryInPlaceOfAKeyIsAWarning(t *testing.T) {
+	v, err := Parse("some.yml", []byte("organizations: [{api_key_file: "+t.TempDir()+"}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(v.Warnings(), "\n"); !strings.Contains(got, "is not a regular file: name the file that holds the admin key") || strings.Contains(got, "chmod") {
+		t.Errorf("%q", got)
+	}
+}
