@@ -97,12 +97,17 @@ var ownLabels = []label{
 	{name: LabelPeriod, help: "the period of the budget: a UTC `month`, `quarter` or `year`, or a fixed `term`"},
 	{name: "project_name", help: "the project's name"},
 	{name: "status", help: "`active` or `archived`"},
+	{name: "residency", help: "the region where the project's data are stored and processed, in OpenAI's spelling, such as `GLOBAL` or `EU_STORAGE`"},
+	{name: "team", help: "the team in the configuration that pays for the project or has the budget, or `unallocated`"},
 	{name: "user_name", help: "the user's name"},
 	{name: "role", help: "the user's role in the organization: `owner` or `reader`"},
+	{name: "is_service_account", help: "`true` or `false`"},
 	{name: "user_email", help: "the user's e-mail address, only with `names.user_emails`"},
 	{name: "api_key_name", help: "the API key's name"},
 	{name: "owner_type", help: "`user` or `service_account`"},
 	{name: "owner_id", help: "the id of the user or the service account that the API key belongs to"},
+	{name: "owner_name", help: "the name of that user or service account"},
+	{name: "bound", help: "the limit of a read: `body`, `pages` or `rows`"},
 }
 
 func codes(names []string) string {

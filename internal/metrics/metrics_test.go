@@ -47,6 +47,24 @@ func TestHelpIsOneShortLine(t *testing.T) {
 	}
 }
 
+func TestEveryLabelIsExplained(t *testing.T) {
+	var b strings.Builder
+	if err := metrics.WriteMarkdown(&b); err != nil {
+		t.Fatal(err)
+	}
+	_, labels, _ := strings.Cut(b.String(), "\n## Labels\n")
+	for _, m := range metrics.Table() {
+		if m.Name == metrics.BuildInfo {
+			continue // A library's labels.
+		}
+		for _, name := range m.Labels {
+			if !strings.Contains(labels, "\n| `"+name+"` |") {
+				t.Errorf("%s has the label %s, which the reference does not explain", m.Name, name)
+			}
+		}
+	}
+}
+
 func TestMeasuresThatShareAMetricShareItsHelp(t *testing.T) {
 	help := make(map[string]string)
 	for _, e := range api.Endpoints {
