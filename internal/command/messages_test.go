@@ -113,6 +113,8 @@ two.yml:1: organizations[1]: names no key: with several organizations each needs
 		{"a web configuration that is no YAML", goodKey, "--config.check --web.config.file=web-torn.yml", `read web configuration web-torn.yml:2: did not find expected node content`},
 		{"everything at once", goodKey, "--config.check --config.file=wrong-all.yml --web.config.file=web.yml --web.telemetry-path=/-/healthy", "pricing.file: read price list prices.json: line 3: [0].models[0]: want a model with an \"id\", \"match\" and \"prices\"\ntelemetry path /-/healthy is already in use: choose another --web.telemetry-path\nread web configuration web.yml:1: tls_server_config: missing one of key or key_file"},
 
+		{"an import of something else", "", "import-state --storage.path=fresh --input=good.yml", `read the exported state good.yml: damaged: invalid database; name a file that export-state wrote with --input`},
+
 		// The simulator.
 		{"a time that is none", "", "simulate --start=yesterday", `--start "yesterday" is neither a date such as 2026-11-01, which is midnight UTC, nor a time such as 2026-11-01T15:00:00Z`},
 		{"a clock that goes backwards", "", "simulate --speed=-1", `--speed must be above 0`},

@@ -74,8 +74,13 @@ func (c *stateCommand) imports(logger log.Logger) error {
 	feeds, err := ledger.Import(c.storagePath, c.file, func(f ledger.FeedName) bool {
 		return c.named(f) && c.shard.Owns(f.Organization, f.Endpoint)
 	})
-	if err == nil {
+	var broken *ledger.StateError
+	switch {
+	case err == nil:
 		err = c.missing(feeds, c.file)
+	case errors.As(err, &broken) && broken.Path == c.file && strings.HasPrefix(broken.Err.Error(), "damaged"):
+		// What to do about a state is not what to do about a file that is to be read into one.
+		err = fmt.Errorf("read the exported state %s: %w; name a file that export-state wrote with --input", c.file, broken.Err)
 	}
 	if err != nil {
 		return err
