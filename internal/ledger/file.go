@@ -42,6 +42,7 @@ type store struct {
 	// committed is the transaction that was committed last. Where the file has another one, a commit that failed has
 	// come through all the same.
 	committed int
+	opened    int64 // the size of the file when it was opened
 	broken    error // set once the database can't be asked any more
 	// roster is what a transaction has read of the names of all feeds. It is for loading, which writing keeps apart.
 	roster   *roster
@@ -105,7 +106,7 @@ func (s *store) open() error {
 		if err := s.prepare(); err != nil {
 			return err
 		}
-		s.committed, err = s.newest()
+		s.committed, s.opened, err = s.newest()
 		return err
 	})
 	// The first error is the one to tell.
@@ -118,12 +119,13 @@ func (s *store) open() error {
 	return err
 }
 
-// newest is the newest transaction that is in the file.
-func (s *store) newest() (id int, err error) {
-	return id, s.db.View(func(tx *bolt.Tx) error {
-		id = tx.ID()
+// newest is the newest transaction that is in the file, and the size of the file as of it.
+func (s *store) newest() (id int, size int64, err error) {
+	err = s.db.View(func(tx *bolt.Tx) error {
+		id, size = tx.ID(), tx.Size()
 		return nil
 	})
+	return id, size, err
 }
 
 // guarded makes an error of a panic. The database maps the file and follows the pointers it finds there: a damaged file

@@ -129,6 +129,7 @@ func Open(o Options) (*Ledger, error) {
 		l.committed = func(time.Duration, error) {}
 	}
 	l.view.Store(&View{})
+	l.bytes.Store(s.opened)
 	return l, nil
 }
 

@@ -58,7 +58,7 @@ func (s *store) rescue() error {
 	}
 	former := s.db
 	// A commit that had come through although it failed is in the copy, too.
-	if newest, err := s.newest(); err != nil || newest != s.committed {
+	if newest, _, err := s.newest(); err != nil || newest != s.committed {
 		next.committed--
 	}
 	*s = *next
