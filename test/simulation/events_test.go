@@ -75,6 +75,7 @@ var events = slices.Concat([]event{
 			return
 		}
 		w.settings.start = w.pick("now", "today", "month", w.first().Truncate(24*time.Hour).Format(time.RFC3339))
+		w.monthly = w.monthly || w.settings.start == "month"
 		w.reload()
 	}},
 	{"prices", func(w *world) {

@@ -25,8 +25,12 @@ func (o *oracle) retire(b *book, f *ledger.FeedView) {
 		}
 		b.derived[id] = s.Born
 	}
-	if o.w.now().Sub(o.w.begin) < shortestRetention {
-		return
+	oldest := o.w.begin
+	if o.w.monthly {
+		oldest = oldest.AddDate(0, 0, -31)
+	}
+	if o.w.now().Sub(oldest) < shortestRetention {
+		return // Nothing that is counted can have been idle for so long.
 	}
 	alive := make(map[string]*ledger.Series, len(f.Series)+len(f.Derived))
 	for _, s := range f.Series {

@@ -63,6 +63,7 @@ type world struct {
 	endpoints     []string
 	settings      settings
 	counting      string // counters.start
+	monthly       bool   // it was the month at some time, so that what is counted may be older than the life
 	falls         bool   // the API corrects downwards
 	constant      bool   // prices are those of the list: never learned, and no name tells where a project is processed, which costs more
 	reshapes      bool   // groupings change, so that there are baselines within the life
@@ -191,6 +192,7 @@ func (w *world) setUp(days int) {
 	w.end = w.begin.Add(time.Duration(days)*24*time.Hour - w.between(0, 23*time.Hour)).Truncate(time.Minute)
 	w.falls, w.reshapes, w.constant = w.chance(0.3) || *falling, w.chance(0.4), w.chance(0.5)
 	w.counting = w.pick("now", "now", "today", "month", w.first().Truncate(24*time.Hour).Format(time.RFC3339))
+	w.monthly = w.counting == "month"
 
 	flows := []string{"embeddings", "moderations", "images", "audio_speeches", "audio_transcriptions", "code_interpreter_sessions", "file_search_calls", "web_search_calls", "vector_stores", "decisions"}
 	w.rng.Shuffle(len(flows), func(i, j int) { flows[i], flows[j] = flows[j], flows[i] })
