@@ -41,6 +41,13 @@ func (k *keyring) get() (text string, version int, err error) {
 	return k.take(text, err)
 }
 
+// current is the version of the key that was read last.
+func (k *keyring) current() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.version
+}
+
 // again reads the key again.
 func (k *keyring) again() (text string, version int, err error) {
 	k.mu.Lock()

@@ -64,7 +64,7 @@ func (p *poller) run(ctx context.Context) {
 			return
 		}
 		took := time.Now()
-		_, p.asking, _ = p.client.keys.get()
+		p.asking = p.client.keys.current()
 		_, err := p.take(ctx, priorityPoll, func(now time.Time) (ledger.Window, bool) {
 			return p.polled.Feed.PollWindow(now), true
 		})

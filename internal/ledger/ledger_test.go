@@ -299,27 +299,6 @@ func TestAContradictoryAnswerBooksNothing(t *testing.T) {
 	g.expect(counts{})
 }
 
-// TestTheSizeOfTheStateIsKnownBeforeTheFirstCommit: the API may be away when the exporter starts.
-func TestTheSizeOfTheStateIsKnownBeforeTheFirstCommit(t *testing.T) {
-	dir := t.TempDir()
-	for range 2 {
-		l, err := ledger.Open(ledger.Options{Dir: dir})
-		if err != nil {
-			t.Fatal(err)
-		}
-		file, err := os.Stat(filepath.Join(dir, ledger.FileName))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := l.Bytes(); n <= 0 || n > file.Size() {
-			t.Errorf("the state has %d bytes, the file %d", n, file.Size())
-		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestStateThatCannotBeUsedIsRefused(t *testing.T) {
 	prepare := func(t *testing.T) (*rig, string) {
 		g := newRig(t).open()

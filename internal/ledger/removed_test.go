@@ -2,6 +2,8 @@ package ledger_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
@@ -182,4 +184,25 @@ func TestAnOrganizationThatNeverAnsweredKeepsNothingOfOthers(t *testing.T) {
 			t.Errorf("a feed that returns after two months goes on with %d requests", n)
 		}
 	})
+}
+
+// TestTheSizeOfTheStateIsKnownBeforeTheFirstCommit: the API may be away when the exporter starts.
+func TestTheSizeOfTheStateIsKnownBeforeTheFirstCommit(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		l, err := ledger.Open(ledger.Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.Stat(filepath.Join(dir, ledger.FileName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := l.Bytes(); n <= 0 || n > file.Size() {
+			t.Errorf("the state has %d bytes, the file %d", n, file.Size())
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
