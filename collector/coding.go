@@ -43,27 +43,29 @@ func (c checked) and(next checked) checked {
 
 // A coder applies codings. Its compressors are large, so they are used again, and so is the room for what they compress.
 type coder struct {
-	deflates, zstds, rooms sync.Pool
-	// kept outlives the garbage collections that empty the pools: what ends an answer is compressed for most scrapes, and
-	// they may be a minute apart.
-	kept atomic.Pointer[flate.Writer]
+	deflates     shelf[flate.Writer]
+	zstds, rooms sync.Pool
 }
 
-// deflate returns a compressor, to be given to done.
-func (c *coder) deflate() (*flate.Writer, error) {
-	if w := c.kept.Swap(nil); w != nil {
-		return w, nil
-	}
-	if w, ok := c.deflates.Get().(*flate.Writer); ok {
-		return w, nil
-	}
-	return flate.NewWriter(io.Discard, deflateLevel)
+// A shelf has what is used again. One thing outlives the garbage collections that empty a pool: most scrapes need one, and
+// they may be a minute apart.
+type shelf[T any] struct {
+	one  atomic.Pointer[T]
+	more sync.Pool
 }
 
-func (c *coder) done(w *flate.Writer) {
-	w.Reset(io.Discard) // Nobody must hold on to what was made.
-	if !c.kept.CompareAndSwap(nil, w) {
-		c.deflates.Put(w)
+// take returns a thing, nil if there is none.
+func (s *shelf[T]) take() *T {
+	if one := s.one.Swap(nil); one != nil {
+		return one
+	}
+	one, _ := s.more.Get().(*T)
+	return one
+}
+
+func (s *shelf[T]) put(one *T) {
+	if !s.one.CompareAndSwap(nil, one) {
+		s.more.Put(one)
 	}
 }
 
@@ -88,9 +90,12 @@ func (c *coder) code(coding coding, plain []byte) (part, error) {
 	if coding != gzipped {
 		return part{bytes.Clone(plain), checked{plain: len(plain), coded: len(plain)}}, nil
 	}
-	w, err := c.deflate()
-	if err != nil {
-		return part{}, err
+	w := c.deflates.take()
+	if w == nil {
+		var err error
+		if w, err = flate.NewWriter(io.Discard, deflateLevel); err != nil {
+			return part{}, err
+		}
 	}
 	var coded bytes.Buffer
 	w.Reset(&coded)
@@ -100,7 +105,8 @@ func (c *coder) code(coding coding, plain []byte) (part, error) {
 	if err := w.Flush(); err != nil {
 		return part{}, err
 	}
-	c.done(w)
+	w.Reset(io.Discard) // Nobody must hold on to what was made.
+	c.deflates.put(w)
 	return part{bytes.Clone(coded.Bytes()), checked{crc32.ChecksumIEEE(plain), len(plain), coded.Len()}}, nil
 }
 
@@ -135,13 +141,16 @@ const (
 	zstdBlock = 128 << 10
 )
 
-// last returns the plain bytes as the part that ends an answer. In zstd it is blocks that are not compressed, which alone
-// refer to nothing before them.
-func (c *coder) last(coding coding, plain []byte) (part, error) {
-	switch coding {
-	case identity, gzipped:
+// last returns the plain bytes as the part that ends an answer with so many coded bytes before it. In zstd it is blocks
+// that are not compressed, which alone refer to nothing before them. With gzip it is those, too, where that makes the answer
+// hardly longer: what is true of the moment is compressed for one scrape, and to begin takes as long as to serve hundreds
+// of kilobytes.
+func (c *coder) last(coding coding, plain []byte, before int) (part, error) {
+	switch {
+	case coding == gzipped && len(plain) <= before/hardly:
+		return stored(plain), nil
+	case coding != zstandard:
 		return c.code(coding, plain)
-	case zstandard:
 	}
 	var b []byte
 	for {
@@ -156,6 +165,24 @@ func (c *coder) last(coding coding, plain []byte) (part, error) {
 			return part{b, checked{coded: len(b)}}, nil
 		}
 	}
+}
+
+// hardly is the part of an answer by which it may be longer than need be.
+const hardly = 50
+
+// stored returns the plain bytes as blocks of deflate that are not compressed.
+func stored(plain []byte) part {
+	whole := checked{crc: crc32.ChecksumIEEE(plain), plain: len(plain)}
+	var b []byte
+	for len(plain) > 0 {
+		n := min(len(plain), math.MaxUint16)
+		b = append(b, 0) // Of the stored type, not final, and up to a whole byte.
+		b = binary.LittleEndian.AppendUint16(b, uint16(n))
+		b = binary.LittleEndian.AppendUint16(b, ^uint16(n))
+		b, plain = append(b, plain[:n]...), plain[n:]
+	}
+	whole.coded = len(b)
+	return part{b, whole}
 }
 
 // frame returns what comes before and after the parts of an answer.

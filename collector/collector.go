@@ -167,7 +167,7 @@ func (c *Collector) Reload(success bool, at time.Time) {
 
 // Gather returns all metric families, sorted by name, as the client library has them. It takes far longer than a scrape.
 func (c *Collector) Gather() ([]*dto.MetricFamily, error) {
-	all, err := c.moment.gather(nil)
+	all, err := c.moment.gather()
 	for _, column := range c.shown().columns {
 		f := (&block{metric: column.metric}).family()
 		for b := range column.blocks {

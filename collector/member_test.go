@@ -83,3 +83,21 @@ func TestAnAnswerOfALargeViewIsOneMember(t *testing.T) {
 		change(false)
 	}
 }
+
+// TestAnAnswerWhoseEndIsStoredIsOneMember: with so much before it the end is not compressed.
+func TestAnAnswerWhoseEndIsStoredIsOneMember(t *testing.T) {
+	c, _ := shown(t, 120_000)
+	h := c.Handler()
+	got, left := member(t, h, "/metrics", acceptable["text"])
+	want := ask(t, h, "/metrics", acceptable["text"], "identity")
+	if w, g := lines(t, want, "text"), lines(t, got, "text"); !slices.Equal(w, g) || left != 0 {
+		t.Fatalf("%d bytes follow the first member, which has %d lines, want %d", left, len(g), len(w))
+	}
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, r)
+	if !bytes.Contains(rec.Body.Bytes(), []byte("\nprocess_open_fds ")) {
+		t.Errorf("the end of %d bytes is compressed", rec.Body.Len())
+	}
+}

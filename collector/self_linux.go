@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,12 +16,15 @@ import (
 )
 
 // A self tells of our process what the client library's collector does. That one opens, reads and parses a file of /proc for
-// each metric, and takes longer than it takes to serve half a megabyte. Here the two files that change stay open, when the
-// process began is read once, and limits are asked of the kernel.
+// each metric, and takes longer than it takes to serve half a megabyte. Here the files that change stay open, there is room
+// for what they say, when the process began is read once, and limits are asked of the kernel.
 type self struct {
-	stat, netstat *os.File
-	fds           procfs.Proc
-	began         prometheus.Metric
+	stat, netstat, fds *os.File
+	proc               procfs.Proc
+	began              prometheus.Metric
+
+	mu   sync.Mutex
+	room []byte
 }
 
 var (
@@ -57,11 +61,14 @@ func openSelf() (*self, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &self{fds: p, began: prometheus.MustNewConstMetric(processStart, prometheus.GaugeValue, began)}
+	s := &self{proc: p, began: prometheus.MustNewConstMetric(processStart, prometheus.GaugeValue, began), room: make([]byte, 16<<10)}
 	if s.stat, err = os.Open("/proc/self/stat"); err != nil {
 		return nil, err
 	}
-	s.netstat, err = os.Open("/proc/self/net/netstat")
+	if s.netstat, err = os.Open("/proc/self/net/netstat"); err != nil {
+		return nil, err
+	}
+	s.fds, err = os.Open("/proc/self/fd")
 	return s, err
 }
 
@@ -75,16 +82,18 @@ func (*self) Describe(out chan<- *prometheus.Desc) {
 
 // Collect leaves out what can't be read, as the library's collector does.
 func (s *self) Collect(out chan<- prometheus.Metric) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	tell := func(d *prometheus.Desc, t prometheus.ValueType, value float64) {
 		out <- prometheus.MustNewConstMetric(d, t, value)
 	}
 	out <- s.began
-	if cpu, virtual, resident, err := usage(content(s.stat)); err == nil {
+	if cpu, virtual, resident, err := usage(s.content(s.stat)); err == nil {
 		tell(processCPU, prometheus.CounterValue, cpu)
 		tell(processVirtual, prometheus.GaugeValue, virtual)
 		tell(processResident, prometheus.GaugeValue, resident)
 	}
-	if n, err := s.fds.FileDescriptorsLen(); err == nil {
+	if n, err := s.open(); err == nil {
 		tell(processFiles, prometheus.GaugeValue, float64(n))
 	}
 	for resource, d := range map[int]*prometheus.Desc{syscall.RLIMIT_NOFILE: processMostFiles, syscall.RLIMIT_AS: processMaxVirtual} {
@@ -93,23 +102,32 @@ func (s *self) Collect(out chan<- prometheus.Metric) {
 			tell(d, prometheus.GaugeValue, float64(limit.Cur))
 		}
 	}
-	if received, sent, err := octets(content(s.netstat)); err == nil {
+	if received, sent, err := octets(s.content(s.netstat)); err == nil {
 		tell(processReceived, prometheus.CounterValue, received)
 		tell(processSent, prometheus.CounterValue, sent)
 	}
 }
 
 // content is what a file of /proc says now. It is nothing where that can't be read.
-func content(f *os.File) string {
-	for b := make([]byte, 16<<10); ; b = make([]byte, 2*len(b)) {
-		n, err := f.ReadAt(b, 0)
+func (s *self) content(f *os.File) string {
+	for {
+		n, err := f.ReadAt(s.room, 0)
 		switch {
 		case errors.Is(err, io.EOF):
-			return string(b[:n])
+			return string(s.room[:n])
 		case err != nil:
 			return ""
 		}
+		s.room = make([]byte, 2*len(s.room))
 	}
+}
+
+// open is how many files are open. Linux says so since 6.2 as the size of the directory; before it they have to be counted.
+func (s *self) open() (int, error) {
+	if d, err := s.fds.Stat(); err == nil && d.Size() > 0 {
+		return int(d.Size()), nil
+	}
+	return s.proc.FileDescriptorsLen()
 }
 
 // ticks is how many units of /proc make a second, on every system that Go knows.

@@ -28,7 +28,7 @@ type handler struct {
 	*Collector
 	formats []expfmt.Format
 	slots   chan struct{}
-	writers sync.Pool
+	writers shelf[bufio.Writer]
 }
 
 // Handler answers scrapes as text, OpenMetrics 1.0 and 2.0 and protobuf, plain, with gzip or with zstd.
@@ -37,9 +37,8 @@ func (c *Collector) Handler() http.Handler {
 	// in protobuf; in OpenMetrics 1.0 they would be one more series per counter.
 	formats := append(expfmt.DefaultOpenMetricsAcceptedFormats(), expfmt.FmtOpenMetrics_2_0_0)
 	formats = slices.DeleteFunc(formats, func(f expfmt.Format) bool { return encoderOf(f) == nil })
-	return promhttp.InstrumentMetricHandler(c.moment.registry, &handler{
+	return promhttp.InstrumentMetricHandler(c.moment.library, &handler{
 		Collector: c, formats: formats, slots: make(chan struct{}, maxScrapes),
-		writers: sync.Pool{New: func() any { return bufio.NewWriterSize(nil, together) }},
 	})
 }
 
@@ -60,7 +59,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, err)
 		return
 	}
-	end, warning, err := h.moment.encode(metricNames, f, &h.cache.coder)
+	end, warning, err := h.moment.encode(metricNames, f, page.sum.coded, &h.cache.coder)
 	if warning != nil {
 		h.log(warning) // One broken reading of /proc must not hide the data.
 	}
@@ -78,11 +77,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	whole := page.sum.and(end.checked)
 	head, tail := f.coding.frame(whole)
 	header.Set("Content-Length", strconv.Itoa(len(head)+whole.coded+len(tail)))
-	out := h.writers.Get().(*bufio.Writer)
+	out := h.writers.take()
+	if out == nil {
+		out = bufio.NewWriterSize(nil, together)
+	}
 	out.Reset(w)
 	defer func() {
-		out.Reset(nil) // The pool must not hold on to the connection.
-		h.writers.Put(out)
+		out.Reset(nil) // The shelf must not hold on to the connection.
+		h.writers.put(out)
 	}()
 	_, _ = out.Write(head) // An error comes again with what is written later. It means that the client has gone.
 	room := h.cache.coder.room()
