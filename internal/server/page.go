@@ -201,6 +201,17 @@ func (v view) Each(period string) string {
 	return "this " + period
 }
 
+// Unknown is why it is not known what is spent of a budget, or nothing as long as the bill has yet to be read.
+func (v view) Unknown(o Organization) string {
+	switch {
+	case o.CostMonthToDateUSD != "":
+		return "the bill was not read so far back, or not by project"
+	case !slices.ContainsFunc(o.Endpoints, func(e Endpoint) bool { return e.Name == api.Costs }):
+		return "this exporter does not read the bill"
+	}
+	return ""
+}
+
 // Day is a UTC day.
 func (v view) Day(t *time.Time) string { return t.UTC().Format(time.DateOnly) }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/budget"
+	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/server"
 	"github.com/openai-exporter/openai_exporter/internal/spend"
 )
@@ -83,6 +84,23 @@ func TestThePageSaysWhereEveryEndpointStands(t *testing.T) {
 		if strings.Contains(strings.ReplaceAll(a.body, "xmlns='http://www.w3.org/2000/svg'", ""), never) {
 			t.Errorf("the page has %s", never)
 		}
+	}
+}
+
+func TestThePageSaysWhyNothingIsKnownOfABudget(t *testing.T) {
+	s := organization(t)
+	s.view.Store(&ledger.View{Generation: 1, Organizations: []ledger.OrganizationView{{Name: "acme"}}, Feeds: s.View().Feeds[:1]})
+	books := spend.New(s)
+	books.Configure(spend.Settings{Budgets: []spend.Budget{{Name: "all", Organization: "acme", USD: 6000, Period: budget.Monthly}}})
+	r := start(t, server.Options{Views: s, Statuses: s, Books: books})
+	const why = "not known: this exporter does not read the bill"
+	s.set(fetcher.Status{Organization: "acme", Endpoint: "completions", State: fetcher.StateOK, LastPoll: noon, LastSuccess: noon})
+	if a := r.do(t, http.MethodGet, "/"); !strings.Contains(a.body, why) {
+		t.Errorf("without costs the page does not say why:\n%s", a.body)
+	}
+	s.set(fetcher.Status{Organization: "acme", Endpoint: "costs", State: fetcher.StateStarting})
+	if a := r.do(t, http.MethodGet, "/"); strings.Contains(a.body, "not known") || !strings.Contains(a.body, "of $6,000.00 this month") {
+		t.Errorf("before the first poll of the bill the page says more than that nothing is there:\n%s", a.body)
 	}
 }
 
