@@ -236,6 +236,26 @@ func TestReloadTakesOverWhatIsValidAndKeepsTheRestRunning(t *testing.T) {
 	}
 }
 
+func TestAReloadSaysThatAChangedStartChangesNothing(t *testing.T) {
+	_, baseURL := simulate(t, simulator.Options{})
+	args, file := configure(t, baseURL, goodKey, "counters: {start: today}")
+	p := serve(t, append(args, "--web.enable-lifecycle")...)
+	p.ready()
+	const line = "A changed counters.start has no effect on existing state"
+	for _, c := range []struct {
+		more string
+		want int
+	}{{"counters: {start: today, zero_hold: 1m}", 0}, {"counters: {start: month}", 1}, {"counters: {start: month}\nlimits: {enabled: false}", 1}} {
+		writeConfig(t, file, baseURL, c.more)
+		if code, body := request(t, http.MethodPost, p.url("/-/reload")); code != http.StatusOK {
+			t.Fatalf("reload answered %d %q", code, body)
+		}
+		if got := strings.Count(p.log.String(), line); got != c.want {
+			t.Errorf("after %s the log says so %d times, want %d:\n%s", c.more, got, c.want, p.log)
+		}
+	}
+}
+
 func TestReloadNeedsTheLifecycleFlag(t *testing.T) {
 	_, baseURL := simulate(t, simulator.Options{})
 	args, _ := configure(t, baseURL, goodKey, "")

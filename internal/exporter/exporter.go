@@ -112,7 +112,7 @@ type exporter struct {
 // Run polls and serves until the context ends.
 func Run(ctx context.Context, o Options) error {
 	e := &exporter{load: o.load, logger: o.Logger, shard: o.Shard, reloading: make(chan struct{}, 1), hangup: make(chan os.Signal, 1)}
-	// A hangup while it starts is not the end of it, but a reload as soon as it serves.
+	// A hangup while it starts is not the end of it, but a reload once it has started.
 	signal.Notify(e.hangup, syscall.SIGHUP)
 	defer signal.Stop(e.hangup)
 	if o.Demo {
@@ -176,6 +176,7 @@ func (e *exporter) open(dir string) (err error) {
 
 // serve starts the plan once the addresses are known to be free, and returns when everything that it started has ended.
 func (e *exporter) serve(ctx context.Context, o Options, p *plan) error {
+	started := make(chan struct{})
 	srv := server.New(server.Options{
 		Addresses: o.Addresses, WebConfigFile: o.WebConfigFile, TelemetryPath: o.TelemetryPath,
 		Metrics: e.collector.Handler(), Views: e, Statuses: e, Allowances: e.scheduler, Books: e.books, Directory: e,
@@ -188,6 +189,7 @@ func (e *exporter) serve(ctx context.Context, o Options, p *plan) error {
 				level.Info(e.logger).Log("msg", "Listening", "address", a, "version", version.Version)
 			}
 			e.start(p)
+			close(started)
 			if o.Demo {
 				open := server.Scheme(o.WebConfigFile) + "://" + visitable(addresses[0])
 				level.Info(e.logger).Log("msg", "Demo of a simulated organization", "open", open+"/", "metrics", open+o.TelemetryPath)
@@ -198,7 +200,7 @@ func (e *exporter) serve(ctx context.Context, o Options, p *plan) error {
 	var background sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	background.Go(func() { e.ledger.Run(ctx) })
-	background.Go(func() { e.reloadOnHangup(ctx) })
+	background.Go(func() { e.reloadOnHangup(ctx, started) })
 	err := srv.Serve(ctx)
 	cancel()
 	e.scheduler.Close()

@@ -26,6 +26,9 @@ func (e *exporter) reload(ctx context.Context) error {
 			return err
 		}
 		warn(e.logger, valid)
+		if was, is := e.current.Load().config.Counters().Start, valid.Counters().Start; !is.Equal(was) {
+			level.Info(e.logger).Log("msg", "A changed counters.start has no effect on existing state", "configured", is, "before", was)
+		}
 		e.start(next)
 		return nil
 	}()
@@ -38,7 +41,12 @@ func (e *exporter) reload(ctx context.Context) error {
 	return nil
 }
 
-func (e *exporter) reloadOnHangup(ctx context.Context) {
+func (e *exporter) reloadOnHangup(ctx context.Context, started <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-started: // Before that the plan of the start would take the place of the reloaded one.
+	}
 	for {
 		select {
 		case <-ctx.Done():
