@@ -91,9 +91,17 @@ func newApplication(stdout, stderr io.Writer) *kingpin.Application {
 	app := kingpin.New(name, "Prometheus exporter for the usage and the spend of an OpenAI organization.")
 	app.HelpFlag.Short('h')
 	app.UsageTemplate(usage)
-	app.UsageWriter(stdout)
+	app.UsageWriter(willing{stdout})
 	app.ErrorWriter(stderr)
 	return app
+}
+
+// willing takes all of the help, because the parser panics where it can't be written, as when its reader was head.
+type willing struct{ io.Writer }
+
+func (w willing) Write(p []byte) (int, error) {
+	_, _ = w.Writer.Write(p)
+	return len(p), nil
 }
 
 // fail ends the program with the one message that counts, outside the log's format so that a person sees it.

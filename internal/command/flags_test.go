@@ -2,9 +2,11 @@ package command
 
 import (
 	"bytes"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -95,6 +97,19 @@ func TestAFlagOfAnotherCommandIsRefusedWithTheNameOfItsCommand(t *testing.T) {
 		code, _, stderr := say(t, strings.Fields(args)...)
 		if code != 1 || stderr != "openai_exporter: error: "+want+"\n" {
 			t.Errorf("%s: exit code %d, said\n%swant\n%s", args, code, stderr, want)
+		}
+	}
+}
+
+// gone is a reader that has what it wanted, such as head.
+type gone struct{}
+
+func (gone) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+func TestHelpForAReaderThatHasGoneIsNoTrouble(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"--help-long"}, {"--help-man"}, {"help", "backfill"}, {"simulate", "--help"}, {"--version"}, {"--completion-script-bash"}} {
+		if code := Run(t.Context(), args, gone{}, io.Discard); code != 0 {
+			t.Errorf("%v: exit code %d", args, code)
 		}
 	}
 }
