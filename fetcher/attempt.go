@@ -127,6 +127,12 @@ func (a *attempt) take(answer answer) (page, error) {
 	e := a.query.Endpoint
 	body := &countedBody{r: answer.body}
 	defer func() { a.used.page(body.read, a.decoder.rows) }()
+	switch {
+	case a.used.pages == 0:
+		a.read.Key = answer.key
+	case a.read.Key != answer.key:
+		a.read.Key = 0 // It was replaced between two pages.
+	}
 	if a.read.AsOf.IsZero() {
 		// The first page's now is frozen in the cursor, so it is the whole read's.
 		a.read.AsOf = answer.at

@@ -159,6 +159,7 @@ type request struct {
 
 // An answer is a 200 whose body is still to be read.
 type answer struct {
+	key       uint64 // which key it answers
 	body      io.Reader
 	requestID string
 	at        time.Time // the API's clock
@@ -251,7 +252,7 @@ func (c *Client) exchange(ctx context.Context, r request, key string, consume fu
 		return withoutKey(e, key)
 	}
 	body := &limitedBody{r: resp.Body, left: c.o.MaxBody}
-	a := answer{body: body, requestID: clean(resp.Header.Get("X-Request-Id")), at: sight.at, doubtful: sight.doubtful}
+	a := answer{key: keyID(key), body: body, requestID: clean(resp.Header.Get("X-Request-Id")), at: sight.at, doubtful: sight.doubtful}
 	err = consume(a)
 	var e *Error
 	if !errors.As(err, &e) || e.Class != ClassBody {

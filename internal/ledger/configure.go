@@ -60,6 +60,7 @@ func (l *Ledger) Configure(settings Settings, options []FeedOptions) ([]*Feed, e
 		l.own[name].feeds = append(l.own[name].feeds, f)
 	}
 	maps.DeleteFunc(l.accused, func(name string, _ bool) bool { return l.own[name] == nil })
+	maps.DeleteFunc(l.proven, func(name string, _ uint64) bool { return l.own[name] == nil })
 	for _, st := range stages {
 		st.install()
 	}

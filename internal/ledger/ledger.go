@@ -92,6 +92,7 @@ type Ledger struct {
 	own      map[string]*organization // of which there may be thousands
 	holding  map[*Feed]time.Time      // when those that hold series at zero release the first of them
 	accused  map[string]bool          // organizations whose verdict is logged
+	proven   map[string]uint64        // by organization: the key of the newest answer that is certainly its own
 	cleared  map[string]bool          // by name of a feed that is switched off and has a verdict: whether it is withdrawn
 
 	staged    []*Feed  // those that have a stage
@@ -120,6 +121,7 @@ func Open(o Options) (*Ledger, error) {
 		own:       map[string]*organization{},
 		holding:   map[*Feed]time.Time{},
 		accused:   map[string]bool{},
+		proven:    map[string]uint64{},
 		cleared:   map[string]bool{},
 	}
 	if l.logger == nil {

@@ -21,7 +21,7 @@ import (
 //     organization. An answer that names none is checked against the hours or days in which the record has usage of
 //     projects: an organization may have nothing but new projects, but its usage in an old hour stays there. If two of these
 //     now have no usage, the answer is for another organization. If the answer covers fewer than two, it is set aside, and
-//     the newest such hour is read again by itself.
+//     the newest such hour is read again by itself, unless an answer to the same key was for this organization before.
 //
 // Where nothing on record can show it, nothing is refused: an organization whose projects have all been idle for longer than
 // audits reach back may go on with new ones.
@@ -62,6 +62,7 @@ func (f *Feed) examine(r *Read) error {
 	switch {
 	case ours:
 		f.ledger.acquit(f.options.Organization)
+		f.ledger.proven[f.options.Organization] = r.Key
 	case foreign:
 		f.convict()
 		return ErrForeign
@@ -95,14 +96,15 @@ func (f *Feed) tell(r *Read) (ours, foreign bool, err error) {
 	if ours || !named && !r.Window.probe {
 		return ours, false, nil
 	}
+	proven := r.Key != 0 && r.Key == f.ledger.proven[f.options.Organization]
 	if r.Window.probe {
-		return false, true, nil
+		return false, !proven, nil // One hour alone may have been corrected to nothing.
 	}
 	if r.Window.told {
 		return false, false, nil
 	}
 	lost, err := f.lost(r, false)
-	if err != nil || lost >= enough {
+	if err != nil || lost >= enough || proven {
 		return false, lost >= enough, err
 	}
 	if f.doubt == nil && !r.Window.Audit {

@@ -226,6 +226,62 @@ func TestAnHourThatCannotBeAskedLetsTheDoubtEnd(t *testing.T) {
 	}
 }
 
+// TestAProvenKeyIsNotAccusedByOneHour: with the key of an answer that was this organization's, an hour whose usage was
+// corrected to nothing is no sign of another one.
+func TestAProvenKeyIsNotAccusedByOneHour(t *testing.T) {
+	for name, c := range map[string]struct {
+		key     uint64 // of the poll that names only a new project
+		asked   bool   // before an answer to this key has named a known one
+		answers int
+		foreign bool
+	}{
+		"the proven key":                         {key: 1, answers: 1},
+		"another key":                            {key: 2, answers: 2, foreign: true},
+		"another key, proven after it was asked": {key: 2, asked: true, answers: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t).open()
+			g.key = 1
+			g.poll()
+			g.audit()
+			for range 5 * 60 {
+				g.pass(time.Minute)
+				g.use(0, a, 1)
+				g.poll()
+				g.audit()
+			}
+			for range 2 * 60 {
+				g.pass(time.Minute)
+				g.poll()
+				g.audit()
+			}
+			g.use(0, newcomer, 3)
+			newest := g.now.Add(-2 * time.Hour).Truncate(time.Hour)
+			for at := newest; at.Before(newest.Add(time.Hour)); at = at.Add(time.Minute) {
+				if n := g.minutes[at.Unix()][a]; n > 0 {
+					g.use(g.now.Sub(at), a, -n)
+				}
+			}
+			g.key = c.key
+			if c.asked {
+				if err := g.feed.Book(context.Background(), g.read(embeddings, g.feed.GroupBy(), g.feed.PollWindow(g.now))); !errors.Is(err, ledger.ErrDoubt) {
+					t.Fatalf("booking only a new project says %v", err)
+				}
+				g.pass(time.Hour)
+				g.use(0, newcomer, 3)
+				g.audit()
+			}
+			answers, err := g.ask(g.world)
+			if errors.Is(err, ledger.ErrForeign) != c.foreign || answers != c.answers {
+				t.Fatalf("booking only a new project says %v after %d answers", err, answers)
+			}
+			if want := g.total(newcomer); !c.foreign && g.shown()[newcomer] != want {
+				t.Errorf("counted %v, want %d of the new project", g.shown(), want)
+			}
+		})
+	}
+}
+
 // TestTheBillTellsWhoAnswers by the id of the organization, whatever its projects are called.
 func TestTheBillTellsWhoAnswers(t *testing.T) {
 	g := costsRig(t)

@@ -35,6 +35,8 @@ type Read struct {
 	Begin time.Time
 	// Organization is the API's id of the organization that the rows are of, or "" where they don't say one.
 	Organization string
+	// Key tells apart the admin keys that reads were made with. It is 0 where there were several, or nobody says.
+	Key uint64
 
 	columns []string
 	asked   int     // how many of the columns were asked for

@@ -29,6 +29,7 @@ func (f *Feed) convict() {
 	}
 	f.doubt = nil // The next poll asks for an hour that can withdraw the verdict.
 	l := f.ledger
+	delete(l.proven, f.options.Organization)
 	if name := f.options.Organization; !l.accused[name] {
 		l.accused[name] = true
 		level.Error(l.logger).Log("msg", "The API answers for another organization", "organization", name, "endpoint", f.options.Endpoint.Name, "err", ErrForeign)

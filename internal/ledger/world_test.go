@@ -27,6 +27,7 @@ type world struct {
 	hole   func(start time.Time) bool // answers lack these buckets
 	blind  bool                       // who reads passes over nothing
 	passed int                        // how many buckets were passed over
+	key    uint64                     // the key that it is asked with
 }
 
 type labels struct{ project, model string }
@@ -58,7 +59,7 @@ func (w *world) total(l labels) int64 {
 // read answers a window, as the API would now.
 func (w *world) read(e *api.Endpoint, groupBy []string, win ledger.Window) *ledger.Read {
 	r := ledger.NewRead(e, groupBy, win)
-	r.AsOf = w.now
+	r.AsOf, r.Key = w.now, w.key
 	end := win.To
 	if end.IsZero() {
 		end = w.now
