@@ -254,6 +254,7 @@ func TestAmountsInAnotherCurrencyAreRefused(t *testing.T) {
 }
 
 func TestTheBudgetHoldsInEveryMinute(t *testing.T) {
+	t.Parallel()
 	for _, perMinute := range []int{1, 5, 60, 100, 1000} {
 		synctest.Test(t, func(t *testing.T) {
 			f := &fake{before: says(200, `{"object":"page","data":[],"has_more":false}`)}

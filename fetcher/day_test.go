@@ -17,6 +17,7 @@ import (
 // that are slow, refused, torn or reset. The counters never go down, in the end they are the truth, and nothing runs on:
 // a bubble does not end while one of its goroutines lives.
 func TestADayOfAllEndpointsEndsExactWithoutLeaks(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		until(time.Date(2026, 11, 10, 0, 0, 0, 0, time.UTC))
 		begin := time.Now()

@@ -27,6 +27,7 @@ func keyed(costs []directory.KeyCost) map[string]string {
 
 // TestWhatEachKeyHasCostTodayIsLookedUp: in one request beside the keys, of the running UTC day and the chosen projects.
 func TestWhatEachKeyHasCostTodayIsLookedUp(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		pass(time.Until(time.Date(2026, 11, 18, 22, 0, 0, 0, time.UTC)))
 		sim := simulator.New(simulator.Options{})

@@ -98,6 +98,7 @@ func TestASpendLimitThatIsNoMonthOfDollarsIsRefused(t *testing.T) {
 
 // TestASpendLimitThatIsTakenAwayIsGone: the API answers 404, or a limit without an amount, where it has told one before.
 func TestASpendLimitThatIsTakenAwayIsGone(t *testing.T) {
+	t.Parallel()
 	gone := map[string]func(w http.ResponseWriter, r *http.Request) bool{
 		"not found": says(http.StatusNotFound, `{"error":{"message":"no limit"}}`),
 		"no amount": says(http.StatusOK, `{"threshold_amount":null,"currency":"USD","interval":"month"}`),
@@ -133,6 +134,7 @@ func TestASpendLimitThatIsTakenAwayIsGone(t *testing.T) {
 }
 
 func TestAnUnknownEnforcementIsNamedOnceAndTakenForNeither(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sim := simulator.New(simulator.Options{})
 		seen := &witness{}

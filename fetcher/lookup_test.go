@@ -113,6 +113,7 @@ func TestANewNameShowsUpAtTheNextLookup(t *testing.T) {
 }
 
 func TestAKeyThatMayNotLookUpStillReadsUsage(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const fresh = "sk-admin-that-may-look-up"
 		sim := simulator.New(simulator.Options{KeysWithoutManagement: []string{secret}})

@@ -318,6 +318,7 @@ func TestARefusedDimensionIsDroppedAndThePollGoesOn(t *testing.T) {
 }
 
 func TestTheBillGoesOnWithoutAUserWhereTheAPIRefusesOne(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		until(time.Date(2026, 11, 10, 12, 0, 0, 0, time.UTC))
 		sim := simulator.New(simulator.Options{Seed: 3, RejectGroupBy: map[string][]string{"costs": {"user_id+project_id"}}})

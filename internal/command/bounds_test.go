@@ -11,6 +11,7 @@ import (
 )
 
 func TestTheLimitOfLabelSetsIsNamedOnceBeforeItIsReached(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	const counters = fast + "\nnames: {enabled: false}\nlimits: {enabled: false}\ncounters: {start: today, zero_hold: 0s, max_label_sets: %d}"
 	_, baseURL := simulate(t, simulator.Options{Clock: simulator.NewClock(time.Date(2026, 11, 10, 9, 17, 0, 0, time.UTC), 0).Now})
 	args, file := configure(t, baseURL, goodKey, fmt.Sprintf(counters, 100000))

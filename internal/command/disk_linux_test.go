@@ -42,9 +42,10 @@ func (p *process) exact(s *simulator.Simulator, from, to time.Time) {
 
 // TestARemovedDirectoryIsMadeAgain takes the state away from under the running program.
 func TestARemovedDirectoryIsMadeAgain(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	begin := time.Date(2026, 11, 10, 9, 17, 0, 0, time.UTC)
 	clock := simulator.NewClock(begin, 60)
-	s, baseURL := simulate(t, simulator.Options{Seed: 6, Clock: clock.Now})
+	s, baseURL := simulate(t, simulator.Options{Seed: 6, Clock: clock.Now, Streams: quiet})
 	args, file := configure(t, baseURL, goodKey, fast+"\ncounters: {zero_hold: 0s, start: \"2026-11-10T09:00:00Z\"}")
 	data := filepath.Join(filepath.Dir(file), "data")
 	p := serve(t, args...)

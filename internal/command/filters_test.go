@@ -35,6 +35,7 @@ func spent(s *simulator.Simulator, from time.Time, projects ...string) (usd floa
 }
 
 func TestAnOrganizationsProjectsFilterUsageCostsAndLookups(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	clock := simulator.NewClock(time.Date(2026, 9, 15, 12, 0, 0, 0, time.UTC), 0)
 	sim, baseURL := simulate(t, simulator.Options{Seed: 4, Clock: clock.Now})
 	begin, month := time.Date(2026, 9, 15, 0, 0, 0, 0, time.UTC), time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC)

@@ -8,6 +8,7 @@ import (
 )
 
 func TestLimitsAreShownForEveryModelInUse(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	s, baseURL := simulate(t, simulator.Options{Clock: simulator.NewClock(time.Now(), 3600).Now})
 	args, _ := configure(t, baseURL, goodKey, fast+"\nlimits: {interval: 1s}\nnames: {enabled: false}\ncounters: {start: today, zero_hold: 0s}")
 	p := serve(t, args...)

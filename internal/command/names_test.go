@@ -10,7 +10,8 @@ import (
 )
 
 func TestNamesAreShownBesideUsageAndSurviveARestartWithoutTheAPI(t *testing.T) {
-	s := simulator.New(simulator.Options{})
+	t.Parallel() // It mostly waits.
+	s := simulator.New(simulator.Options{Streams: quiet})
 	server := httptest.NewServer(s.Handler())
 	t.Cleanup(server.Close)
 	args, _ := configure(t, server.URL+"/v1", goodKey, fast+"\nnames: {interval: 1s}")
@@ -51,7 +52,8 @@ func TestNamesAreShownBesideUsageAndSurviveARestartWithoutTheAPI(t *testing.T) {
 }
 
 func TestEmailsAreShownOnlyIfAskedFor(t *testing.T) {
-	_, baseURL := simulate(t, simulator.Options{})
+	t.Parallel() // It mostly waits.
+	_, baseURL := simulate(t, simulator.Options{Streams: quiet})
 	args, file := configure(t, baseURL, goodKey, fast+"\nnames: {user_emails: true}")
 	p := serve(t, append(args, "--web.enable-lifecycle")...)
 	eventually(t, "e-mail addresses", func() bool { return p.sum("openai_user_info", "user_email=aiko@example.com") == 1 })
@@ -72,8 +74,9 @@ func TestEmailsAreShownOnlyIfAskedFor(t *testing.T) {
 }
 
 func TestWithoutThePermissionForLookupsUsageIsReadAllTheSame(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	const limited = "sk-admin-usage-only-0123456789"
-	s, baseURL := simulate(t, simulator.Options{KeysWithoutManagement: []string{limited}})
+	s, baseURL := simulate(t, simulator.Options{KeysWithoutManagement: []string{limited}, Streams: quiet})
 	s.SetAdminKey(limited)
 	args, _ := configure(t, baseURL, limited, fast+"\nnames: {interval: 1s}\ncounters: {zero_hold: 0s}")
 	p := serve(t, args...)

@@ -12,6 +12,7 @@ import (
 
 // TestAPriceFilePricesUsage: what a file of prices says decides the estimate.
 func TestAPriceFilePricesUsage(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	clock := simulator.NewClock(time.Date(2026, 11, 10, 12, 0, 0, 0, time.UTC), 0)
 	_, baseURL := simulate(t, simulator.Options{Seed: 4, Clock: clock.Now})
 	args, file := configure(t, baseURL, goodKey, fast+"\ncounters: {start: today, zero_hold: 0s}\npricing: {learn_from_costs: false, file: prices.json}")

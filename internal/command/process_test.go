@@ -250,6 +250,16 @@ func simulate(t *testing.T, o simulator.Options) (*simulator.Simulator, string) 
 	return s, server.URL + "/v1"
 }
 
+// quiet is an organization with some traffic on every endpoint, and no more: what is simulated and polled all the time takes
+// most of the time of these tests. It is for those to which amounts don't matter.
+var quiet = func() map[string]int {
+	streams := make(map[string]int)
+	for _, e := range api.Endpoints {
+		streams[e.Name] = 4
+	}
+	return streams
+}()
+
 // configure writes a configuration and a key file and returns the arguments that use them.
 func configure(t *testing.T, baseURL, key, more string) (args []string, file string) {
 	t.Helper()

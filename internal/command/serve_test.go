@@ -145,7 +145,8 @@ func costTruth(t *testing.T, api string, since, asOf time.Time) float64 {
 }
 
 func TestTheProgramCanRunTwiceAndGoesOnWhereItWas(t *testing.T) {
-	s, baseURL := simulate(t, simulator.Options{Clock: simulator.NewClock(time.Now(), 3600).Now})
+	t.Parallel() // It mostly waits.
+	s, baseURL := simulate(t, simulator.Options{Clock: simulator.NewClock(time.Now(), 3600).Now, Streams: quiet})
 	args, _ := configure(t, baseURL, goodKey, fast+"\ncounters: {start: today, zero_hold: 0s}")
 	p := serve(t, args...)
 	p.ready()
@@ -170,46 +171,50 @@ func TestARefusedKeyIsNamedOnceWithWhatToDo(t *testing.T) {
 		"sk-admin-wrong-0123456789": "key",
 		scopelesKey:                 "api.usage.read",
 	} {
-		_, baseURL := simulate(t, simulator.Options{})
-		args, file := configure(t, baseURL, key, fast+"\ncounters: {zero_hold: 0s}")
-		p := serve(t, args...)
-		p.ready() // failed, for a reason that the status names
-		eventually(t, "a second attempt", func() bool {
-			return p.sum("openai_exporter_api_requests_total", "endpoint=completions") >= 2
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			_, baseURL := simulate(t, simulator.Options{Streams: quiet})
+			args, file := configure(t, baseURL, key, fast+"\ncounters: {zero_hold: 0s}")
+			p := serve(t, args...)
+			p.ready() // failed, for a reason that the status names
+			eventually(t, "a second attempt", func() bool {
+				return p.sum("openai_exporter_api_requests_total", "endpoint=completions") >= 2
+			})
+			if up := p.sum("openai_up", ""); up != 0 {
+				t.Errorf("%v endpoints are up", up)
+			}
+			named := 0
+			for line := range strings.Lines(p.log.String()) {
+				if strings.Contains(line, "level=error") && strings.Contains(line, want) {
+					named++
+				}
+			}
+			if named != 1 {
+				t.Errorf("the log names the trouble %d times:\n%s", named, p.log)
+			}
+			_, status := p.get("/api/v1/status")
+			if !strings.Contains(status, want) {
+				t.Errorf("the status does not say %q:\n%s", want, status)
+			}
+			_, metrics := p.get("/metrics")
+			_, page := p.get("/")
+			for where, text := range map[string]string{"log": p.log.String(), "status": status, "metrics": metrics, "page": page} {
+				if strings.Contains(text, key) || strings.Contains(text, key[len(key)-8:]) {
+					t.Errorf("the key is in the %s", where)
+				}
+			}
+			// A right key ends the waiting at once.
+			if err := os.WriteFile(filepath.Join(filepath.Dir(file), "key"), []byte(goodKey), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the new key", func() bool { return p.up() == all })
 		})
-		if up := p.sum("openai_up", ""); up != 0 {
-			t.Errorf("%v endpoints are up", up)
-		}
-		named := 0
-		for line := range strings.Lines(p.log.String()) {
-			if strings.Contains(line, "level=error") && strings.Contains(line, want) {
-				named++
-			}
-		}
-		if named != 1 {
-			t.Errorf("the log names the trouble %d times:\n%s", named, p.log)
-		}
-		_, status := p.get("/api/v1/status")
-		if !strings.Contains(status, want) {
-			t.Errorf("the status does not say %q:\n%s", want, status)
-		}
-		_, metrics := p.get("/metrics")
-		_, page := p.get("/")
-		for where, text := range map[string]string{"log": p.log.String(), "status": status, "metrics": metrics, "page": page} {
-			if strings.Contains(text, key) || strings.Contains(text, key[len(key)-8:]) {
-				t.Errorf("the key is in the %s", where)
-			}
-		}
-		// A right key ends the waiting at once.
-		if err := os.WriteFile(filepath.Join(filepath.Dir(file), "key"), []byte(goodKey), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "the new key", func() bool { return p.up() == all })
 	}
 }
 
 func TestReloadTakesOverWhatIsValidAndKeepsTheRestRunning(t *testing.T) {
-	_, baseURL := simulate(t, simulator.Options{})
+	t.Parallel() // It mostly waits.
+	_, baseURL := simulate(t, simulator.Options{Streams: quiet})
 	args, file := configure(t, baseURL, goodKey, fast)
 	p := serve(t, append(args, "--web.enable-lifecycle")...)
 	p.ready()

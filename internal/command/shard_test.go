@@ -27,11 +27,11 @@ type front struct {
 	asked map[string]map[asked]bool // by exporter
 }
 
-func newFront(t *testing.T, organizations []string, now time.Time) *front {
+func newFront(t *testing.T, organizations []string, now time.Time, streams map[string]int) *front {
 	t.Helper()
 	apis := make(map[string]http.Handler)
 	for i, o := range organizations {
-		apis[o] = simulator.New(simulator.Options{Seed: uint64(i + 1), Clock: simulator.NewClock(now, 0).Now, AdminKey: goodKey}).Handler()
+		apis[o] = simulator.New(simulator.Options{Seed: uint64(i + 1), Clock: simulator.NewClock(now, 0).Now, AdminKey: goodKey, Streams: streams}).Handler()
 	}
 	f := &front{asked: make(map[string]map[asked]bool)}
 	mux := http.NewServeMux()
@@ -59,7 +59,8 @@ func (f *front) by(exporter string) map[asked]bool {
 }
 
 func TestAShardWithoutOrganizationsWaitsForSome(t *testing.T) {
-	f := newFront(t, []string{"acme", "globex"}, time.Now())
+	t.Parallel() // It mostly waits.
+	f := newFront(t, []string{"acme", "globex"}, time.Now(), quiet)
 	var idle, busy int
 	for i := range 3 {
 		p := serve(t, append(configureFor(t, f), fmt.Sprintf("--shard=%d/3", i))...)
@@ -87,8 +88,9 @@ func configureFor(t *testing.T, f *front) []string {
 }
 
 func TestWhenShardsAreAddedWhatStaysGoesOnAndWhatMovesBeginsAnew(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	organizations := []string{"acme", "globex", "umbrella", "hooli"}
-	f := newFront(t, organizations, time.Date(2026, 11, 10, 9, 17, 0, 0, time.UTC))
+	f := newFront(t, organizations, time.Date(2026, 11, 10, 9, 17, 0, 0, time.UTC), quiet)
 	dirs := []string{t.TempDir(), t.TempDir()}
 	replica := func(i, count int, start string) *process {
 		var text strings.Builder

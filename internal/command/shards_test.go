@@ -70,7 +70,7 @@ var ofEndpoint = regexp.MustCompile(`^openai_(usage|cost_(usd|quantity)_total|co
 func TestShardsTogetherAreOneExporter(t *testing.T) {
 	now := time.Date(2026, 11, 10, 9, 17, 0, 0, time.UTC)
 	organizations := []string{"acme", "globex", "umbrella"} // one for each of three shards
-	f := newFront(t, organizations, now)
+	f := newFront(t, organizations, now, nil)
 	binary := build(t)
 	whole := f.exporter(t, binary, "whole", organizations)
 	const count = 3

@@ -10,6 +10,7 @@ import (
 )
 
 func TestTeamsOwnProjectsWithNamesAndWithout(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	sim, baseURL := simulate(t, simulator.Options{Seed: 4})
 	projects := sim.Projects()
 	args, file := configure(t, baseURL, goodKey, "")
@@ -80,6 +81,7 @@ budgets:
 }
 
 func TestABudgetOfATeamIsThatOfItsProjects(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	sim, baseURL := simulate(t, simulator.Options{Seed: 4})
 	projects := sim.Projects()
 	args, file := configure(t, baseURL, goodKey, "")
@@ -105,8 +107,9 @@ budgets:
 	}
 	eventually(t, "the team has spent what its projects have", same("projects"))
 	// So that alerts come with the team, each metric of its budget has it, and of the others none.
+	budgets := p.families("openai_budget_")
 	for _, name := range []string{"openai_budget_usd", "openai_budget_spent_usd", "openai_budget_billed_usd", "openai_budget_unbilled_estimate_usd", "openai_budget_forecast_usd"} {
-		for _, m := range p.families("")[name].GetMetric() {
+		for _, m := range budgets[name].GetMetric() {
 			labels := map[string]string{}
 			for _, l := range m.GetLabel() {
 				labels[l.GetName()] = l.GetValue()

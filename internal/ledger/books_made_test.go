@@ -128,6 +128,7 @@ func TestAStateWithoutBooksGivesWhatItKnows(t *testing.T) {
 
 // TestBooksThatAreMadeKnowWhichHoursAreOver: they say of how many hours they are what those did that were kept.
 func TestBooksThatAreMadeKnowWhichHoursAreOver(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		width api.Width
 		past  time.Duration

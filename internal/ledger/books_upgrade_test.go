@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -13,8 +14,10 @@ import (
 // TestAStateThatWasReadAsShownGoesOnWhenItIsReadFine: an upgrade asks for more than what a state was made of. What came in
 // between counts once, in whichever window it is found.
 func TestAStateThatWasReadAsShownGoesOnWhenItIsReadFine(t *testing.T) {
+	t.Parallel()
 	for _, groupBy := range [][]string{{"project_id", "model"}, {"model"}, nil} {
 		t.Run(fmt.Sprint(groupBy), func(t *testing.T) {
+			t.Parallel()
 			g := tierRig(t)
 			g.options.GroupBy, g.options.ReadBy = groupBy, nil
 			g.options.Price = func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
@@ -79,8 +82,10 @@ func TestAStateThatWasReadAsShownGoesOnWhenItIsReadFine(t *testing.T) {
 // shown, and reads it by all that pricing needs. What was counted and estimated stays, and what comes since, also in hours
 // that are on the state, counts once.
 func TestAStateOfTheFirstVersionGoesOnWhenItIsReadFine(t *testing.T) {
+	t.Parallel()
 	for organization, by := range map[string][]string{"whole": {"project_id", "model"}, "coarse": {"model"}, "folded": {"project_id", "model"}} {
 		t.Run(organization, func(t *testing.T) {
+			t.Parallel()
 			g := newRig(t)
 			unpackState(t, g.dir)
 			g.settings.MaxLabelSets = 12
@@ -163,24 +168,33 @@ func TestAStateOfTheFirstVersionGoesOnWhenItIsReadFine(t *testing.T) {
 	}
 }
 
-// tiers books a window of the world, whose rows the API tells apart by batch and tier: odd minutes are batches.
+// tiers books a window of the world, whose rows the API tells apart by batch and tier: odd minutes are batches. As the API
+// does, it gives each bucket one row for each of them.
 func (g *rig) tiers(w ledger.Window) {
 	g.t.Helper()
 	r := ledger.NewRead(g.options.Endpoint, g.feed.GroupBy(), w)
 	r.AsOf = g.now
+	type key struct {
+		labels
+		batch bool
+	}
 	for at := w.From; at.Before(g.now) && (w.To.IsZero() || at.Before(w.To)); at = at.Add(w.Width.Duration) {
-		r.Bucket(at)
-		for m := at; m.Before(at.Add(w.Width.Duration)); m = m.Add(time.Minute) {
-			for l, n := range g.minutes[m.Unix()] {
-				values := map[string]string{"project_id": l.project, "model": l.model, "batch": fmt.Sprint(m.Minute()%2 == 1), "service_tier": "default"}
-				row := make([]string, len(r.Columns()))
-				for i, c := range r.Columns() {
-					row[i] = values[c]
-				}
-				measures := make([]decimal.Fixed, len(g.options.Endpoint.Measures))
-				measures[0], measures[1] = decimal.FromInt(n), decimal.FromInt(n)
-				r.Row(row, measures)
+		sums := map[key]int64{}
+		for m, last := at.Unix(), at.Add(w.Width.Duration).Unix(); m < last; m += 60 {
+			for l, n := range g.minutes[m] {
+				sums[key{l, m/60%2 == 1}] += n
 			}
+		}
+		r.Bucket(at)
+		for k, n := range sums {
+			values := map[string]string{"project_id": k.project, "model": k.model, "batch": strconv.FormatBool(k.batch), "service_tier": "default"}
+			row := make([]string, len(r.Columns()))
+			for i, c := range r.Columns() {
+				row[i] = values[c]
+			}
+			measures := make([]decimal.Fixed, len(g.options.Endpoint.Measures))
+			measures[0], measures[1] = decimal.FromInt(n), decimal.FromInt(n)
+			r.Row(row, measures)
 		}
 	}
 	if err := g.feed.Book(g.t.Context(), r); err != nil {

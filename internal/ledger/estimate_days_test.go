@@ -90,6 +90,7 @@ func TestALabelSetStaysFoldedAsLongAsItsNewestBucket(t *testing.T) {
 
 // TestAFoldedLabelSetMovesInNoHourThatIsStillRead: not even in the last one in which audits reach back to its bucket.
 func TestAFoldedLabelSetMovesInNoHourThatIsStillRead(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	g.settings.MaxLabelSets = 1
 	g.open().poll()

@@ -60,8 +60,10 @@ func TestAHoleInACatchUpIsNotTakenForRead(t *testing.T) {
 
 // TestAWrongDateForAWhileLosesNothing: for ten minutes a gateway stamps its own Date.
 func TestAWrongDateForAWhileLosesNothing(t *testing.T) {
+	t.Parallel()
 	for _, off := range []time.Duration{3 * time.Hour, 26 * time.Hour, 100 * time.Hour, 400 * time.Hour, -26 * time.Hour} {
 		t.Run(off.String(), func(t *testing.T) {
+			t.Parallel()
 			g := newRig(t).open()
 			g.poll()
 			g.audit()
@@ -103,6 +105,7 @@ func TestAWrongDateForAWhileLosesNothing(t *testing.T) {
 }
 
 func TestARestartChangesNoEstimate(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	g.options.Price = func(_ time.Time, _ []string, _ []ledger.Label, v []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 		return v[0], decimal.Fixed{}
@@ -134,6 +137,7 @@ func TestARestartChangesNoEstimate(t *testing.T) {
 // TestADateThatIsBehindRestatesNothing: what begins after the Date is left out of the read, which seems to end within an
 // hour that audits have put on record whole.
 func TestADateThatIsBehindRestatesNothing(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).open()
 	for range 10 * 60 {
 		g.poll()
@@ -325,8 +329,10 @@ func TestAnEndpointWithoutAuditsIsNotAudited(t *testing.T) {
 // TestAnHourThatStaysMissingIsGivenUpWhenNoAuditReachesIt: until then it may come, and from then on audits read no more than
 // their window, and what has left it is let go of.
 func TestAnHourThatStaysMissingIsGivenUpWhenNoAuditReachesIt(t *testing.T) {
+	t.Parallel()
 	for name, past := range map[string]time.Duration{"read to the end of an hour": 30 * time.Minute, "read into an hour": 0} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g := newRig(t).open()
 			g.pass(past)
 			g.poll()

@@ -131,6 +131,7 @@ func TestPastTheLimitLabelSetsFoldIntoOtherAndSumsStayExact(t *testing.T) {
 }
 
 func TestAnIdleSeriesIsRetiredAndReturnsAtZero(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	g.settings.IdleRetention = 10 * 24 * time.Hour
 	g.open()

@@ -185,8 +185,10 @@ func TestALabelSetThatVanishesFromABucketCountsAsZeroThere(t *testing.T) {
 }
 
 func TestClockJumpsNeitherLoseNorDouble(t *testing.T) {
+	t.Parallel()
 	for _, jump := range []time.Duration{time.Hour, 26 * time.Hour, 400 * 24 * time.Hour, -time.Hour, -26 * time.Hour} {
 		t.Run(jump.String(), func(t *testing.T) {
+			t.Parallel()
 			g := newRig(t).open()
 			g.poll()
 			g.audit()
@@ -300,6 +302,7 @@ func TestAContradictoryAnswerBooksNothing(t *testing.T) {
 }
 
 func TestStateThatCannotBeUsedIsRefused(t *testing.T) {
+	t.Parallel()
 	prepare := func(t *testing.T) (*rig, string) {
 		g := newRig(t).open()
 		g.poll()

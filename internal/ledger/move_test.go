@@ -112,6 +112,7 @@ func writeState(t *testing.T, dir string, file []byte) {
 
 // What is refused changes nothing, on either side, and is told in one line.
 func TestAMoveThatIsRefusedChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := newSpecimen(t, 40)
 	full, half, file, torn := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "moved"), filepath.Join(t.TempDir(), "torn")
 	writeState(t, full, s.file)

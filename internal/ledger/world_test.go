@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -70,8 +71,8 @@ func (w *world) read(e *api.Endpoint, groupBy []string, win ledger.Window) *ledg
 			continue
 		}
 		sum := map[labels]int64{}
-		for m := start; m.Before(start.Add(width)); m = m.Add(time.Minute) {
-			for l, n := range w.minutes[m.Unix()] {
+		for m, last := start.Unix(), start.Add(width).Unix(); m < last; m += 60 {
+			for l, n := range w.minutes[m] {
 				sum[l] += n
 			}
 		}
@@ -104,8 +105,15 @@ func (w *world) read(e *api.Endpoint, groupBy []string, win ledger.Window) *ledg
 
 // fingerprintOf is the fingerprint of what a bucket says.
 func fingerprintOf(start time.Time, sum map[labels]int64) ledger.Fingerprint {
-	text := fmt.Sprint(start.Unix(), sum) // A map is written in the order of its keys.
-	hash := sha256.Sum256([]byte(text))
+	keys := slices.SortedFunc(maps.Keys(sum), func(a, b labels) int {
+		return cmp.Or(strings.Compare(a.project, b.project), strings.Compare(a.model, b.model))
+	})
+	text := binary.BigEndian.AppendUint64(nil, uint64(start.Unix()))
+	for _, l := range keys {
+		text = append(append(append(text, l.project...), 0), l.model...)
+		text = binary.BigEndian.AppendUint64(append(text, 0), uint64(sum[l]))
+	}
+	hash := sha256.Sum256(text)
 	return ledger.Fingerprint{Size: len(text), Sums: [2]uint64{binary.BigEndian.Uint64(hash[:]), binary.BigEndian.Uint64(hash[8:])}, Rows: 2 * len(sum)}
 }
 

@@ -1,16 +1,15 @@
+// The real binary does the work here. The race detector would see the simulator alone.
+
+//go:build !race
+
 package command
 
 import (
 	"bufio"
-	"flag"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,57 +19,12 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/simulator"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-// binaries is a directory for the real binary, which is built once for all tests.
-var binaries string
-
-var built = sync.OnceValues(func() (string, error) {
-	binary := filepath.Join(binaries, name)
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/openai-exporter/openai_exporter").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return binary, nil
-})
-
-// build makes the real binary.
-func build(t *testing.T) string {
-	t.Helper()
-	binary, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return binary
-}
-
-// execute starts the real binary in a process of its own; it is killed when the test ends.
-func execute(t *testing.T, binary string, args ...string) *process {
-	t.Helper()
-	p := &process{t: t, log: &logBuffer{}, stdout: &logBuffer{}, ended: make(chan struct{})}
-	cmd := exec.CommandContext(t.Context(), binary, append(slices.Clone(args), "--web.listen-address=127.0.0.1:0")...)
-	cmd.Stdout, cmd.Stderr = p.stdout, p.log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p.cancel = func() { _ = cmd.Process.Signal(os.Interrupt) }
-	p.pid = cmd.Process.Pid
-	go func() {
-		defer close(p.ended)
-		_ = cmd.Wait() // How it ended is in the exit code.
-		p.code = cmd.ProcessState.ExitCode()
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-p.ended
-	})
-	return p
-}
-
 // What of a scrape differs from run to run: times, sizes and how often something was done.
 var volatile = regexp.MustCompile(`^(openai_cost_month_forecast_usd|openai_exporter_(poll|api_request|state_commit|read_bound)_\w+|openai_exporter_\w*(timestamp_seconds|state_bytes|polls_total|audits_total|api_requests_total)|openai_exporter_build_info)\b`)
 
 // TestScrapeOfTheRealBinary holds all that a scrape shows of a small organization at a fixed moment.
 func TestScrapeOfTheRealBinary(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	now := time.Date(2026, 11, 10, 9, 17, 0, 0, time.UTC)
 	_, baseURL := simulate(t, simulator.Options{Seed: 3, Clock: simulator.NewClock(now, 0).Now})
 	args, _ := configure(t, baseURL, goodKey, `
