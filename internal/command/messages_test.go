@@ -37,6 +37,7 @@ func TestEverySituationHasItsLine(t *testing.T) {
 		"web-torn.yml":   "basic_auth_users:\n  [\n",
 		"wrong-all.yml":  "pricing: {file: prices.json}\nteams: [{name: a, project_ids: [proj_a]}]\n",
 		"prices.json":    "\xef\xbb\xbf[\n  {\"id\": \"openai\",\n   \"models\": [{}]}\n]\n",
+		"tls.yml":        "organizations:\n  - {name: acme, api_key_file: good.key, http: {tls_config: {ca_file: absent.pem}}}\n  - {name: globex, api_key_file: wrong.key, http: {tls_config: {cert: c, key: k}}}\n",
 		"a_file":         "",
 		"history.om":     "",
 		"torn/ledger.db": "torn",
@@ -90,6 +91,8 @@ func TestEverySituationHasItsLine(t *testing.T) {
 typo.yml:2: costs.interval: must be at least 1s`},
 		{"several organizations without keys", "", "--config.file=two.yml", `two.yml:1: organizations[0]: names no key: with several organizations each needs api_key_file or api_key_env
 two.yml:1: organizations[1]: names no key: with several organizations each needs api_key_file or api_key_env`},
+		{"certificates that can't be used", "", listen + " --config.file=tls.yml", `organization acme: set up http: unable to read CA cert: unable to read file absent.pem: open absent.pem: no such file or directory`},
+		{"a check of certificates that can't be used", "", "--config.check --config.file=tls.yml", "organization acme: set up http: unable to read CA cert: unable to read file absent.pem: open absent.pem: no such file or directory\norganization globex: set up http: unable to use specified client cert (inline) & key (inline): tls: failed to find any PEM data in certificate input"},
 
 		// The state.
 		{"a file in place of the state directory", goodKey, listen + " --storage.path=a_file", `state file a_file: mkdir a_file: not a directory; choose a directory that the exporter may write to with --storage.path`},

@@ -18,6 +18,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
+	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/version"
 
 	"github.com/openai-exporter/openai_exporter/collector"
@@ -71,6 +72,11 @@ func Check(ctx context.Context, o Options) error {
 	valid, err := load()
 	if err == nil {
 		_, err = moneySettings(valid)
+		for _, o := range valid.Organizations() {
+			if _, httpErr := promconfig.NewRoundTripperFromConfig(o.HTTP.Config(), "openai_"+o.Name); httpErr != nil {
+				err = errors.Join(err, fmt.Errorf("organization %s: set up http: %w", o.Name, httpErr))
+			}
+		}
 	}
 	// Everything that is wrong is said at once.
 	err = errors.Join(err, server.Check(server.Options{WebConfigFile: o.WebConfigFile, TelemetryPath: o.TelemetryPath}))
