@@ -18,6 +18,7 @@ import (
 
 // What is kept is what would be printed again, whatever changes in between.
 func TestKeptBucketsAreThoseThatAreMade(t *testing.T) {
+	t.Parallel()
 	for _, room := range []int{20 << 10, 8 << 20} {
 		o := simulator.Options{
 			Seed: 7, Scale: 0.2, Streams: map[string]int{"completions": 3, "embeddings": 2}, Begin: monday.Add(-5*24*time.Hour - 7*time.Hour - 90*time.Second),

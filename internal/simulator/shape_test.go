@@ -16,6 +16,7 @@ import (
 )
 
 func TestWiderBucketsAreTheSumOfTheirMinutesAtEveryMoment(t *testing.T) {
+	t.Parallel()
 	c, err := simulator.Profile("restated")
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +95,7 @@ func TestALateMinuteClimbsUntilItIsComplete(t *testing.T) {
 }
 
 func TestRestatementsGoBothWaysAndEnd(t *testing.T) {
+	t.Parallel()
 	s, _ := at(monday, simulator.Options{Restate: simulator.Restatement{Up: 0.1, Down: 0.1, After: time.Hour, Until: 3 * time.Hour}})
 	var up, down, vanished int
 	groupBy := []string{"project_id", "user_id", "api_key_id", "model", "batch"}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -126,6 +127,15 @@ func query(pairs ...string) url.Values {
 // own, with null and "" alike.
 func total(t *testing.T, e *api.Endpoint, groupBy []string, buckets []bucket) map[string]decimal.Fixed {
 	t.Helper()
+	var shown []string
+	for _, d := range e.Dimensions {
+		if slices.Contains(groupBy, d.Name) {
+			shown = append(shown, d.Name)
+		}
+	}
+	for _, a := range e.Attributes {
+		shown = append(shown, a.Name)
+	}
 	out := map[string]decimal.Fixed{}
 	for _, b := range buckets {
 		for _, r := range b.Results {
@@ -133,23 +143,14 @@ func total(t *testing.T, e *api.Endpoint, groupBy []string, buckets []bucket) ma
 				t.Fatalf("object %v, want %s", r["object"], e.Object)
 			}
 			labels := map[string]string{}
-			for _, d := range append(append([]api.Dimension{}, e.Dimensions...), e.Attributes...) {
-				own := false
-				for _, a := range e.Attributes {
-					own = own || a.Name == d.Name
+			for _, name := range shown {
+				if v := r[name]; v != nil && v != "" {
+					labels[name] = fmt.Sprint(v)
 				}
-				grouped := own
-				for _, g := range groupBy {
-					grouped = grouped || g == d.Name
-				}
-				v := r[d.Name]
-				if v == nil || v == "" || !grouped {
-					continue
-				}
-				labels[d.Name] = fmt.Sprint(v)
 			}
+			set := fmt.Sprint(labels, " ")
 			for _, m := range e.Measures {
-				key := fmt.Sprint(labels, " ", m.Name)
+				key := set + m.Name
 				out[key] = out[key].Add(value(t, r, m))
 			}
 		}
@@ -180,8 +181,9 @@ func value(t *testing.T, row map[string]any, m api.Measure) decimal.Fixed {
 func totalOf(rows []simulator.Row) map[string]decimal.Fixed {
 	out := map[string]decimal.Fixed{}
 	for _, r := range rows {
+		set := fmt.Sprint(r.Labels, " ")
 		for m, v := range r.Values {
-			out[fmt.Sprint(r.Labels, " ", m)] = v
+			out[set+m] = v
 		}
 	}
 	return out

@@ -37,6 +37,7 @@ func stretch(e *api.Endpoint, w api.Width) time.Time {
 }
 
 func TestWhatIsServedIsTheTruth(t *testing.T) {
+	t.Parallel()
 	// The other profiles differ in faults, which do not change what an answer says.
 	for _, profile := range []string{"instant", "late-hours", "restated"} {
 		c, err := simulator.Profile(profile)
@@ -52,6 +53,7 @@ func TestWhatIsServedIsTheTruth(t *testing.T) {
 				}
 				for _, groupBy := range groupings(e) {
 					t.Run(fmt.Sprintf("%s/%s/%s/%v", profile, e.Name, w.Name, groupBy), func(t *testing.T) {
+						t.Parallel()
 						sameAsTruth(t, s, e, w, groupBy)
 					})
 				}
