@@ -132,6 +132,7 @@ func (o *oracle) remember(b *book) {
 	if f == nil {
 		return
 	}
+	b.organization.gaveUp = b.organization.gaveUp || f.HoursGivenUp > 0 // The next process counts from zero.
 	if !b.goesOn(f) {
 		return // The shape has changed: what is shown of the former one is shown no more.
 	}

@@ -267,7 +267,6 @@ func (o *oracle) counters(got scraped) {
 		own, without := ownSets(f)
 		sets[b.organization.name] += own
 		bare[b.organization.name] += without
-		b.organization.gaveUp = b.organization.gaveUp || f.HoursGivenUp > 0
 		for _, s := range f.Series {
 			labels := w.labels(b, s.Labels)
 			for i, m := range s.Measures {
