@@ -1,6 +1,7 @@
 package fetcher
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -345,5 +346,8 @@ func (l *lookup) ask(ctx context.Context, path string, query url.Values, into an
 
 // listError says why the answer to a look-up can't be used.
 func listError(path, requestID string, err error) *Error {
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) { // Its own text names types of this program.
+		err = fmt.Errorf("%s is of the wrong type: %s", cmp.Or(wrong.Field, "it"), wrong.Value)
+	}
 	return &Error{Class: ClassBody, Status: http.StatusOK, RequestID: requestID, err: err, text: clean(fmt.Sprintf("the answer of %s can't be used: %v", path, err))}
 }

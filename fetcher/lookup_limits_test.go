@@ -71,7 +71,8 @@ func TestASpendLimitThatIsNoMonthOfDollarsIsRefused(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"threshold_amount":100,"currency":"eur","interval":"month"}`: `in the currency "eur"`,
 		`{"threshold_amount":100,"currency":"USD","interval":"week"}`:  `the interval is "week"`,
-		`{"threshold_amount":"many","currency":"USD"}`:                 "can't be used",
+		`{"threshold_amount":"many","currency":"USD"}`:                 "can't be used: threshold_amount is of the wrong type: string",
+		`[]`: "can't be used: it is of the wrong type: array",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			sim := simulator.New(simulator.Options{})
