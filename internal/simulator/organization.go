@@ -255,9 +255,26 @@ func (o *organization) store(name string) string {
 	return "vs_" + identifier(hashOf(o.seed, "vector store", name), 24)
 }
 
+// complete adds some traffic to every endpoint that no job has thought of, so that a new one is served at once.
+func complete(jobs []job) []job {
+	for i := range api.Endpoints {
+		e := &api.Endpoints[i]
+		if e.IsCosts() || slices.ContainsFunc(jobs, func(j job) bool { return j.endpoint == e.Name }) {
+			continue
+		}
+		j := job{endpoint: e.Name, project: research, rate: 300, rhythm: &steady, labels: called("gpt-6-sol", "default", "false", ""), keys: 2}
+		j.means = append(text(1200, 800, 100, 250), units(1000)...)
+		if e.Stock {
+			j = job{endpoint: e.Name, project: research, level: 1 << 30}
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs
+}
+
 // populate turns the jobs into streams: the production key of a project takes the most.
 func (o *organization) populate() {
-	for i, j := range o.jobs() {
+	for i, j := range complete(o.jobs()) {
 		keys := max(j.keys, 1)
 		for k := range keys {
 			st := &stream{labels: map[string]string{}, rhythm: j.rhythm, rate: j.rate, means: j.means, runaway: j.runaway, level: j.level, long: j.long}
