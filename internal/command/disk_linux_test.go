@@ -56,7 +56,7 @@ func TestARemovedDirectoryIsMadeAgain(t *testing.T) {
 		// A file that is written meanwhile keeps its directory there.
 		eventually(t, "that all of it is removed", func() bool { return os.RemoveAll(data) == nil })
 		eventually(t, "that it is noticed", func() bool { return p.sum(commitErrors, "") > failed })
-		eventually(t, "that all endpoints are up again", func() bool { return p.up() == 12 })
+		eventually(t, "that all endpoints are up again", func() bool { return p.up() == float64(len(api.Endpoints)) })
 		seen = p.stand("with the directory gone", seen)
 	}
 	if n := strings.Count(p.log.String(), "it was removed while in use"); n == 0 || n > 24 {
