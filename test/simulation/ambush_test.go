@@ -99,7 +99,7 @@ func (w *world) surprise(b *book) {
 		w.settings.groupBy = w.grouping()
 		back(func() { w.settings.groupBy = former })
 	case kind == 3:
-		w.settings.width = map[string]string{"1m": "1h", "1h": "1m"}[w.settings.width]
+		w.tell(map[string]string{"1m": "1h", "1h": "1m"}[w.settings.width])
 	default:
 		former := w.settings.lookback
 		w.settings.lookback = w.between(2*time.Hour, 9*time.Hour).Truncate(time.Minute)
@@ -123,12 +123,12 @@ var ambushEvents = []event{
 	{"seam", func(w *world) {
 		o, e, former := w.organization(), w.endpoint(), w.settings
 		o.api.change(func() { o.api.holes[e] = 1 + w.rng.IntN(7) })
-		w.ail(o, "hole", 3*time.Hour, func() {})
+		w.ail(o, "hole", 3*time.Hour, func() { o.api.change(func() { clear(o.api.holes) }) })
 		if w.reshapes {
 			w.settings.groupBy = w.grouping()
 		}
 		if w.chance(0.3) {
-			w.settings.width = w.pick("1m", "1h")
+			w.tell(w.pick("1m", "1h"))
 		}
 		w.settings.lookback, w.settings.auditWindow, w.settings.interval = w.duration(w.between(3*time.Hour, 9*time.Hour), w.between(70*time.Hour, 90*time.Hour)), 168*time.Hour, 2*time.Hour
 		w.reload()

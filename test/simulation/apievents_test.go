@@ -40,7 +40,7 @@ var apiEvents = []event{
 	{"hole", func(w *world) {
 		o, e := w.organization(), w.endpoint()
 		o.api.change(func() { o.api.holes[e] = 1 + w.rng.IntN(7) }) // The third in a row is believed.
-		w.ail(o, "hole", 3*time.Hour, func() {})
+		w.ail(o, "hole", 3*time.Hour, func() { o.api.change(func() { clear(o.api.holes) }) })
 	}},
 	{"empty", func(w *world) {
 		o, e, d := w.organization(), w.endpoint(), w.between(time.Minute, 3*time.Hour)
@@ -58,7 +58,7 @@ var apiEvents = []event{
 		}
 		o.gaveUp = true
 		o.api.change(func() { o.api.forgotten[e] = w.between(20*time.Hour, 60*time.Hour) })
-		w.ail(o, "old", w.between(time.Hour, 60*time.Hour), func() { o.api.change(func() { delete(o.api.forgotten, e) }) })
+		w.ail(o, "old", w.between(time.Hour, 60*time.Hour), func() { o.api.change(func() { clear(o.api.forgotten) }) })
 	}},
 	{"date", func(w *world) {
 		o := w.organization()

@@ -42,7 +42,7 @@ var events = slices.Concat([]event{
 		})
 	}},
 	{"width", func(w *world) {
-		w.settings.width = map[string]string{"1m": "1h", "1h": "1m"}[w.settings.width]
+		w.tell(map[string]string{"1m": "1h", "1h": "1m"}[w.settings.width])
 		w.reload()
 	}},
 	{"interval", func(w *world) {

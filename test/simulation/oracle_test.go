@@ -215,7 +215,7 @@ func (o *oracle) never(s sample) {
 			w.fault("%s fell from %v to %v", key, before, n)
 		}
 		o.own[key] = n
-		if !w.falls && n > 1e-12 && !derived && strings.Contains(key, `direction="down"`) {
+		if !w.falls && !w.rewound && n > 1e-12 && !derived && strings.Contains(key, `direction="down"`) {
 			w.fault("%s is %v, although the API corrects nothing downwards", key, n)
 		}
 	case name == "openai_exporter_label_sets":
@@ -224,7 +224,7 @@ func (o *oracle) never(s sample) {
 			w.fault("%s is %v, the limit is %d", key, n, o.limit)
 		}
 	case name == "openai_exporter_withheld":
-		if n < 0 || n > 1e-12 && !w.falls && !derived {
+		if n < 0 || n > 1e-12 && !w.falls && !w.rewound && !derived {
 			w.fault("%s is %v, although the API corrects nothing downwards", key, n)
 		}
 	case name == "openai_usage_read_through_timestamp_seconds":
@@ -236,6 +236,12 @@ func (o *oracle) never(s sample) {
 		}
 		o.through[key] = n
 	}
+}
+
+// tell changes the width that usage is told in.
+func (w *world) tell(width string) {
+	w.rewound = w.rewound || width != w.settings.width && w.dating()
+	w.settings.width = width
 }
 
 // dating says whether an organization's Date is wrong now.

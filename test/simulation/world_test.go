@@ -63,6 +63,7 @@ type world struct {
 	endpoints     []string
 	settings      settings
 	counting      string // counters.start
+	rewound       bool   // an hour changed hands while a Date was wrong: what the API had of it beyond the Date is missing for a while
 	monthly       bool   // it was the month at some time, so that what is counted may be older than the life
 	falls         bool   // the API corrects downwards
 	constant      bool   // prices are those of the list: never learned, and no name tells where a project is processed, which costs more
