@@ -192,7 +192,7 @@ func (o *oracle) honest(got scraped) {
 				patience += 12 * w.settings.costsInterval // The bill is read again first, and tells.
 			}
 			well := len(x.troubles) == 0 && x.faults.Torn == 0 && w.repair == nil
-			for _, since := range []time.Time{x.well, o.recovered, w.configured, w.stepped} {
+			for _, since := range []time.Time{x.well, o.recovered, w.configured, w.stepped, seen.slow} {
 				well = well && now.Sub(since) > patience
 			}
 			// Without a row of the bill, an answer that names no project can't end the verdict that the key is another
