@@ -205,7 +205,7 @@ var events = slices.Concat([]event{
 			o.removed = true
 			w.reload()
 			w.after(w.between(0, 60*time.Hour), func() {
-				o.removed = false
+				o.removed, o.well = false, time.Now() // What was found out about it before stands until its bill is read.
 				w.reload()
 			})
 		}

@@ -45,7 +45,7 @@ func (o *oracle) bounds() {
 		if b.epoch.unsure || b.epoch.doubted {
 			continue
 		}
-		if anyHeld(b.endpoint, f) {
+		if anyHeld(b.endpoint, f) || o.holding() {
 			continue // What is held at zero is counted, but not shown.
 		}
 		ep := b.epoch
@@ -71,6 +71,9 @@ func (o *oracle) bounds() {
 	}
 }
 
+// holding says whether series may be held at zero for longer, since the end of it has to be written.
+func (o *oracle) holding() bool { return o.w.repair != nil || time.Since(o.recovered) < hold }
+
 // corrected is the age from which a minute is not corrected downwards any more.
 const corrected = int64((20*time.Hour + time.Minute) / time.Second)
 
@@ -78,7 +81,7 @@ const corrected = int64((20*time.Hour + time.Minute) / time.Second)
 // grows since. What is newer has at most what it ever had. A bill that falls is held in the end only.
 func (o *oracle) boundsOfFalling(b *book, f *ledger.FeedView) {
 	ep := b.epoch
-	if b.endpoint.IsCosts() || b.epochs > 1 || ep.vanished || ep.unsure || ep.doubted || f.HoursGivenUp > 0 || b.organization.gaveUp || anyHeld(b.endpoint, f) {
+	if b.endpoint.IsCosts() || b.epochs > 1 || ep.vanished || ep.unsure || ep.doubted || f.HoursGivenUp > 0 || b.organization.gaveUp || anyHeld(b.endpoint, f) || o.holding() {
 		return
 	}
 	since := ep.lo
