@@ -106,11 +106,15 @@ func (o *oracle) begun() bool {
 	return true
 }
 
-// told says whether the bill of organizations was read, which says whose it is.
+// told says whether the bill of organizations was read and had a row, which says whose it is.
 func (o *oracle) told(all ...*organization) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return !slices.ContainsFunc(all, func(x *organization) bool { return x.removed || o.book(x.name, api.Costs).epoch == nil })
+	return !slices.ContainsFunc(all, func(x *organization) bool {
+		b := o.book(x.name, api.Costs)
+		f := o.feed(b)
+		return x.removed || b.epoch == nil || f == nil || len(f.Series) == 0
+	})
 }
 
 // ordered are the books in one order.
