@@ -175,7 +175,11 @@ func TestTheFormerKeyIsTriedAtOnceAfterAnotherOrganizations(t *testing.T) {
 		s := schedule(t, seen, fetcher.Organization{Name: "acme", Client: c, Endpoints: a.polled(t, 15*time.Minute)})
 		pass(5 * time.Hour)
 		key.set("sk-admin-of-another-organization", nil)
+		polled := len(seen.of("completions"))
 		pass(9 * time.Hour)
+		if n := len(seen.of("completions")) - polled; n > 10 {
+			t.Errorf("%d polls in nine hours with the other organization's key", n)
+		}
 		if last := seen.of("completions"); !errors.Is(last[len(last)-1].err, ledger.ErrForeign) || time.Since(last[len(last)-1].at) > 3*time.Hour {
 			t.Fatalf("with the other organization's key: %+v", last[len(last)-1])
 		}

@@ -315,6 +315,22 @@ func TestARoundThatAClockAheadPlannedStopsBeforeWhatPollsRead(t *testing.T) {
 	}
 }
 
+func TestARoundThatAClockAheadHasReadIsOver(t *testing.T) {
+	g := newRig(t).open()
+	g.poll()
+	g.audit()
+	g.pass(5 * time.Hour)
+	g.poll()
+	w, due := g.feed.AuditWindow(g.now.Add(96 * time.Hour))
+	if !due || !w.To.After(g.now) {
+		t.Fatalf("the clock that is ahead plans %v", w)
+	}
+	g.book(w)
+	if w, due := g.feed.AuditWindow(g.now); due && !w.From.Before(w.To) {
+		t.Errorf("an audit is due from %s to %s", w.From, w.To)
+	}
+}
+
 func TestAnEndpointWithoutAuditsIsNotAudited(t *testing.T) {
 	g := newRig(t)
 	g.options.AuditWindow = 0

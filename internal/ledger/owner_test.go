@@ -282,6 +282,24 @@ func TestAProvenKeyIsNotAccusedByOneHour(t *testing.T) {
 	}
 }
 
+// TestAProvenKeyIsAccusedByTwoHours: a gateway may come to answer the same key with another organization's usage.
+func TestAProvenKeyIsAccusedByTwoHours(t *testing.T) {
+	g := newRig(t)
+	g.options.Lookback = 5 * time.Hour
+	g.open()
+	g.key = 1
+	g.poll()
+	for range 5 * 60 {
+		g.pass(time.Minute)
+		g.use(0, a, 1)
+		g.poll()
+	}
+	other := foreign(g.now)
+	other.key = 1
+	mustRefuse(t, "another organization's answer")(g.ask(other))
+	g.expect(counts{a: 300})
+}
+
 // TestTheBillTellsWhoAnswers by the id of the organization, whatever its projects are called.
 func TestTheBillTellsWhoAnswers(t *testing.T) {
 	g := costsRig(t)
