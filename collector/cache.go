@@ -38,6 +38,7 @@ type encoded struct {
 	chunks []*chunk
 	sum    checked // of the chunks
 	asked  time.Time
+	until  time.Time // It is handed out until then without a look at what has changed since.
 }
 
 // A cache has the bytes of the forms that were asked for last.
@@ -53,6 +54,10 @@ const (
 	mostForms = 4
 	// lately is longer than anybody lets pass between two scrapes. A form that nobody asks for is not worth its memory.
 	lately = 5 * time.Minute
+	// manySamples are so many that to make an answer of them takes a good part of a second, in which their scrape would wait.
+	// Such an answer is handed out as it is while it is fresh. Polls make it again meanwhile.
+	manySamples = 200_000
+	fresh       = 15 * time.Second
 )
 
 // get returns the bytes of a form, perhaps of an earlier page, for someone who asks for them now.
@@ -92,12 +97,13 @@ func (c *cache) recent(now time.Time) []*encoded {
 	return slices.Clone(c.forms)
 }
 
-// encode returns the bytes of a page in a form. before may be those of an earlier page, of which chunks are taken over.
-func (c *cache) encode(p *page, f form, before *encoded, now time.Time) (*encoded, error) {
+// encode returns the bytes of a page in a form. before may be those of an earlier page, of which chunks are taken over. read
+// is when the page was.
+func (c *cache) encode(p *page, f form, before *encoded, read time.Time) (*encoded, error) {
 	if before != nil && before.page == p {
 		return before, nil
 	}
-	e := &encoded{form: f, page: p, asked: now}
+	e := &encoded{form: f, page: p, asked: read}
 	old := make(map[*block]*chunk)
 	if before != nil {
 		for _, k := range before.chunks {
@@ -118,8 +124,15 @@ func (c *cache) encode(p *page, f form, before *encoded, now time.Time) (*encode
 	if err := c.fill(f, missing, room); err != nil {
 		return nil, err
 	}
+	samples := 0
 	for _, k := range e.chunks {
 		e.sum = e.sum.and(k.checked)
+		for i := range k.pieces {
+			samples += len(k.pieces[i].block.samples)
+		}
+	}
+	if samples >= manySamples {
+		e.until = read.Add(fresh)
 	}
 	c.put(e)
 	return e, nil

@@ -95,11 +95,14 @@ func New(o Options) *Collector {
 	return c
 }
 
-// encoded returns a page in a form: that of now or, while somebody else makes one, that of a moment ago. It is whole, too,
-// and nobody waits.
+// encoded returns a page in a form: that of now or, while somebody else makes one or it is large and fresh, that of a moment
+// ago. It is whole, too, and nobody waits.
 func (c *Collector) encoded(f form) (*encoded, error) {
 	now := time.Now()
 	before := c.cache.get(f, now)
+	if before != nil && now.Before(before.until) {
+		return before, nil
+	}
 	if !c.making.TryLock() {
 		if before != nil {
 			return before, nil
@@ -142,16 +145,16 @@ func (c *Collector) prepare() {
 	if begin.Before(c.resting) {
 		return
 	}
-	c.renew(forms)
+	c.renew(forms, begin)
 	c.resting = begin.Add(10 * time.Since(begin))
 }
 
 // renew makes the page of now in the forms. The caller holds making.
-func (c *Collector) renew(forms []*encoded) {
+func (c *Collector) renew(forms []*encoded, now time.Time) {
 	p := c.read()
 	for _, e := range forms {
 		// The cache knows when it was asked for. Who asks for it gets the error.
-		_, _ = c.cache.encode(p, e.form, e, time.Time{})
+		_, _ = c.cache.encode(p, e.form, e, now)
 	}
 }
 
@@ -162,7 +165,8 @@ func (c *Collector) Reload(success bool, at time.Time) {
 	c.making.Lock()
 	defer c.making.Unlock()
 	c.reader.hour = time.Time{} // The same books may say another thing now, with other budgets or prices.
-	c.renew(c.cache.recent(time.Now()))
+	now := time.Now()
+	c.renew(c.cache.recent(now), now)
 }
 
 // Gather returns all metric families, sorted by name, as the client library has them. It takes far longer than a scrape.

@@ -275,11 +275,7 @@ func (protoEncoder) end(b []byte) []byte { return b }
 // metric is the length of a sample's message.
 func (protoEncoder) metric(b *block, i int) int {
 	s := &b.samples[i]
-	n := 0
-	for j := range s.labels.pairs {
-		p := &s.labels.pairs[j]
-		n += lengthed(lengthed(len(p.Name)) + lengthed(len(p.Value)))
-	}
+	n := s.labels.wire
 	switch {
 	case b.histograms != nil:
 		return n + proto.Size(&dto.Metric{Histogram: b.histograms[i]})

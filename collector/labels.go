@@ -14,6 +14,7 @@ import (
 type labelSet struct {
 	pairs []ledger.Label // sorted by name
 	text  string         // as the text formats spell them, without the braces
+	wire  int            // how long they are in protobuf
 	// repaired: a value was not valid UTF-8, so that two label sets may have become one.
 	repaired bool
 	edge     bool // a block may begin with it
@@ -32,6 +33,7 @@ func newLabelSet(base, own []ledger.Label) *labelSet {
 			p.Value, s.repaired = strings.ToValidUTF8(p.Value, string(utf8.RuneError)), true
 		}
 		size += len(p.Name) + len(p.Value) + len(`="",`)
+		s.wire += lengthed(lengthed(len(p.Name)) + lengthed(len(p.Value)))
 	}
 	b := make([]byte, 0, size)
 	for i := range s.pairs {

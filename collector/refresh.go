@@ -26,6 +26,7 @@ type reader struct {
 	reported  map[string][]*ledger.FeedView // of which the books have said what they mean
 	snapshot  *directory.Snapshot
 	lookedUp  map[string]*directory.Organization
+	limited   map[string][]*ledger.FeedView // of which the rate limits were chosen
 	statuses  []fetcher.Status
 	polled    map[origin]bool
 }
@@ -157,13 +158,14 @@ func (r *reader) readLookups(viewed bool) {
 		if r.lookedUp[o.Name] != o {
 			r.lookedUp[o.Name] = o
 			r.show(s, func(fs *families) { fs.lookups(o) })
-		} else if !viewed {
+		} else if slices.Equal(r.byName[o.Name], r.limited[o.Name]) {
 			continue
 		}
 		r.show(l, func(fs *families) { fs.limits(o, r.byName[o.Name]) })
 	}
 	r.desk.keep(lookups, there)
 	r.desk.keep(limiting, limited)
+	r.limited = r.byName
 	for name := range r.lookedUp {
 		if !there[origin{organization: name, kind: lookups}] {
 			delete(r.lookedUp, name)
