@@ -177,7 +177,7 @@ func (d *Directory) Configure(settings []Settings) []*Entry {
 		if s.Names {
 			e.organization.Projects, e.organization.Listed = e.projects, e.listed
 		}
-		e.unsaved = true
+		e.unsaved, e.reduced = true, true
 		d.entries[i] = e
 	}
 	// From here on the entries are all there is.
@@ -262,7 +262,10 @@ func sumOf(o *Organization) sum {
 }
 
 // Save writes what has changed since the last time.
-func (d *Directory) Save() error {
+func (d *Directory) Save() error { return d.save(func(*Entry) bool { return true }) }
+
+// save writes what has changed of some entries, and of those that a configuration may have taken something from.
+func (d *Directory) save(some func(*Entry) bool) error {
 	d.saving.Lock()
 	defer d.saving.Unlock()
 	d.mu.Lock()
@@ -271,7 +274,7 @@ func (d *Directory) Save() error {
 	wanted := make(map[string]bool, len(d.entries))
 	for _, e := range d.entries {
 		wanted[e.path] = true
-		if e.unsaved {
+		if e.unsaved && (e.reduced || some(e)) {
 			unsaved, organizations = append(unsaved, e), append(organizations, e.organization)
 			e.unsaved = false
 		}
@@ -286,6 +289,7 @@ func (d *Directory) Save() error {
 			d.mu.Unlock()
 			return fmt.Errorf("save names: %w", err)
 		}
+		e.reduced = false
 	}
 	if d.tidy {
 		return nil

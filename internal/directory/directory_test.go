@@ -338,3 +338,45 @@ func TestALookUpWritesItsOwnOrganizationAlone(t *testing.T) {
 		t.Errorf("an organization that is not configured any more is still on disk: %v", err)
 	}
 }
+
+// TestALookUpThatIsHalfWayIsNotWrittenByOthers: with many organizations somebody saves all the time.
+func TestALookUpThatIsHalfWayIsNotWrittenByOthers(t *testing.T) {
+	dir := t.TempDir()
+	d := directory.Open(dir, log.NewNopLogger())
+	entries := d.Configure([]directory.Settings{everything, {Organization: "umbrella", Names: true}})
+	if err := d.Save(); err != nil {
+		t.Fatal(err)
+	}
+	entries[0].SetUsers([]directory.User{{ID: "user-1"}})
+	for range 2 {
+		if err := entries[1].Save(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(directory.Path(dir, "acme")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("another look-up has saved what this one has found so far: %v", err)
+		}
+	}
+	if err := entries[0].Save(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(directory.Path(dir, "acme")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWhatAConfigurationTakesAwayGoesWithTheNextLookUp of whichever organization.
+func TestWhatAConfigurationTakesAwayGoesWithTheNextLookUp(t *testing.T) {
+	dir := t.TempDir()
+	d := fill(t, dir)
+	entries := d.Configure([]directory.Settings{{Organization: "acme", Names: true}, {Organization: "umbrella", Names: true}})
+	if err := entries[1].Save(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(directory.Path(dir, "acme"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(b, []byte("aiko@")) {
+		t.Errorf("on disk: %s", b)
+	}
+}

@@ -11,6 +11,7 @@ type Entry struct {
 	path         string
 	saved        sum // guarded by the directory's saving
 	unsaved      bool
+	reduced      bool // by a configuration that is not saved yet; guarded by the directory's saving
 	settings     Settings
 	organization *Organization // replaced, never changed
 	// projects are there without their names being kept, because limits are looked up by project.
@@ -117,8 +118,9 @@ func replace[T comparable](all *[]T, these []T, same func(*T) bool) bool {
 	return true
 }
 
-// Save writes what has changed since the last time.
-func (e *Entry) Save() error { return e.directory.Save() }
+// Save writes what has changed since the last time. What look-ups of other organizations have found is theirs to save: they
+// may be half-way, and would be written once for each of their projects.
+func (e *Entry) Save() error { return e.directory.save(func(o *Entry) bool { return o == e }) }
 
 // change applies f to a copy, and publishes the copy where f says that it differs. An entry that is no longer
 // configured changes nothing that is seen.
