@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -47,7 +46,9 @@ type load struct {
 	Most            int     // requests of one organization in any minute
 	Bytes           float64 // of a scrape as text
 	Scrape, Slowest time.Duration
-	Prometheus      float64 // seconds of the slowest scrape, as Prometheus sees it
+	// Scrapes are the seconds of each scrape of the exporter, as Prometheus sees it, and Stored those of the same bytes from a
+	// file server while nothing else runs.
+	Scrapes, Stored []float64
 }
 
 // manyProcesses measures the real program with more and more organizations, against the API on the same machine.
@@ -122,7 +123,7 @@ func tellMany(w io.Writer, all []*load, watched time.Duration) {
 	row("Polls a second", func(l *load) string { return fmt.Sprintf("%.1f", l.Polls) })
 	row("A poll's first request after its tick: median, 99th percentile", func(l *load) string { return quantiles(l.Late) })
 	row("A poll on disk and shown after its tick: median, 99th percentile", func(l *load) string { return quantiles(l.Booked) })
-	row("Syncs a second", func(l *load) string { return fmt.Sprintf("%.1f", l.Syncs) })
+	row("Commits a second, of two syncs each", func(l *load) string { return fmt.Sprintf("%.1f", l.Syncs) })
 	row("CPU, of one processor", func(l *load) string { return fmt.Sprintf("%.1f %%", 100*l.CPU) })
 	row("… for each organization", func(l *load) string { return fmt.Sprintf("%.3f %%", 100*l.CPU/float64(l.Organizations)) })
 	row("Memory", func(l *load) string { return size(l.Memory) })
@@ -133,12 +134,10 @@ func tellMany(w io.Writer, all []*load, watched time.Duration) {
 	row(fmt.Sprintf("Most requests of one in any minute, of %d", perMinute), func(l *load) string { return fmt.Sprint(l.Most) })
 	row("A scrape as text", func(l *load) string { return size(l.Bytes) })
 	row("A scrape with gzip: median, slowest", func(l *load) string { return seconds(l.Scrape.Seconds()) + ", " + seconds(l.Slowest.Seconds()) })
-	row("The slowest scrape of Prometheus", func(l *load) string {
-		if l.Prometheus == 0 {
-			return ""
-		}
-		return seconds(l.Prometheus)
-	})
+	row("Prometheus' scrapes: the first", func(l *load) string { return first(l.Scrapes) })
+	row("… the others: median, slowest", func(l *load) string { return afterFirst(l.Scrapes) })
+	row("… of the same bytes from a file server, on an idle machine: the first", func(l *load) string { return first(l.Stored) })
+	row("… the others: median, slowest", func(l *load) string { return afterFirst(l.Stored) })
 	row("From an empty state to ready", func(l *load) string { return seconds(l.Began.Seconds()) })
 	row("From a restart to ready", func(l *load) string { return seconds(l.Resumed.Seconds()) })
 	t.write(w)
@@ -187,8 +186,9 @@ func (l *load) measure(ctx context.Context, dir, binary string, watched time.Dur
 	if err := l.watch(ctx, exporter, url, watched); err != nil {
 		return errors.Join(err, exporter.failed())
 	}
+	var stored http.Handler
 	if prometheus {
-		if err := l.scraped(ctx, dir, exporter); err != nil {
+		if stored, err = l.scraped(ctx, dir, exporter); err != nil {
 			return err
 		}
 	}
@@ -207,7 +207,12 @@ func (l *load) measure(ctx context.Context, dir, binary string, watched time.Dur
 	}
 	last, err := noted(ctx, url)
 	l.Most = max(l.Most, last.Most)
-	return err
+	if err != nil || stored == nil {
+		return err
+	}
+	exporter.end()
+	end()
+	return l.storedBytes(ctx, dir, stored)
 }
 
 // settled waits until the audits of an empty state are over: until half a minute has used little more processor time
@@ -355,31 +360,4 @@ func timedScrape(ctx context.Context, p *program, coding string) (took time.Dura
 		err = fmt.Errorf("scrape: %s", resp.Status)
 	}
 	return time.Since(begin), float64(size), err
-}
-
-// scraped lets a real Prometheus scrape the exporter.
-func (l *load) scraped(ctx context.Context, dir string, exporter *program) error {
-	binary, err := exec.LookPath(os.Getenv("PROMETHEUS"))
-	if err != nil {
-		return nil // There is none: the table has no line of it.
-	}
-	const every = 15 * time.Second
-	prometheus, err := startPrometheus(ctx, binary, dir, exporter.address, every)
-	if err != nil {
-		return err
-	}
-	defer prometheus.end()
-	q := query{ctx, "http://" + prometheus.address}
-	// The first scrape makes every series there, which is Prometheus' own work.
-	if err := until(ctx, 10*time.Minute, func() error {
-		n, err := q.number(`count_over_time(up[10m])`)
-		if err == nil && n < 5 {
-			err = fmt.Errorf("%v scrapes", n)
-		}
-		return err
-	}); err != nil {
-		return errors.Join(err, prometheus.failed())
-	}
-	l.Prometheus, err = q.number(`max_over_time(scrape_duration_seconds[50s])`)
-	return err
 }

@@ -248,6 +248,9 @@ func restActive(ctx context.Context, dir string) (figures, error) {
 	return f, o.ledger.Close()
 }
 
+// fresh is longer than a large answer is handed out without a look at what has changed since. No poll makes it again here.
+const fresh = 16 * time.Second
+
 // silent has no endpoints to tell of.
 type silent struct{}
 
@@ -286,11 +289,17 @@ func serve(coding string) func(context.Context, string) (figures, error) {
 		if err := o.feed.Book(ctx, o.newest(growth[coding][0])); err != nil {
 			return nil, err
 		}
+		if err := sleep(ctx, fresh); err != nil {
+			return nil, err
+		}
 		if _, err := scrape(srv, coding); err != nil {
 			return nil, err
 		}
 		for i, name := range []string{"unchanged", "tenth"} {
 			if err := o.feed.Book(ctx, o.newest(growth[coding][i])); err != nil {
+				return nil, err
+			}
+			if err := sleep(ctx, fresh); err != nil {
 				return nil, err
 			}
 			if err := f.time(name, func() error {

@@ -111,6 +111,7 @@ func startPrometheus(ctx context.Context, binary, dir, target string, every time
 scrape_configs:
   - job_name: openai
     scrape_protocols: [PrometheusProto, OpenMetricsText1.0.0, PrometheusText0.0.4]
+    scrape_native_histograms: true
     static_configs: [{targets: [%[2]q]}]
 `, every, target)
 	path := filepath.Join(dir, "prometheus.yml")
@@ -133,23 +134,45 @@ type query struct {
 
 // number is the value of an expression with one sample.
 func (q query) number(expression string) (float64, error) {
-	text, err := body(q.ctx, q.url+"/api/v1/query?query="+url.QueryEscape(expression))
+	all, err := q.samples(expression)
 	if err != nil {
 		return 0, err
+	}
+	if len(all) != 1 {
+		return 0, fmt.Errorf("%d samples", len(all))
+	}
+	return all[0], nil
+}
+
+// samples are the values of an expression with one series at most, or with one range.
+func (q query) samples(expression string) (all []float64, err error) {
+	text, err := body(q.ctx, q.url+"/api/v1/query?query="+url.QueryEscape(expression))
+	if err != nil {
+		return nil, err
 	}
 	var answer struct {
 		Data struct {
 			Result []struct {
-				Value [2]any `json:"value"`
+				Value  []any   `json:"value"`
+				Values [][]any `json:"values"`
 			} `json:"result"`
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(text, &answer); err != nil {
-		return 0, err
+		return nil, err
 	}
-	if len(answer.Data.Result) != 1 {
-		return 0, fmt.Errorf("%d samples", len(answer.Data.Result))
+	for _, r := range answer.Data.Result {
+		if r.Value != nil {
+			r.Values = append(r.Values, r.Value)
+		}
+		for _, pair := range r.Values {
+			spelled, _ := pair[len(pair)-1].(string) // Prometheus spells samples as text.
+			v, err := strconv.ParseFloat(spelled, 64)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, v)
+		}
 	}
-	value, _ := answer.Data.Result[0].Value[1].(string) // Prometheus spells samples as text.
-	return strconv.ParseFloat(value, 64)
+	return all, nil
 }
