@@ -118,6 +118,9 @@ func (l *lookup) run(ctx context.Context) {
 		}
 	}
 	begin := l.begin(time.Now().Add(headStart + l.grid.offset%headStart))
+	if !l.opening.wait(ctx, time.Now().Add(openingPatience)) {
+		return
+	}
 	for l.wait(ctx, begin) {
 		took := time.Now()
 		err := l.look(ctx)

@@ -30,6 +30,7 @@ type poller struct {
 
 	after      <-chan struct{} // what the first poll waits for, if anything
 	polledOnce func()          // tells that the first poll is over, if anybody waits for it
+	opened     func()          // the same, for what waits for the first poll of every endpoint; nil where nothing waits
 }
 
 func newPoller(organization string, c *Client, p PolledEndpoint, o SchedulerOptions) *poller {
@@ -49,6 +50,9 @@ func (p *poller) run(ctx context.Context) {
 	// The first poll comes at once, but not all of them in the same moment.
 	const spread = 500 * time.Millisecond
 	begin := p.begin(time.Now().Add(p.grid.offset % spread))
+	if p.opened != nil {
+		defer p.opened() // One that is given up keeps nobody waiting.
+	}
 	if p.after != nil {
 		patience := time.NewTimer(billPatience)
 		defer patience.Stop()
@@ -76,7 +80,10 @@ func (p *poller) run(ctx context.Context) {
 		if p.polledOnce != nil {
 			p.polledOnce()
 		}
-		if err == nil {
+		if p.opened != nil {
+			p.opened()
+		}
+		if err == nil && p.opening.wait(ctx, begin) {
 			begin = p.audits(ctx, begin)
 		}
 	}

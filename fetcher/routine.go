@@ -26,6 +26,7 @@ type routine struct {
 	failing      string // what the log says when it fails
 	recovered    string // and when it works again
 	optional     bool   // whether all the rest goes on without it
+	opening      *opening
 
 	pace
 	held     bool            // whether the pace is that of before a reload

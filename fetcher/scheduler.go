@@ -57,6 +57,7 @@ type running struct {
 	organization Organization
 	pollers      []*poller
 	lookups      []*lookup
+	opening      *opening
 	cancel       context.CancelFunc
 	done         sync.WaitGroup
 }
@@ -124,6 +125,7 @@ func (o Organization) equal(other Organization) bool {
 func (s *Scheduler) prepare(o Organization) *running {
 	r := &running{organization: Organization{Name: o.Name, Client: o.Client, Endpoints: slices.Clone(o.Endpoints), Lookups: o.Lookups}}
 	billed := make(chan struct{})
+	r.opening = newOpening()
 	hasBill := slices.ContainsFunc(o.Endpoints, func(e PolledEndpoint) bool { return e.Endpoint.IsCosts() })
 	for _, e := range o.Endpoints {
 		p := newPoller(o.Name, o.Client, e, s.o)
@@ -135,10 +137,15 @@ func (s *Scheduler) prepare(o Organization) *running {
 			p.after = billed
 		}
 		s.resume(&p.routine)
+		p.opening = r.opening
+		if !p.held { // One that is to be left alone keeps nobody waiting.
+			p.opened = r.opening.expect()
+		}
 		r.pollers = append(r.pollers, p)
 	}
 	r.lookups = newLookups(o, s.o)
 	for _, l := range r.lookups {
+		l.opening = r.opening
 		s.resume(&l.routine)
 	}
 	return r
@@ -147,6 +154,7 @@ func (s *Scheduler) prepare(o Organization) *running {
 func (r *running) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
+	r.opening.begin()
 	for _, p := range r.pollers {
 		r.done.Go(func() { p.run(ctx) })
 	}
