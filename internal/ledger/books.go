@@ -115,10 +115,10 @@ func (n *symbols) put(id uint32, s string) {
 	n.written = len(n.list)
 }
 
-// retain forgets the texts that are not used.
-func (n *symbols) retain(used map[uint32]bool) {
+// retain forgets the texts that are not used, by number.
+func (n *symbols) retain(used []bool) {
 	for id := 1; id < len(n.list); id++ {
-		if n.list[id] != "" && !used[uint32(id)] {
+		if n.list[id] != "" && !used[id] {
 			delete(n.ids, n.list[id])
 			n.list[id], n.gone = "", append(n.gone, uint32(id))
 		}

@@ -122,25 +122,40 @@ func (f *Feed) loadBooks(c *storedBooks) error {
 	for _, id := range slices.Sorted(maps.Keys(c.symbols)) {
 		bs.symbols.put(id, c.symbols[id])
 	}
-	maps.Copy(bs.pieces, c.pieces)
-	if !c.found {
-		bs.unwritten = true
-		if err := f.makeBooks(); err != nil {
-			return err
-		}
+	if bs.unwritten = !c.found; c.found {
+		bs.pieces = c.pieces
+	} else if err := f.makeBooks(); err != nil {
+		return err
 	}
-	used := map[uint32]bool{}
-	days := map[int64]bool{}
+	used := make([]bool, len(bs.symbols.list))
+	keys := make(map[int64][]bucketKey)
 	for k, b := range bs.pieces {
-		if _, err := decodeAccount(b, bs.symbols); err != nil {
+		if err := mark(b, used); err != nil {
 			return fmt.Errorf("costs at Unix time %d: %w", k.start, err)
 		}
-		days[dayOf(k.start)] = true
-		_ = eachAmount(b, func(name uint32, _ Amounts) { used[name] = true }, func(item, unit uint32, _ Sale) { used[item], used[unit] = true, true })
+		keys[dayOf(k.start)] = append(keys[dayOf(k.start)], k)
 	}
 	bs.symbols.retain(used)
-	for _, day := range slices.Sorted(maps.Keys(days)) {
-		bs.turn(day, f.options.Endpoint.IsCosts())
+	for _, day := range slices.Sorted(maps.Keys(keys)) {
+		bs.turnTo(day, keys[day], f.options.Endpoint.IsCosts())
 	}
 	return nil
+}
+
+// mark notes which texts an account from disk names, and looks whether it can be read.
+func mark(b []byte, used []bool) error {
+	ok := true
+	use := func(name uint32) {
+		if ok = ok && name < uint32(len(used)); ok {
+			used[name] = true
+		}
+	}
+	err := eachAmount(b, func(name uint32, _ Amounts) { use(name) }, func(item, unit uint32, _ Sale) {
+		use(item)
+		use(unit)
+	})
+	if err == nil && !ok {
+		err = errAccount
+	}
+	return err
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -114,15 +115,49 @@ func piecesOf(from, to int64, piece func(bucketKey) []byte) (keys []bucketKey, h
 	return keys, hours
 }
 
+// inOrder does the same with keys of pieces of a time, which it puts in order.
+func inOrder(keys []bucketKey, piece func(bucketKey) []byte) (list []bucketKey, hours int) {
+	keys = slices.DeleteFunc(keys, func(k bucketKey) bool {
+		return k.width != 60 && k.width != secondsOfHour || mod(k.start, k.width) != 0
+	})
+	slices.SortFunc(keys, func(a, b bucketKey) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.width, a.width)) })
+	hour, minutes := int64(-1), 0
+	for _, k := range keys {
+		if at := k.start - mod(k.start, secondsOfHour); at != hour {
+			hour, minutes = at, 0
+		}
+		switch {
+		case piece(k)[0]&flagClosed == 0:
+		case k.width == secondsOfHour:
+			hours, minutes = hours+1, -60 // It is counted, whatever there is of its minutes.
+		default:
+			if minutes++; minutes == 60 {
+				hours++
+			}
+		}
+	}
+	return keys, hours
+}
+
 // turn makes the view of a day again.
 func (bs *books) turn(day int64, costs bool) {
+	var keys []bucketKey
+	if k := (bucketKey{day, secondsOfDay}); bs.pieces[k] != nil {
+		keys = []bucketKey{k}
+	} else {
+		keys, _ = piecesOf(day, day+secondsOfDay, bs.piece)
+	}
+	bs.turnTo(day, keys, costs)
+}
+
+// turnTo makes the view of a day of the keys of its pieces, in any order.
+func (bs *books) turnTo(day int64, keys []bucketKey, costs bool) {
 	d := &DayBook{Start: time.Unix(day, 0).UTC(), Split: true, Itemized: true, symbols: bs.symbols.list}
 	d.total = sync.OnceValue(d.sum)
 	whole := bs.pieces[bucketKey{day, secondsOfDay}]
-	var keys []bucketKey
 	if delete(bs.open, day); whole != nil {
 		keys = []bucketKey{{day, secondsOfDay}}
-	} else if keys, d.Hours = piecesOf(day, day+secondsOfDay, bs.piece); len(keys) > 0 {
+	} else if keys, d.Hours = inOrder(keys, bs.piece); len(keys) > 0 {
 		bs.open[day] = true
 	}
 	for _, k := range keys {

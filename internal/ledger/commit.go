@@ -27,8 +27,8 @@ type changes struct {
 // commit writes all changes or none, and returns the size of the file. whole is asked for everything that is to be in
 // the file where a commit that failed has come through all the same.
 func (s *store) commit(whole func() []*changes, all ...*changes) (size int64, err error) {
-	if s.broken != nil {
-		return 0, s.broken
+	if err := s.broken.get(); err != nil {
+		return 0, err
 	}
 	err = s.guarded(func() error {
 		if err := s.stay(); err != nil {

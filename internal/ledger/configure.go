@@ -2,7 +2,12 @@ package ledger
 
 import (
 	"maps"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-kit/log/level"
 )
 
 // Configure says which feeds there are from now on, and returns them in the order of the options. Feeds that are no
@@ -15,22 +20,17 @@ func (l *Ledger) Configure(settings Settings, options []FeedOptions) ([]*Feed, e
 		before[f.name] = f
 	}
 	options = slices.Clone(options)
-	feeds := make([]*Feed, len(options))
-	var stages []*stage
 	for i := range options {
-		o := &options[i]
-		o.GroupBy = o.Endpoint.GroupBy(o.GroupBy)
-		name := feedName(o.Organization, o.Endpoint.Name)
-		f := before[name]
-		if f == nil {
-			var err error
-			if f, err = l.loadFeed(name, *o, settings); err != nil {
-				return nil, err
-			}
-		}
-		feeds[i] = f
-		delete(before, name)
-		if st := f.returns(f.reshape(*o)); st != nil {
+		options[i].GroupBy = options[i].Endpoint.GroupBy(options[i].GroupBy)
+	}
+	feeds, err := l.feedsFor(options, before, settings)
+	if err != nil {
+		return nil, err
+	}
+	var stages []*stage
+	for i, f := range feeds {
+		delete(before, f.name)
+		if st := f.returns(f.reshape(options[i])); st != nil {
 			stages = append(stages, st)
 		}
 	}
@@ -69,4 +69,50 @@ func (l *Ledger) Configure(settings Settings, options []FeedOptions) ([]*Feed, e
 	}
 	l.publishAll()
 	return slices.Clone(feeds), nil
+}
+
+// feedsFor are the feeds of options: those that there are, and the others from disk, where all processors load them.
+func (l *Ledger) feedsFor(options []FeedOptions, before map[string]*Feed, settings Settings) ([]*Feed, error) {
+	feeds, found, errs := make([]*Feed, len(options)), make([]bool, len(options)), make([]error, len(options))
+	var missing []int
+	for i, o := range options {
+		if feeds[i] = before[feedName(o.Organization, o.Endpoint.Name)]; feeds[i] == nil {
+			missing = append(missing, i)
+		}
+	}
+	var next atomic.Int64
+	var failed atomic.Bool
+	var loading sync.WaitGroup
+	for range min(len(missing), runtime.GOMAXPROCS(0)) {
+		loading.Go(func() {
+			for n := next.Add(1) - 1; n < int64(len(missing)) && !failed.Load(); n = next.Add(1) - 1 {
+				i := missing[n]
+				o := options[i]
+				feeds[i], found[i], errs[i] = l.loadFeed(feedName(o.Organization, o.Endpoint.Name), o, settings)
+				if errs[i] != nil {
+					failed.Store(true)
+				}
+			}
+		})
+	}
+	loading.Wait()
+	for _, i := range missing {
+		if errs[i] != nil { // The first one: those before it were begun before it, and are through.
+			return nil, errs[i]
+		}
+	}
+	for _, i := range missing {
+		l.loaded(feeds[i], found[i])
+	}
+	return feeds, nil
+}
+
+// loaded says what is to be said of a feed from disk.
+func (l *Ledger) loaded(f *Feed, found bool) {
+	if !found {
+		delete(l.cleared, f.name) // Without a record nothing could withdraw the verdict.
+	}
+	if o := &f.options; found && f.meta.Begun && o.CountersStartText != "" && f.meta.CountersStart != o.CountersStartText {
+		level.Info(l.logger).Log("msg", "A changed counters.start has no effect on existing state", "organization", o.Organization, "endpoint", o.Endpoint.Name, "configured", o.CountersStartText, "started_with", f.meta.CountersStart)
+	}
 }

@@ -3,12 +3,9 @@ package ledger
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/go-kit/log"
-	"github.com/go-kit/log/level"
 )
 
 // A Feed is what is recorded and counted of one endpoint of one organization.
@@ -51,16 +48,17 @@ type Feed struct {
 	staged  *stage    // made of it and not installed yet, or nil
 }
 
-func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed, error) {
+// loadFeed makes a feed of what is on disk; found is false if there is nothing of it yet. Several are loaded at the same time.
+func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (f *Feed, found bool, err error) {
 	c, found, err := l.store.load(name)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	measures := make([]string, len(o.Endpoint.Measures))
 	for i, m := range o.Endpoint.Measures {
 		measures[i] = m.Name
 	}
-	f := &Feed{
+	f = &Feed{
 		ledger: l, name: name, options: o,
 		layouts: newLayouts(c.meta.Layouts, measures),
 		meta:    c.meta.meta,
@@ -72,20 +70,20 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 	f.meta.Layouts = f.layouts.names
 	if !found {
 		f.meta.Configured, f.shape = o.GroupBy, newShape(o.Endpoint, o.GroupBy, o.Filters)
-		delete(l.cleared, name) // Without a record nothing could withdraw the verdict.
 	}
 	f.arrange()
 	now := time.Now()
-	for _, id := range slices.Sorted(maps.Keys(c.series)) {
-		s, err := decodeSeries(id, c.series[id], &f.layouts, f.groups, len(f.derivedGroups))
+	for _, stored := range c.series {
+		s, err := decodeSeries(stored.id, stored.b, &f.layouts, f.groups, len(f.derivedGroups))
 		if err != nil {
-			return nil, &StateError{l.store.path, fmt.Errorf("damaged: series %d of %s: %w", id, o.Endpoint.Name, err), doRestore}
+			return nil, false, &StateError{l.store.path, fmt.Errorf("damaged: series %d of %s: %w", stored.id, o.Endpoint.Name, err), doRestore}
 		}
 		// Whether anybody saw a zero before the restart is not known: hold it once more.
 		f.keep(s, now.Add(settings.ZeroHold))
 		f.add(s)
 	}
-	for k, cells := range c.buckets {
+	known := checker{layouts: &f.layouts, position: f.position}
+	for _, k := range c.buckets {
 		at := f.spanOf(k.start)
 		sp := f.spans[at]
 		if sp == nil {
@@ -93,29 +91,17 @@ func (l *Ledger) loadFeed(name string, o FeedOptions, settings Settings) (*Feed,
 			f.spans[at] = sp
 		}
 		if sp.width != k.width {
-			return nil, &StateError{l.store.path, fmt.Errorf("damaged: %s has buckets of two widths at Unix time %d", o.Endpoint.Name, at), doRestore}
+			return nil, false, &StateError{l.store.path, fmt.Errorf("damaged: %s has buckets of two widths at Unix time %d", o.Endpoint.Name, at), doRestore}
 		}
-		sp.put(k.start, cells)
-		if err := f.check(cells); err != nil {
-			return nil, &StateError{l.store.path, fmt.Errorf("damaged: bucket of %s at Unix time %d: %w", o.Endpoint.Name, k.start, err), doRestore}
+		sp.put(k.start, k.cells)
+		if err := known.check(k.cells); err != nil {
+			return nil, false, &StateError{l.store.path, fmt.Errorf("damaged: bucket of %s at Unix time %d: %w", o.Endpoint.Name, k.start, err), doRestore}
 		}
 	}
 	if err := f.loadBooks(&c.books); err != nil {
-		return nil, &StateError{l.store.path, fmt.Errorf("damaged: %s: %w", o.Endpoint.Name, err), doRestore}
+		return nil, false, &StateError{l.store.path, fmt.Errorf("damaged: %s: %w", o.Endpoint.Name, err), doRestore}
 	}
-	if found && f.meta.Begun && o.CountersStartText != "" && f.meta.CountersStart != o.CountersStartText {
-		level.Info(l.logger).Log("msg", "A changed counters.start has no effect on existing state", "organization", o.Organization, "endpoint", o.Endpoint.Name, "configured", o.CountersStartText, "started_with", f.meta.CountersStart)
-	}
-	return f, nil
-}
-
-// check looks whether a bucket from disk can be read.
-func (f *Feed) check(bucket []byte) error {
-	cells, _, _, err := f.layouts.decodeCells(bucket)
-	if err == nil && slices.ContainsFunc(cells, func(c cell) bool { _, ok := f.position[c.id]; return !ok }) {
-		err = errUnknownSeries
-	}
-	return err
+	return f, found, nil
 }
 
 // add puts a series into the feed's tables, or its new version in place of the old.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"syscall"
 
 	bolt "go.etcd.io/bbolt"
@@ -43,17 +45,34 @@ type store struct {
 	// come through all the same.
 	committed int
 	opened    int64 // the size of the file when it was opened
-	broken    error // set once the database can't be asked any more
+	broken    *failure
 	// roster is what a transaction has read of the names of all feeds. It is for loading, which writing keeps apart.
+	listing  *sync.Mutex
 	roster   *roster
 	listedBy int
 }
 
+// A failure is set once the database can't be asked any more. Feeds are loaded by several goroutines.
+type failure struct{ err atomic.Pointer[error] }
+
+func (f *failure) set(err error) { f.err.Store(&err) }
+
+func (f *failure) get() error {
+	if err := f.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 var databaseOptions = bolt.Options{Timeout: lockPatience, FreelistType: bolt.FreelistMapType}
+
+func newStore(path string) *store {
+	return &store{path: path, broken: new(failure), listing: new(sync.Mutex)}
+}
 
 // openStore opens or creates the state file. Whatever can't be read is refused, never replaced.
 func openStore(dir string) (_ *store, err error) {
-	s := &store{path: filepath.Join(dir, FileName)}
+	s := newStore(filepath.Join(dir, FileName))
 	if err := makeDir(dir); err != nil {
 		return nil, &StateError{dir, err, "choose a directory that the exporter may write to with --storage.path"}
 	}
@@ -111,7 +130,7 @@ func (s *store) open() error {
 	})
 	// The first error is the one to tell.
 	switch {
-	case s.broken != nil:
+	case s.broken.get() != nil:
 		_ = file.Close() // It gives up the lock. What the database has mapped ends with the process.
 	case err != nil && s.db != nil:
 		_ = s.db.Close()
@@ -136,7 +155,7 @@ func (s *store) guarded(f func() error) (err error) {
 		debug.SetPanicOnFault(before)
 		if p := recover(); p != nil {
 			err = &StateError{s.path, fmt.Errorf("damaged: %v", p), doRestore}
-			s.broken = err
+			s.broken.set(err)
 		}
 	}()
 	return f()
@@ -147,8 +166,8 @@ func (s *store) failed(err error) error {
 }
 
 func (s *store) close() error {
-	if s.broken != nil {
-		return s.broken // Its locks would be waited for.
+	if err := s.broken.get(); err != nil {
+		return err // Its locks would be waited for.
 	}
 	return s.db.Close()
 }

@@ -70,8 +70,8 @@ func (s *store) idle(other map[string]bool, before int64) (names []string, err e
 
 // others visits the feeds on disk other than some.
 func (s *store) others(other map[string]bool, visit func(name string, m record)) error {
-	if s.broken != nil {
-		return s.broken
+	if err := s.broken.get(); err != nil {
+		return err
 	}
 	return s.guarded(func() error {
 		return s.db.View(func(tx *bolt.Tx) error {

@@ -12,16 +12,26 @@ import (
 // contents is all that is stored of a feed.
 type contents struct {
 	meta    record
-	series  map[uint32][]byte
-	buckets map[bucketKey][]byte
+	series  []storedSeries // by id
+	buckets []storedBucket // by start
 	folded  map[uint64]int64
 	books   storedBooks
 }
 
+type storedSeries struct {
+	id uint32
+	b  []byte
+}
+
+type storedBucket struct {
+	bucketKey
+	cells []byte
+}
+
 // load reads a feed; found is false if there is nothing of it yet.
 func (s *store) load(name string) (c *contents, found bool, err error) {
-	if s.broken != nil {
-		return nil, false, s.broken
+	if err := s.broken.get(); err != nil {
+		return nil, false, err
 	}
 	err = s.guarded(func() error {
 		c, found, err = s.read(name)
@@ -35,7 +45,7 @@ func (s *store) load(name string) (c *contents, found bool, err error) {
 }
 
 func (s *store) read(name string) (c *contents, found bool, err error) {
-	c = &contents{series: map[uint32][]byte{}, buckets: map[bucketKey][]byte{}, folded: map[uint64]int64{}}
+	c = &contents{folded: map[uint64]int64{}}
 	err = s.db.View(func(tx *bolt.Tx) error {
 		names, err := s.names(tx)
 		if err != nil {
@@ -57,13 +67,13 @@ func (s *store) read(name string) (c *contents, found bool, err error) {
 			return fmt.Errorf("metadata of an endpoint: %w", err)
 		}
 		if err := each(feed, subSeries, 4, func(k, v []byte) error {
-			c.series[binary.BigEndian.Uint32(k)] = v
+			c.series = append(c.series, storedSeries{binary.BigEndian.Uint32(k), v})
 			return nil
 		}); err != nil {
 			return err
 		}
 		if err := each(feed, subBuckets, 12, func(k, v []byte) error {
-			c.buckets[bucketKey{int64(binary.BigEndian.Uint64(k)), int64(binary.BigEndian.Uint32(k[8:]))}] = v
+			c.buckets = append(c.buckets, storedBucket{bucketKeyOf(k), v})
 			return nil
 		}); err != nil {
 			return err
@@ -96,6 +106,8 @@ func (s *store) read(name string) (c *contents, found bool, err error) {
 
 // names are the names of the feeds that there are, read once for all that is loaded of one transaction.
 func (s *store) names(tx *bolt.Tx) (*roster, error) {
+	s.listing.Lock()
+	defer s.listing.Unlock()
 	if s.roster != nil && s.listedBy == tx.ID() {
 		return s.roster, nil
 	}

@@ -99,7 +99,7 @@ func Import(dir, input string, chosen func(FeedName) bool) ([]FeedName, error) {
 	if err != nil {
 		return nil, err
 	}
-	from := &store{path: input}
+	from := newStore(input)
 	if err := from.open(); err != nil {
 		return nil, errors.Join(from.told(err), to.close())
 	}

@@ -52,7 +52,7 @@ func (s *store) rescue() error {
 	if err := publish(f.Name(), s.path); err != nil {
 		return err
 	}
-	next := &store{path: s.path}
+	next := newStore(s.path)
 	if err := next.open(); err != nil {
 		return err
 	}
