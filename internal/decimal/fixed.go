@@ -119,7 +119,7 @@ func (f Fixed) abs() (hi, lo uint64) {
 // split returns the magnitude's whole part, up to 2¹²⁷/10¹⁸, and its fraction in units of 10⁻¹⁸.
 func (f Fixed) split() (wholeHi, wholeLo, frac uint64) {
 	hi, lo := f.abs()
-	wholeHi, rem := bits.Div64(0, hi, one)
+	wholeHi, rem := hi/one, hi%one
 	wholeLo, frac = bits.Div64(rem, lo, one)
 	return wholeHi, wholeLo, frac
 }

@@ -8,6 +8,9 @@ import (
 // Parse reads a decimal number as JSON spells it, or as the API's string amounts do: an optional sign, digits, an
 // optional fraction and an optional exponent of any size.
 func Parse[T []byte | string](s T) (Fixed, error) {
+	if n, ok := whole(s); ok {
+		return FromInt(n), nil
+	}
 	digits, neg := s, false
 	if len(s) > 0 && (s[0] == '-' || s[0] == '+') {
 		digits, neg = s[1:], s[0] == '-'
@@ -26,6 +29,20 @@ func Parse[T []byte | string](s T) (Fixed, error) {
 		f = f.Neg()
 	}
 	return f, err
+}
+
+// whole reads digits alone, which nearly all numbers are.
+func whole[T []byte | string](s T) (n int64, ok bool) {
+	if len(s) == 0 || len(s) > maxDigits {
+		return 0, false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(s[i]-'0')
+	}
+	return n, true
 }
 
 func notDecimal[T []byte | string](s T) error {

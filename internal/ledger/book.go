@@ -92,11 +92,11 @@ type replacement struct {
 // replace puts what was read in the place of what is on record, and books after minus before.
 func (st *stage) replace(r replacement) error {
 	f := st.f
-	parts, encoded, spent := make([][]cell, len(r.read)), make([][]byte, len(r.read)), make([]*account, len(r.read))
+	parts, encoded := st.scratch.parts(len(r.read))
+	spent := make([]*account, len(r.read))
 	for i := range r.read {
-		parts[i] = st.cells(&r.read[i])
-		const perCell = 40 // A guess, at most of them.
-		encoded[i] = encodeCells(make([]byte, 0, perCell*(len(parts[i])+1)), f.layouts.current, parts[i])
+		parts[i] = st.cells(parts[i][:0], &r.read[i])
+		encoded[i] = encodeCells(encoded[i][:0], f.layouts.current, parts[i])
 	}
 	same := r.width == r.oldWidth
 	repeated := same && r.old != nil && unchanged(r.old[0].cells, encoded[0], len(parts[0]))
@@ -210,21 +210,22 @@ func (st *stage) book(r replacement, before []cell, covered coverage, after []ce
 	for i < len(before) || j < len(after) {
 		var id uint32
 		var was, is *cell
+		var to *touch
 		switch {
 		case j == len(after) || i < len(before) && before[i].id < after[j].id:
 			// The label set is gone from the bucket: it counts as zero.
 			id, was = before[i].id, &before[i]
 			i++
 		case i == len(before) || after[j].id < before[i].id:
-			id, is = after[j].id, &after[j]
+			id, is, to = after[j].id, &after[j], after[j].to
 			j++
 		default:
-			id, was, is = before[i].id, &before[i], &after[j]
+			id, was, is, to = before[i].id, &before[i], &after[j], after[j].to
 			i++
 			j++
 		}
 		if covered.derived {
-			st.bookDerived(id, was, is)
+			to = st.bookDerived(id, to, was, is)
 		}
 		for m := range covered.measures {
 			if !covered.measures[m] {
@@ -240,7 +241,10 @@ func (st *stage) book(r replacement, before []cell, covered coverage, after []ce
 			if delta.IsZero() {
 				continue
 			}
-			st.delta(id, len(covered.measures), m, delta)
+			if to == nil {
+				to = st.touch(id)
+			}
+			to.add(len(covered.measures), m, delta)
 			stats := &st.stats[m]
 			switch {
 			case delta.Sign() < 0:
@@ -260,24 +264,17 @@ func (st *stage) book(r replacement, before []cell, covered coverage, after []ce
 	}
 }
 
-// delta adds a difference of one measure of a series.
-func (st *stage) delta(id uint32, measures, m int, delta decimal.Fixed) {
-	sum := st.deltas[id]
-	if sum == nil {
-		sum = make([]decimal.Fixed, measures)
-		st.deltas[id] = sum
-	}
-	sum[m] = sum[m].Add(delta)
-}
-
 // see notes that the API has the series in a bucket.
 func (st *stage) see(cells []cell, start int64) {
 	for i := range cells {
 		c := &cells[i]
-		st.seen[c.id] = max(st.seen[c.id], start)
+		c.to.see(start)
 		for m := range c.derived {
-			if id, ok := st.derivedSeries(c.id, m); ok && !c.derived[m].IsZero() {
-				st.seen[id] = max(st.seen[id], start)
+			if c.derived[m].IsZero() {
+				continue
+			}
+			if derived := st.derivedSeries(c.to, m); derived != nil {
+				derived.see(start)
 			}
 		}
 	}

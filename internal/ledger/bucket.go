@@ -29,6 +29,7 @@ type cell struct {
 	values []decimal.Fixed
 	// derived follows the endpoint's derived measures. It is no part of what the API said.
 	derived [derivations]decimal.Fixed
+	to      *touch // of its series, where it was read
 }
 
 // derivations is how many measures can be derived of a row.
@@ -130,8 +131,19 @@ func (l *layouts) covers(layout int) []bool {
 	return covered
 }
 
+// A cellRoom is memory for the cells of a bucket.
+type cellRoom struct {
+	cells  []cell
+	values []decimal.Fixed
+}
+
 // decodeCells returns the cells of an encoded bucket, the bucket's layout, and whether it says what is derived of them.
 func (l *layouts) decodeCells(b []byte) (cells []cell, layout int, hasDerived bool, err error) {
+	return l.decodeInto(new(cellRoom), b)
+}
+
+// decodeInto is decodeCells for cells that are used until the next ones are decoded into the room.
+func (l *layouts) decodeInto(room *cellRoom, b []byte) (cells []cell, layout int, hasDerived bool, err error) {
 	u, b, err := uvarint(b, uint64(len(l.names))-1)
 	if err != nil {
 		return nil, 0, false, err
@@ -139,7 +151,8 @@ func (l *layouts) decodeCells(b []byte) (cells []cell, layout int, hasDerived bo
 	layout = int(u)
 	to := l.to[layout]
 	id := uint32(0)
-	var slab []decimal.Fixed // room for values, so that they need not be allocated one by one
+	cells = room.cells[:0]
+	values := room.values
 	for len(b) > 0 {
 		var step uint64
 		if step, b, err = uvarint(b, 1<<32-1); err != nil {
@@ -150,12 +163,14 @@ func (l *layouts) decodeCells(b []byte) (cells []cell, layout int, hasDerived bo
 			break
 		}
 		id += uint32(step)
-		if len(slab) < l.n {
+		if len(values) < l.n {
 			const several = 32
-			slab = make([]decimal.Fixed, several*l.n)
+			room.values = make([]decimal.Fixed, max(several*l.n, 2*len(room.values)))
+			values = room.values
 		}
-		c := cell{id: id, values: slab[:l.n:l.n]}
-		slab = slab[l.n:]
+		c := cell{id: id, values: values[:l.n:l.n]}
+		clear(c.values)
+		values = values[l.n:]
 		b, err = decodeValues(b, len(to), func(i int, v decimal.Fixed) {
 			if m := to[i]; m >= 0 {
 				c.values[m] = v
@@ -166,6 +181,7 @@ func (l *layouts) decodeCells(b []byte) (cells []cell, layout int, hasDerived bo
 		}
 		cells = append(cells, c)
 	}
+	room.cells = cells
 	id = 0
 	for next := 0; len(b) > 0; {
 		var step uint64

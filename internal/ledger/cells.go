@@ -7,9 +7,9 @@ import (
 	"github.com/openai-exporter/openai_exporter/internal/decimal"
 )
 
-// decode returns the cells of a recorded bucket and what it could record.
+// decode returns the cells of a recorded bucket, until the next one is decoded, and what it could record.
 func (st *stage) decode(old []byte) (cells []cell, covered coverage, err error) {
-	cells, layout, hasDerived, err := st.f.layouts.decodeCells(old)
+	cells, layout, hasDerived, err := st.f.layouts.decodeInto(&st.scratch.before, old)
 	if err != nil {
 		return nil, covered, err
 	}

@@ -16,8 +16,6 @@ import (
 // are the cells on record, and hasDerived says whether the record tells what was derived of them.
 func (st *stage) price(b *readBucket, before []cell, hasDerived bool, cells []cell) *account {
 	f := st.f
-	taken := st.taken
-	clear(taken)
 	i := 0
 	for j := range cells {
 		c := &cells[j]
@@ -28,29 +26,33 @@ func (st *stage) price(b *readBucket, before []cell, hasDerived bool, cells []ce
 			c.derived = before[i].derived
 			continue
 		}
-		taken[c.id] = c
+		c.to.price = c
 	}
 	// Rows are priced one by one, since those that are added up in one cell may have different prices.
-	project, by := slices.Index(f.reads, "project_id"), f.asked()
+	by := f.asked()
 	spent := newAccount()
-	spent.split, spent.mix = project >= 0, mixOf(b.rows)
+	spent.split, spent.mix = st.read.project >= 0, mixOf(b.rows)
+	paid := append(st.scratch.paid[:0], make([]decimal.Fixed, len(st.read.payers))...)
 	for i := range b.rows {
 		r := &b.rows[i]
 		usd, unpriced := f.options.Price(b.start, by, r.set.pairs, r.values)
-		if spent.split {
-			spent.charge(r.set.labels[project], Amounts{Estimated: usd})
-		} else {
-			spent.charge("", Amounts{Estimated: usd})
+		paid[r.set.payer] = paid[r.set.payer].Add(usd)
+		to := st.ownSeriesAt(0, r.set.shown[0]) // Measures of usage are one group.
+		if to == nil {                          // It is folded, and was placed a moment ago.
+			to = st.touch(st.places[string(st.scratch.key)].id)
 		}
-		id, ok := st.ownSeriesAt(0, r.set.shown[0]) // Measures of usage are one group.
-		if !ok {                                    // It is folded, and was placed a moment ago.
-			id = st.places[string(st.key)].id
-		}
-		if c := taken[id]; c != nil {
+		if c := to.price; c != nil {
 			c.derived[api.DerivedCost] = c.derived[api.DerivedCost].Add(usd)
 			c.derived[api.DerivedUnpriced] = c.derived[api.DerivedUnpriced].Add(unpriced)
 		}
 	}
+	for j := range cells {
+		cells[j].to.price = nil
+	}
+	for payer, usd := range paid {
+		spent.charge(st.read.payers[payer], Amounts{Estimated: usd})
+	}
+	st.scratch.paid = paid
 	return spent
 }
 
@@ -86,8 +88,9 @@ func keepDerived(was, is map[uint32]*cell, parts [][]cell) {
 	}
 }
 
-// bookDerived adds the difference between what was and what is derived of a cell, to the series that it is kept under.
-func (st *stage) bookDerived(id uint32, was, is *cell) {
+// bookDerived adds the difference between what was and what is derived of a cell, to the series that it is kept under. It
+// returns the touch of the cell's series, if it has needed one.
+func (st *stage) bookDerived(id uint32, to *touch, was, is *cell) *touch {
 	for m := range derivations {
 		var delta decimal.Fixed
 		if is != nil {
@@ -99,39 +102,38 @@ func (st *stage) bookDerived(id uint32, was, is *cell) {
 		if delta.IsZero() {
 			continue
 		}
-		derived, ok := st.derivedSeries(id, m)
-		if !ok {
-			derived = st.bear(id, m)
+		if to == nil {
+			to = st.touch(id)
 		}
-		st.delta(derived, derivations, m, delta)
+		derived := st.derivedSeries(to, m)
+		if derived == nil {
+			derived = st.touch(st.bear(to, m))
+		}
+		derived.add(derivations, m, delta)
 	}
+	return to
 }
 
-// derivedSeries finds the series of a derived measure that belongs to a series of rows. Once there is one, it stays for as long
-// as a stage is made.
-func (st *stage) derivedSeries(id uint32, m int) (uint32, bool) {
-	f := st.f
-	if m >= len(f.derivedGroups) {
-		return 0, false
+// derivedSeries finds the series of a derived measure that belongs to a series of rows, or nil. Once there is one, it stays for
+// as long as a stage is made.
+func (st *stage) derivedSeries(to *touch, m int) *touch {
+	if m >= len(st.f.derivedGroups) {
+		return nil
 	}
-	kin := st.kin[id]
-	if kin[m] != 0 {
-		return uint32(kin[m] - 1), true
+	if to.kin[m] == nil {
+		if id, ok := st.findDerivedSeries(to.id, m); ok {
+			to.kin[m] = st.touch(id)
+		}
 	}
-	at, ok := st.findDerivedSeries(id, m)
-	if ok {
-		kin[m] = int64(at) + 1
-		st.kin[id] = kin
-	}
-	return at, ok
+	return to.kin[m]
 }
 
 func (st *stage) findDerivedSeries(id uint32, m int) (uint32, bool) {
-	st.derivedKey(id, m)
-	if p, ok := st.places[string(st.key)]; ok {
+	key := st.derivedKey(id, m)
+	if p, ok := st.places[string(key)]; ok {
 		return p.id, true
 	}
-	s := st.f.index[string(st.key)]
+	s := st.f.index[string(key)]
 	if s == nil || st.current(s.id).ended {
 		return 0, false
 	}
@@ -139,9 +141,8 @@ func (st *stage) findDerivedSeries(id uint32, m int) (uint32, bool) {
 }
 
 // bear makes the series of a derived measure, or lets that of a former shape go on from its total.
-func (st *stage) bear(id uint32, m int) uint32 {
-	st.derivedKey(id, m)
-	key := string(st.key)
+func (st *stage) bear(to *touch, m int) uint32 {
+	key := string(st.derivedKey(to.id, m))
 	var derived uint32
 	if former := st.f.index[key]; former != nil {
 		c := *st.current(former.id)
@@ -153,21 +154,24 @@ func (st *stage) bear(id uint32, m int) uint32 {
 		if err != nil {
 			panic(err) // The key was made a moment ago.
 		}
-		derived = st.born(firstDerivedGroup+m, key, labels, 1, max(st.current(id).seen, st.seen[id]))
+		derived = st.born(firstDerivedGroup+m, key, labels, 1, max(st.current(to.id).seen, to.seen))
 	}
 	st.places[key] = place{id: derived}
 	return derived
 }
 
 // derivedKey makes the key of the series that a derived measure of a series of rows is kept under: its labels, cut down.
-func (st *stage) derivedKey(id uint32, m int) {
+// It is valid until the next key is made.
+func (st *stage) derivedKey(id uint32, m int) []byte {
 	g := &st.f.derivedGroups[m]
-	st.key = append(st.key[:0], byte(firstDerivedGroup+m))
+	key := append(st.scratch.key[:0], byte(firstDerivedGroup+m))
 	for _, l := range st.current(id).labels {
 		if slices.Contains(g.labels, l.Name) {
-			st.key = appendString(appendString(st.key, l.Name), l.Value)
+			key = appendString(appendString(key, l.Name), l.Value)
 		}
 	}
+	st.scratch.key = key
+	return key
 }
 
 // dimensionProject is the dimension, and its label, that tells whose usage a row is.

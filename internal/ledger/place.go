@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"cmp"
 	"hash/fnv"
 	"slices"
 	"strings"
@@ -24,26 +23,22 @@ func hashKey(key string) uint64 {
 	return max(h.Sum64(), 1)
 }
 
-// cells resolves the label sets of a read bucket and returns its cells, sorted.
-func (st *stage) cells(b *readBucket) []cell {
+// cells resolves the label sets of a read bucket and appends its cells to none, sorted.
+func (st *stage) cells(cells []cell, b *readBucket) []cell {
 	n := len(st.f.options.Endpoint.Measures)
-	size := 0
-	for _, shown := range b.cells {
-		size += len(shown)
-	}
-	cells := make([]cell, 0, size)
+	placed := st.scratch.placed[:0]
 	for gi, shown := range b.cells {
 		g := &st.f.groups[gi]
-		put := func(id uint32, sum []decimal.Fixed) {
+		put := func(t *touch, sum []decimal.Fixed) {
 			if len(sum) != n {
 				sum = g.spread(sum, n)
 			}
-			cells = append(cells, cell{id: id, values: sum})
+			placed = append(placed, cell{id: t.id, values: sum, to: t})
 		}
 		var unplaced []shownCell
 		for _, c := range shown {
-			if id, ok := st.ownSeriesAt(gi, c.set); ok {
-				put(id, c.values)
+			if t := st.ownSeriesAt(gi, c.set); t != nil {
+				put(t, c.values)
 			} else {
 				unplaced = append(unplaced, c)
 			}
@@ -52,36 +47,45 @@ func (st *stage) cells(b *readBucket) []cell {
 		keys := st.read.shown[gi]
 		slices.SortFunc(unplaced, func(a, b shownCell) int { return strings.Compare(keys[a.set], keys[b.set]) })
 		for _, c := range unplaced {
-			put(st.resolve(gi, keys[c.set], b.start.Unix()), c.values)
+			put(st.touch(st.resolve(gi, keys[c.set], b.start.Unix())), c.values)
 		}
 	}
-	slices.SortFunc(cells, func(a, b cell) int { return cmp.Compare(a.id, b.id) })
+	// Numbers are sorted faster than cells: the id, and where the cell is.
+	order := st.scratch.order[:0]
+	for i := range placed {
+		order = append(order, uint64(placed[i].id)<<32|uint64(i))
+	}
+	slices.Sort(order)
+	for _, at := range order {
+		cells = append(cells, placed[uint32(at)])
+	}
+	st.scratch.placed, st.scratch.order = placed, order
 	return mergeCells(cells)
 }
 
-// ownSeriesAt returns the series of a label set of the read that has one of its own. It keeps it for as long as a stage is
-// made, so it is looked up once for all buckets.
-func (st *stage) ownSeriesAt(gi, set int) (uint32, bool) {
-	for len(st.ids) <= gi {
-		st.ids = append(st.ids, make([]int64, len(st.read.shown[len(st.ids)])))
+// ownSeriesAt returns the series of a label set of the read that has one of its own, or nil. It keeps it for as long as a
+// stage is made, so it is looked up once for all buckets.
+func (st *stage) ownSeriesAt(gi, set int) *touch {
+	for len(st.own) <= gi {
+		st.own = append(st.own, make([]*touch, len(st.read.shown[len(st.own)])))
 	}
-	if id := st.ids[gi][set]; id != 0 {
-		return uint32(id - 1), true
+	if st.own[gi][set] == nil {
+		if id, ok := st.ownSeries(gi, st.read.shown[gi][set]); ok {
+			st.own[gi][set] = st.touch(id)
+		}
 	}
-	id, ok := st.ownSeries(gi, st.read.shown[gi][set])
-	if ok {
-		st.ids[gi][set] = int64(id) + 1
-	}
-	return id, ok
+	return st.own[gi][set]
 }
 
-// ownSeries returns the series of a label set that has one of its own, without a search for room.
+// ownSeries returns the series of a label set that has one of its own, without a search for room. Its key is left in the
+// scratch.
 func (st *stage) ownSeries(gi int, key string) (uint32, bool) {
-	st.key = append(append(st.key[:0], byte(gi)), key...)
-	if p, ok := st.places[string(st.key)]; ok {
+	ik := append(append(st.scratch.key[:0], byte(gi)), key...)
+	st.scratch.key = ik
+	if p, ok := st.places[string(ik)]; ok {
 		return p.id, p.folded == 0
 	}
-	s := st.f.index[string(st.key)]
+	s := st.f.index[string(ik)]
 	if s == nil || st.current(s.id).ended {
 		return 0, false
 	}
@@ -116,13 +120,13 @@ func (st *stage) place(gi int, ik string, start int64) place {
 		// it earlier would book them twice.
 		hash := hashKey(ik)
 		_, folded := f.folded[hash]
-		if folded || f.ledger.ownLabelSets(f.options.Organization)+st.own >= f.ledger.settings.MaxLabelSets {
+		if folded || f.ledger.ownLabelSets(f.options.Organization)+st.given >= f.ledger.settings.MaxLabelSets {
 			if len(f.folded) == 0 && len(st.folded) == 0 {
 				level.Warn(f.logger()).Log("msg", "The limit of label sets is reached; new label sets are counted as \"other\"", "max_label_sets", f.ledger.settings.MaxLabelSets)
 			}
 			return place{st.resolve(gi, other[1:], start), hash}
 		}
-		st.own++
+		st.given++
 	}
 	if s != nil {
 		c := *s

@@ -39,10 +39,13 @@ type Read struct {
 	Key uint64
 
 	columns []string
-	asked   int     // how many of the columns were asked for
-	groups  []group // what rows are added up to where they are not booked
-	every   group   // all columns
-	cost    int     // index of the measure that tells charges from credits, or -1
+	asked   int            // how many of the columns were asked for
+	groups  []group        // what rows are added up to where they are not booked
+	every   group          // all columns
+	cost    int            // index of the measure that tells charges from credits, or -1
+	project int            // index of the column that tells whose a row is, or -1
+	paying  map[string]int // the place of a payer
+	payers  []string       // the projects that rows are of; "" alone where they don't tell
 	buckets []readBucket
 	newest  time.Time // start of the newest bucket
 	open    int       // index of the bucket that takes rows
@@ -67,6 +70,7 @@ type labelSet struct {
 	bucket, at int
 	// shown are the places in the read's shown of the label sets that it is added up to, by group.
 	shown []int
+	payer int // its place in the read's payers
 }
 
 // The nature of a row of the bill.
@@ -103,9 +107,10 @@ type readRow struct {
 
 // NewRead returns an empty read of a window of an endpoint, grouped by the dimensions asked for.
 func NewRead(e *api.Endpoint, groupBy []string, w Window) *Read {
-	r := &Read{Window: w, cost: -1, sets: make(map[string]*labelSet)}
+	r := &Read{Window: w, cost: -1, sets: make(map[string]*labelSet), paying: make(map[string]int)}
 	r.columns, r.groups = layout(e, groupBy)
 	r.asked = len(r.columns) - len(e.Attributes)
+	r.project = slices.Index(r.columns, dimensionProject)
 	for c, name := range r.columns {
 		d, _ := e.Dimension(name)
 		r.every.columns, r.every.labels = append(r.every.columns, c), append(r.every.labels, d.Label)
@@ -201,10 +206,12 @@ func (r *Read) Row(labels []string, values []decimal.Fixed) {
 	if r.cost >= 0 {
 		is = natureOf(values[r.cost])
 	}
-	r.key = appendKey(append(r.key[:0], byte(is)), &r.every, labels)
-	set := r.sets[string(r.key)]
-	if set == nil {
-		set = r.meet(labels, is)
+	set := r.expected(b)
+	if set == nil || set.nature != is || !slices.Equal(set.labels, labels) {
+		r.key = appendKey(append(r.key[:0], byte(is)), &r.every, labels)
+		if set = r.sets[string(r.key)]; set == nil {
+			set = r.meet(labels, is)
+		}
 	}
 	if set.bucket != r.open {
 		set.bucket, set.at = r.open, len(b.rows)
@@ -214,6 +221,17 @@ func (r *Read) Row(labels []string, values []decimal.Fixed) {
 		return
 	}
 	add(b.rows[set.at].values, values)
+}
+
+// expected is the label set of the row that stands in the bucket before where the next one will in this, or nil: the API
+// sends the rows of all buckets in much the same order.
+func (r *Read) expected(b *readBucket) *labelSet {
+	if r.open > 0 {
+		if before := r.buckets[r.open-1].rows; len(b.rows) < len(before) {
+			return before[len(b.rows)].set
+		}
+	}
+	return nil
 }
 
 // meet makes the label set of the key at hand.
@@ -226,6 +244,16 @@ func (r *Read) meet(labels []string, is nature) *labelSet {
 		}
 	}
 	r.sets[key] = set
+	payer := ""
+	if r.project >= 0 {
+		payer = labels[r.project]
+	}
+	place, met := r.paying[payer]
+	if !met {
+		place = len(r.payers)
+		r.paying[payer], r.payers = place, append(r.payers, payer)
+	}
+	set.payer = place
 	return set
 }
 

@@ -154,7 +154,7 @@ func (st *stage) startAfresh(next *shape) {
 		c.ended = true
 		st.series[s.id] = &c
 	}
-	st.stock, st.stockOther, st.own = nil, 0, 0
+	st.stock, st.stockOther, st.given = nil, 0, 0
 }
 
 // afresh says whether the stage begins a new shape, so that all spans and folded label sets are forgotten.

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/go-kit/log/level"
-
-	"github.com/openai-exporter/openai_exporter/internal/decimal"
 )
 
 // A stage is a booking in the making: everything that will change, beside the feed as it is. It is committed to disk
@@ -22,17 +20,14 @@ type stage struct {
 	fingerprints map[bucketKey]*Fingerprint
 	series       map[uint32]*series // new versions; nil for a series that goes
 	read         *Read
-	places       map[string]place              // index keys resolved so far in this stage, but for those that had a series
-	ids          [][]int64                     // series of the read's label sets plus one, by group and place; see ownSeriesAt
-	kin          map[uint32][derivations]int64 // derived series of series plus one; see derivedSeries
-	key          []byte                        // scratch
-	taken        map[uint32]*cell              // scratch of price
+	places       map[string]place // index keys resolved so far in this stage, but for those that had a series
+	touched      map[uint32]*touch
+	own          [][]*touch // series of the read's label sets, by group and place; see ownSeriesAt
 	folded       map[uint64]int64
-	deltas       map[uint32][]decimal.Fixed
-	seen         map[uint32]int64
 	pieces       map[bucketKey][]byte // of the books; nil for one that goes
 	stats        []MeasureView
-	own          int // label sets that this stage gives series of their own
+	given        int // label sets that this stage gives series of their own
+	scratch      scratch
 
 	stock      []Row
 	stockOther int
@@ -41,22 +36,21 @@ type stage struct {
 }
 
 func (f *Feed) newStage() *stage {
-	own := 0
+	given := 0
 	if f.options.Endpoint.Stock {
-		own = f.own // A level's label sets are not series: they are counted whole with every read.
+		given = f.own // A level's label sets are not series: they are counted whole with every read.
 	}
 	m := f.meta
 	if f.staged != nil {
 		m = f.staged.meta // Whose answers these are, which is all that can be staged by another feed.
 	}
 	return &stage{
-		own: own,
-		f:   f, shape: f.shape, meta: m,
-		spans: map[int64]*span{}, buckets: map[bucketKey][]byte{}, fingerprints: map[bucketKey]*Fingerprint{}, series: map[uint32]*series{}, places: map[string]place{}, kin: map[uint32][derivations]int64{}, taken: map[uint32]*cell{},
-		folded: map[uint64]int64{}, deltas: map[uint32][]decimal.Fixed{}, seen: map[uint32]int64{},
-		pieces: map[bucketKey][]byte{},
-		stats:  slices.Clone(f.stats),
-		stock:  f.stock, stockOther: f.stockOther,
+		given: given,
+		f:     f, shape: f.shape, meta: m,
+		spans: map[int64]*span{}, buckets: map[bucketKey][]byte{}, fingerprints: map[bucketKey]*Fingerprint{}, series: map[uint32]*series{},
+		places: map[string]place{}, touched: map[uint32]*touch{}, folded: map[uint64]int64{}, pieces: map[bucketKey][]byte{},
+		stats: slices.Clone(f.stats),
+		stock: f.stock, stockOther: f.stockOther,
 	}
 }
 
@@ -123,21 +117,18 @@ func (st *stage) begin(is reading) {
 // total adds the differences to the series.
 func (st *stage) total() {
 	f := st.f
-	for id, start := range st.seen {
-		if st.deltas[id] == nil {
-			s := st.current(id)
-			if s.seen < start {
-				c := *s
-				c.seen = start
-				st.series[id] = &c
-			}
-		}
-	}
-	for id, delta := range st.deltas {
+	for id, t := range st.touched {
 		s := st.current(id)
-		c := s.book(f.group(s.group), delta, f.ledger.settings.ZeroHold > 0)
-		c.seen = max(c.seen, st.seen[id])
-		st.series[id] = c
+		switch {
+		case t.delta != nil:
+			c := s.book(f.group(s.group), t.delta, f.ledger.settings.ZeroHold > 0)
+			c.seen = max(c.seen, t.seen)
+			st.series[id] = c
+		case s.seen < t.seen:
+			c := *s
+			c.seen = t.seen
+			st.series[id] = &c
+		}
 	}
 }
 
@@ -213,7 +204,7 @@ func (st *stage) install() {
 		st.remove()
 	}
 	if f.options.Endpoint.Stock {
-		f.own = st.own
+		f.own = st.given
 	}
 }
 

@@ -46,7 +46,7 @@ func (st *stage) applyStock(r *Read) {
 		}
 		st.stock = append(st.stock, Row{Labels: labels, Measures: g.measures, Values: newest[key]})
 	}
-	st.own = len(st.stock)
+	st.given = len(st.stock)
 	if rest != nil {
 		labels, err := labelsOf(f.otherKey(0))
 		if err != nil {

@@ -84,9 +84,9 @@ func (l *Ledger) ownLabelSets(organization string) int {
 		case st == nil:
 			n += f.own
 		case f.options.Endpoint.Stock:
-			n += st.own // It counts all of them.
+			n += st.given // It counts all of them.
 		default:
-			n += f.own + st.own
+			n += f.own + st.given
 		}
 	}
 	return n
