@@ -79,7 +79,7 @@ limits: {enabled: false}
 	want := map[string]string{"Research": "0.22", "Marketing Studio": "0.2", "Search": "0.2"} // Research is processed in the EU.
 	process.Eventually(t, 3*time.Minute, "projects cost what they do in their region", func() error {
 		for _, p := range sim.Projects() {
-			usd, _ := u.Pricer("acme", e)(time.Now(), []string{"project_id", "model", "batch", "service_tier"}, []ledger.Label{{Name: "model", Value: "gpt-5.6-luna"}, {Name: "project_id", Value: p.ID}}, row)
+			usd, _ := u.Pricer("acme", e)([]string{"project_id", "model", "batch", "service_tier"}, []ledger.Label{{Name: "model", Value: "gpt-5.6-luna"}, {Name: "project_id", Value: p.ID}})(time.Now(), row)
 			if w, known := want[p.Name]; known && usd.String() != w {
 				return fmt.Errorf("%s costs %s, want %s", p.Name, usd, w)
 			}

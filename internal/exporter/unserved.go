@@ -11,7 +11,6 @@ import (
 	"github.com/openai-exporter/openai_exporter/config"
 	"github.com/openai-exporter/openai_exporter/fetcher"
 	"github.com/openai-exporter/openai_exporter/internal/api"
-	"github.com/openai-exporter/openai_exporter/internal/decimal"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 	"github.com/openai-exporter/openai_exporter/internal/shard"
 )
@@ -72,8 +71,8 @@ func (u *Unserved) Status() []fetcher.Status { return u.e.Status() }
 // View is what the ledger shows.
 func (u *Unserved) View() *ledger.View { return u.e.View() }
 
-// A Pricer says what a row is estimated to cost, and how much of it has no price.
-type Pricer = func(start time.Time, groupBy []string, labels []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed)
+// A Pricer says what rows are estimated to cost, and how much of them has no price.
+type Pricer = func(groupBy []string, labels []ledger.Label) ledger.Rate
 
 // Pricer prices the rows of an endpoint as they are priced when they are booked.
 func (u *Unserved) Pricer(organization string, e *api.Endpoint) Pricer {

@@ -87,12 +87,12 @@ func newPair(t *testing.T, random *rand.Rand) *pair {
 	p.each(func(g *rig) {
 		g.settings.MaxLabelSets, g.settings.IdleRetention = limit, 200*time.Hour
 		g.options.ReadBy = []string{"project_id", "model"}
-		g.options.Price = func(_ time.Time, _ []string, ls []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+		g.options.Price = perRow(func(_ time.Time, _ []string, ls []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 			if labelsOf(ls).model == "m1" {
 				return decimal.Fixed{}, values[1]
 			}
 			return values[0].Mul(decimal.FromInt(p.price)), decimal.Fixed{}
-		}
+		})
 		g.open()
 	})
 	return p

@@ -53,7 +53,7 @@ func TestAStateWithoutBooksGivesWhatItKnows(t *testing.T) {
 			bill = []string{"line_item"}
 		}
 		options = append(options,
-			ledger.FeedOptions{Organization: organization, Endpoint: completions, GroupBy: by, Width: api.Minute, Lookback: time.Hour, AuditInterval: 15 * time.Minute, AuditWindow: 72 * time.Hour, Price: tierPrices},
+			ledger.FeedOptions{Organization: organization, Endpoint: completions, GroupBy: by, Width: api.Minute, Lookback: time.Hour, AuditInterval: 15 * time.Minute, AuditWindow: 72 * time.Hour, Price: perRow(tierPrices)},
 			ledger.FeedOptions{Organization: organization, Endpoint: costs, GroupBy: bill, Width: api.CostDay, Lookback: 96 * time.Hour})
 	}
 	var l *ledger.Ledger
@@ -142,9 +142,9 @@ func TestBooksThatAreMadeKnowWhichHoursAreOver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t)
-			g.options.Width, g.options.Price = tc.width, func(_ time.Time, _ []string, _ []ledger.Label, v []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+			g.options.Width, g.options.Price = tc.width, perRow(func(_ time.Time, _ []string, _ []ledger.Label, v []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 				return v[0], decimal.Fixed{}
-			}
+			})
 			g.now = noon.Truncate(time.Hour)
 			g.open()
 			for end := noon.Truncate(time.Hour).Add(2*time.Hour + tc.past); g.now.Before(end); g.pass(time.Minute) {

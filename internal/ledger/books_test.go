@@ -206,7 +206,7 @@ func tierRig(t *testing.T) *rig {
 	g := newRig(t)
 	g.options.Endpoint, _ = api.Find("completions")
 	g.options.GroupBy, g.options.ReadBy = []string{"model"}, []string{"project_id", "model", "batch"}
-	g.options.Price = tierPrices
+	g.options.Price = perRow(tierPrices)
 	return g
 }
 
@@ -326,7 +326,7 @@ func TestTheBooksOfUsageOutliveGroupingsFoldsAndOutages(t *testing.T) {
 
 func TestTheBooksSayWhichHoursAreKnownToTheirEnd(t *testing.T) {
 	g := newRig(t)
-	g.options.Price = tierPrices
+	g.options.Price = perRow(tierPrices)
 	g.now = g.now.Truncate(24 * time.Hour).Add(30 * time.Second)
 	g.open().poll()
 	g.audit()

@@ -20,9 +20,9 @@ func TestAStateThatWasReadAsShownGoesOnWhenItIsReadFine(t *testing.T) {
 			t.Parallel()
 			g := tierRig(t)
 			g.options.GroupBy, g.options.ReadBy = groupBy, nil
-			g.options.Price = func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+			g.options.Price = perRow(func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 				return values[0], decimal.Fixed{}
-			}
+			})
 			g.open().poll()
 			g.audit()
 			want := int64(0)
@@ -92,9 +92,9 @@ func TestAStateOfTheFirstVersionGoesOnWhenItIsReadFine(t *testing.T) {
 			g.options.Organization, g.options.GroupBy = organization, by
 			g.options.Endpoint, _ = api.Find("completions")
 			g.options.ReadBy = []string{"project_id", "model", "batch", "service_tier"}
-			g.options.Price = func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+			g.options.Price = perRow(func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 				return values[0], decimal.Fixed{}
-			}
+			})
 			users := []labels{{"a", "m1"}, {"b", "m1"}}
 			if organization == "folded" {
 				for n := 2; n <= 8; n++ {

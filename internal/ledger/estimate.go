@@ -35,7 +35,10 @@ func (st *stage) price(b *readBucket, before []cell, hasDerived bool, cells []ce
 	paid := append(st.scratch.paid[:0], make([]decimal.Fixed, len(st.read.payers))...)
 	for i := range b.rows {
 		r := &b.rows[i]
-		usd, unpriced := f.options.Price(b.start, by, r.set.pairs, r.values)
+		if r.set.pricedBy != st {
+			r.set.pricedBy, r.set.rate = st, f.options.Price(by, r.set.pairs)
+		}
+		usd, unpriced := r.set.rate(b.start, r.values)
 		paid[r.set.payer] = paid[r.set.payer].Add(usd)
 		to := st.ownSeriesAt(0, r.set.shown[0]) // Measures of usage are one group.
 		if to == nil {                          // It is folded, and was placed a moment ago.

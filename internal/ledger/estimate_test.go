@@ -26,7 +26,7 @@ func (p priceList) price(_ time.Time, _ []string, ls []ledger.Label, values []de
 
 func pricedRig(t *testing.T, p priceList) *rig {
 	g := newRig(t)
-	g.options.Price = p.price
+	g.options.Price = perRow(p.price)
 	return g
 }
 
@@ -196,9 +196,9 @@ func TestTheEstimateIsKeptByProjectAndModelWhateverTheGrouping(t *testing.T) {
 	for _, groupBy := range [][]string{{"project_id", "user_id", "model", "batch"}, {"model"}, {"project_id"}, nil} {
 		g := newRig(t)
 		g.options.Endpoint, g.options.GroupBy = completions, groupBy
-		g.options.Price = func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+		g.options.Price = perRow(func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 			return values[0], values[1]
-		}
+		})
 		g.open().poll()
 		g.use(0, a, 10)
 		g.use(0, b, 1)
@@ -239,12 +239,12 @@ func TestTheEstimateGoesOnWhenTheGroupingChanges(t *testing.T) {
 func TestARowIsPricedByTheTimeOfItsBucket(t *testing.T) {
 	g := newRig(t)
 	costlier := g.now.Truncate(time.Hour)
-	g.options.Price = func(start time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+	g.options.Price = perRow(func(start time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 		if start.Before(costlier) {
 			return values[0], decimal.Fixed{}
 		}
 		return values[0].Mul(decimal.FromInt(100)), decimal.Fixed{}
-	}
+	})
 	g.open().poll()
 	g.use(g.now.Sub(costlier)+time.Minute, a, 1) // Late, of the hour before.
 	g.use(0, b, 2)
@@ -282,7 +282,7 @@ func TestAStateWithoutEstimatesStartsThemFromABaseline(t *testing.T) {
 	g.use(0, a, 10)
 	g.pass(time.Minute)
 	g.poll()
-	g.options.Price = priceList{"m1": 2}.price
+	g.options.Price = perRow(priceList{"m1": 2}.price)
 	g.open().poll()
 	g.use(time.Minute, b, 1) // changes a bucket in which nothing was estimated
 	g.poll()
@@ -295,4 +295,13 @@ func TestAStateWithoutEstimatesStartsThemFromABaseline(t *testing.T) {
 	g.settle()
 	g.expectCost(counts{a: 8})
 	g.expect(counts{a: 14, b: 1})
+}
+
+// perRow makes rates of a function of everything.
+func perRow(price func(start time.Time, groupBy []string, labels []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed)) func([]string, []ledger.Label) ledger.Rate {
+	return func(groupBy []string, labels []ledger.Label) ledger.Rate {
+		return func(start time.Time, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+			return price(start, groupBy, labels, values)
+		}
+	}
 }

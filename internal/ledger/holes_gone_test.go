@@ -15,9 +15,9 @@ import (
 func TestAnHourThatTheAPINoLongerHasDoesNotEndAllAudits(t *testing.T) {
 	for _, empty := range []bool{false, true} {
 		g := newRig(t)
-		g.options.Price = func(time.Time, []string, []ledger.Label, []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+		g.options.Price = perRow(func(time.Time, []string, []ledger.Label, []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 			return decimal.FromInt(1), decimal.Fixed{}
-		}
+		})
 		g.options.CountersStartText = "2026-09-20"
 		g.options.CountersStart = func(time.Time) (time.Time, bool) { return time.Date(2026, 9, 20, 0, 0, 0, 0, time.UTC), true }
 		g.open()

@@ -107,9 +107,9 @@ func TestAWrongDateForAWhileLosesNothing(t *testing.T) {
 func TestARestartChangesNoEstimate(t *testing.T) {
 	t.Parallel()
 	g := newRig(t)
-	g.options.Price = func(_ time.Time, _ []string, _ []ledger.Label, v []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+	g.options.Price = perRow(func(_ time.Time, _ []string, _ []ledger.Label, v []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 		return v[0], decimal.Fixed{}
-	}
+	})
 	g.open()
 	g.poll()
 	g.audit()

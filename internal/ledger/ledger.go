@@ -59,11 +59,15 @@ type FeedOptions struct {
 	CountersStartText string
 	// BillFrom is from when on the bill is to be known, beside the last weeks. It may be nil.
 	BillFrom func(now time.Time) time.Time
-	// Price says what a row is estimated to cost, in US dollars, and how much of it has no price, when it is booked.
-	// Start is that of its bucket, since prices change with time. The labels are those that have a value of what the row is grouped by; values follow the endpoint's measures.
-	// Of a stock they are what its level is for as long as the bucket lasts, in its unit times hours. Without it nothing is estimated.
-	Price func(start time.Time, groupBy []string, labels []Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed)
+	// Price returns the rate of rows that are grouped by groupBy, when they are booked. The labels are those that have a value of
+	// what the rows are grouped by. Without it nothing is estimated.
+	Price func(groupBy []string, labels []Label) Rate
 }
+
+// A Rate says what a row is estimated to cost, in US dollars, and how much of it has no price. Start is that of its bucket,
+// since prices change with time; values follow the endpoint's measures. Of a stock they are what its level is for as long as
+// the bucket lasts, in its unit times hours.
+type Rate func(start time.Time, values []decimal.Fixed) (usd, unpriced decimal.Fixed)
 
 // estimates says whether something is derived of the feed's rows.
 func (o *FeedOptions) estimates() bool {

@@ -37,12 +37,12 @@ func history(t *testing.T, rng *rand.Rand) {
 	g.settings.MaxLabelSets = 3 + rng.IntN(6)
 	downwards := rng.IntN(2) == 0
 	// One model has a price, the other has none.
-	g.options.Price = func(_ time.Time, _ []string, ls []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+	g.options.Price = perRow(func(_ time.Time, _ []string, ls []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 		if labelsOf(ls).model == "m0" {
 			return values[0].Add(values[0]), decimal.Fixed{}
 		}
 		return decimal.Fixed{}, values[1]
-	}
+	})
 	someUse := func() {
 		l := sets[rng.IntN(len(sets))]
 		var ago time.Duration

@@ -71,6 +71,9 @@ type labelSet struct {
 	// shown are the places in the read's shown of the label sets that it is added up to, by group.
 	shown []int
 	payer int // its place in the read's payers
+	// rate is what a stage has its rows priced by.
+	rate     Rate
+	pricedBy *stage
 }
 
 // The nature of a row of the bill.

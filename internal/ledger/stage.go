@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"time"
@@ -153,7 +154,9 @@ func (st *stage) changes() *changes {
 			c.series[id] = nil
 			continue
 		}
-		c.series[id] = s.encode(nil, f.layouts.current, f.group(s.group), len(f.options.Endpoint.Measures))
+		// They wait for others to be written with, in no more room than they need.
+		st.scratch.series = s.encode(st.scratch.series[:0], f.layouts.current, f.group(s.group), len(f.options.Endpoint.Measures))
+		c.series[id] = bytes.Clone(st.scratch.series)
 	}
 	return c
 }

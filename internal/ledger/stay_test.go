@@ -197,9 +197,9 @@ func TestAStateThatLacksAnEntryIsRefused(t *testing.T) {
 	for _, sub := range []string{"series", "buckets", "folded", "books", "names", ""} {
 		g := newRig(t)
 		g.settings.MaxLabelSets = 2
-		g.options.Price = func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+		g.options.Price = perRow(func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 			return values[0], decimal.Fixed{}
-		}
+		})
 		g.open().poll()
 		g.pass(time.Minute)
 		for _, project := range []string{"a", "b", "c"} {

@@ -76,7 +76,7 @@ func (st *stage) storeStock(r *Read) {
 			}
 		}
 		for _, row := range b.rows {
-			usd, _ := f.options.Price(b.start, by, row.set.pairs, lasting(row.values, r.Window.Width.Duration))
+			usd, _ := f.options.Price(by, row.set.pairs)(b.start, lasting(row.values, r.Window.Width.Duration))
 			id := ""
 			if a.split {
 				id = row.set.labels[project]

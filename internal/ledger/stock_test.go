@@ -20,9 +20,9 @@ func TestAStockCostsWhatItsLevelIsForAsLongAsItLasts(t *testing.T) {
 	price := int64(2) // for a byte and hour
 	g.options = ledger.FeedOptions{
 		Organization: "acme", Endpoint: stores, ReadBy: []string{"project_id"}, Width: api.Hour, Lookback: 24 * time.Hour,
-		Price: func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+		Price: perRow(func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
 			return values[0].Mul(decimal.FromInt(price)), decimal.Fixed{}
-		},
+		}),
 	}
 	g.settings.MaxLabelSets = 1 // What is shown is folded.
 	levels := func(at time.Time) map[string]int64 {

@@ -41,6 +41,7 @@ type scratch struct {
 	encoded [][]byte // by part
 	before  cellRoom
 	paid    []decimal.Fixed
+	series  []byte
 }
 
 // parts makes room for the parts of a replacement.

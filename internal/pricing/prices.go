@@ -56,14 +56,19 @@ func New(o Options) *Prices {
 	return &Prices{o: o, builtin: builtinLists()}
 }
 
-// at is the moment that a time lies in; zero is when prices are asked for.
-func (p *Prices) at(at time.Time) *moment {
+// when is a time; zero is when prices are asked for.
+func (p *Prices) when(at time.Time) time.Time {
 	if at.IsZero() {
 		at = p.o.At
 	}
 	if at.IsZero() {
 		at = time.Now()
 	}
+	return at
+}
+
+// at is the moment that a time lies in.
+func (p *Prices) at(at time.Time) *moment {
 	var known []*moment
 	if all := p.moments.Load(); all != nil {
 		known = *all
@@ -154,11 +159,34 @@ type resolution struct {
 	quotes [parts]quote // by part for tokens, else the first alone
 }
 
-// Row says what a row of usage costs, and how many of its units have no price. Values are in the order of the
-// endpoint's measures. The bytes of vector stores are times hours, and have the bill's price or none. They and costs never
-// count as without a price.
+// Row says what a row of usage costs, and how many of its units have no price. See Rate.Row.
 func (p *Prices) Row(e *api.Endpoint, l Labels, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
-	r := p.resolve(what{e, l.Model, l.ModelUnknown && l.Model == "", l.tier(), l.Regional}, l.At)
+	return p.Rate(e, l).Row(l.At, values)
+}
+
+// A Rate prices rows that have the same labels. It is for one goroutine.
+type Rate struct {
+	prices *Prices
+	what   what
+	// moment is the one that the last row was in, and resolution how rows are priced in it.
+	moment     *moment
+	resolution *resolution
+}
+
+// Rate is the rate for labels, at whatever time.
+func (p *Prices) Rate(e *api.Endpoint, l Labels) *Rate {
+	return &Rate{prices: p, what: what{e, l.Model, l.ModelUnknown && l.Model == "", l.tier(), l.Regional}}
+}
+
+// Row says what a row costs that is of some time, zero for now, and how many of its units have no price. Values are in the
+// order of the endpoint's measures. The bytes of vector stores are times hours, and have the bill's price or none. They and
+// costs never count as without a price.
+func (q *Rate) Row(at time.Time, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+	if at = q.prices.when(at); q.moment == nil || !q.moment.has(at) {
+		q.moment = q.prices.at(at)
+		q.resolution = q.prices.resolve(q.what, q.moment)
+	}
+	r := q.resolution
 	switch {
 	case r.free || r.unit == "":
 		return usd, unpriced
@@ -188,7 +216,7 @@ func (q quote) of(n decimal.Fixed) (usd, unpriced decimal.Fixed) {
 // worse one of input and output, of the modality that has the better one: other kinds may have no price for want of such
 // traffic, and if there is some, the units without a price tell.
 func (p *Prices) Sources(e *api.Endpoint, model string) string {
-	r := p.resolve(what{endpoint: e, model: model, tier: anyTier}, time.Time{})
+	r := p.resolve(what{endpoint: e, model: model, tier: anyTier}, p.at(p.when(time.Time{})))
 	switch {
 	case r.unit == "":
 		return SourceNone
@@ -240,11 +268,10 @@ func (p *Prices) Time(source string) time.Time {
 // Learned is what was learned from the bill.
 func (p *Prices) Learned() *Learned { return p.o.Learned }
 
-func (p *Prices) resolve(w what, at time.Time) *resolution {
+func (p *Prices) resolve(w what, m *moment) *resolution {
 	if !w.endpoint.Supports("batch") {
 		w.tier = anyTier // Nobody can say how it was served.
 	}
-	m := p.at(at)
 	if r, ok := m.resolved.Load(w); ok {
 		return r.(*resolution)
 	}

@@ -59,8 +59,10 @@ func (m *month) configure() {
 		o := ledger.FeedOptions{
 			Organization: "acme", Endpoint: e, GroupBy: m.by, ReadBy: spend.ReadBy(e),
 			Width: api.Hour, Lookback: 2 * time.Hour, AuditInterval: time.Hour, AuditWindow: 72 * time.Hour,
-			Price: func(_ time.Time, _ []string, _ []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
-				return values[0], decimal.Fixed{}
+			Price: func([]string, []ledger.Label) ledger.Rate {
+				return func(_ time.Time, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+					return values[0], decimal.Fixed{}
+				}
 			},
 		}
 		if e.IsCosts() {

@@ -248,7 +248,7 @@ func TestPricesAreLearnedFromClosedDaysAndUnambiguousItems(t *testing.T) {
 	price := func(s spend.Settings) string {
 		books := spend.New(p)
 		books.Configure(s)
-		usd, _ := books.Pricer("acme", completions)(time.Now(), []string{"model"}, labels("model", "gpt-4o-2024-08-06"), row)
+		usd, _ := books.Pricer("acme", completions)([]string{"model"}, labels("model", "gpt-4o-2024-08-06"))(time.Now(), row)
 		return usd.String()
 	}
 	if got := price(spend.Settings{Learn: true}); got != "2" {
@@ -289,7 +289,7 @@ func TestADayThatWasPartlyFreeDoesNotLowerThePriceOfTheNext(t *testing.T) {
 		p := organization(t, c.days)
 		books := spend.New(p)
 		books.Configure(spend.Settings{Learn: true})
-		usd, unpriced := books.Pricer("acme", completions)(now, []string{"model", "batch", "service_tier"}, labels("model", "gpt-5.6-luna"), row)
+		usd, unpriced := books.Pricer("acme", completions)([]string{"model", "batch", "service_tier"}, labels("model", "gpt-5.6-luna"))(now, row)
 		if usd.String() != c.want || !unpriced.IsZero() {
 			t.Errorf("%s: a billion tokens cost %s, %s of them without a price; want %s", c.name, usd, unpriced, c.want)
 		}
@@ -324,7 +324,7 @@ func TestARowIsPricedByItsTimeAndItsRegion(t *testing.T) {
 		{"other", "eu", now, "4"},
 		{"acme", "", now, "4"},
 	} {
-		usd, unpriced := books.Pricer(c.organization, embeddings)(c.at, []string{"project_id", "model"}, labels("model project_id", "m|"+c.project), million)
+		usd, unpriced := books.Pricer(c.organization, embeddings)([]string{"project_id", "model"}, labels("model project_id", "m|"+c.project))(c.at, million)
 		if usd.String() != c.want || !unpriced.IsZero() {
 			t.Errorf("a million tokens of %s in %s at %s cost %s, want %s", c.project, c.organization, c.at.Format(time.DateTime), usd, c.want)
 		}
@@ -344,11 +344,11 @@ func TestNewBillsTeachNewPrices(t *testing.T) {
 	million := []decimal.Fixed{{}, decimal.FromInt(1_000_000)}
 	for _, want := range []string{"1", "3"} {
 		p.view = organization(t, day(want)).view
-		if usd, unpriced := price(time.Now(), []string{"model"}, labels("model", "gpt-4o-2024-08-06"), million); usd.String() != want || !unpriced.IsZero() {
+		if usd, unpriced := price([]string{"model"}, labels("model", "gpt-4o-2024-08-06"))(time.Now(), million); usd.String() != want || !unpriced.IsZero() {
 			t.Errorf("a million tokens cost %s, %s of them without a price; want %s", usd, unpriced, want)
 		}
 	}
-	if usd, unpriced := price(time.Now(), []string{"project_id"}, nil, million); !usd.IsZero() || unpriced != decimal.FromInt(1_000_000) {
+	if usd, unpriced := price([]string{"project_id"}, nil)(time.Now(), million); !usd.IsZero() || unpriced != decimal.FromInt(1_000_000) {
 		t.Errorf("usage without its model costs %s, %s without a price", usd, unpriced)
 	}
 }
@@ -374,7 +374,7 @@ func TestATierIsKnownWhereBothOfItsDimensionsAreAskedFor(t *testing.T) {
 		{[]string{"model", "service_tier"}, "4.5"},
 		{[]string{"model"}, "4.5"},
 	} {
-		if usd, _ := books.Pricer("acme", completions)(now, tc.groupBy, labels("model", "gpt-5.4"), row); usd.String() != tc.want {
+		if usd, _ := books.Pricer("acme", completions)(tc.groupBy, labels("model", "gpt-5.4"))(now, row); usd.String() != tc.want {
 			t.Errorf("grouped by %v a million tokens cost %s, want %s", tc.groupBy, usd, tc.want)
 		}
 	}

@@ -131,13 +131,14 @@ func (b *Books) present(organization string) *priced {
 // taught returns the prices that a bill teaches, if there is one. Two callers may learn the same at the same time, because
 // waiting for each other would be a lock. Most polls of a bill change no day that is closed.
 func (b *Books) taught(organization string, bill *ledger.FeedView) *priced {
-	p := &priced{bill: bill, settings: b.settings.Load()}
+	settings := b.settings.Load()
 	var former *priced
 	if v, ok := b.prices.Load(organization); ok {
-		if former = v.(*priced); former.bill == p.bill && former.settings == p.settings {
+		if former = v.(*priced); former.bill == bill && former.settings == settings {
 			return former
 		}
 	}
+	p := &priced{bill: bill, settings: settings}
 	if bill != nil {
 		p.closed = closed(bill)
 		if former != nil && former.bought != nil && slices.EqualFunc(former.closed, p.closed, (*ledger.DayBook).SameSales) {
@@ -160,13 +161,13 @@ func (b *Books) taught(organization string, bill *ledger.FeedView) *priced {
 	return p
 }
 
-// Pricer returns what prices the rows of an endpoint for the ledger. It waits for nothing.
-func (b *Books) Pricer(organization string, e *api.Endpoint) func(start time.Time, groupBy []string, labels []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
-	return func(start time.Time, groupBy []string, labels []ledger.Label, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+// Pricer returns what prices the rows of an endpoint for the ledger. It waits for nothing. A rate has the prices of the moment
+// in which it was made.
+func (b *Books) Pricer(organization string, e *api.Endpoint) func(groupBy []string, labels []ledger.Label) ledger.Rate {
+	return func(groupBy []string, labels []ledger.Label) ledger.Rate {
 		l := pricing.Labels{
 			TierKnown:    slices.Contains(groupBy, "batch") && slices.Contains(groupBy, "service_tier"),
 			ModelUnknown: !slices.Contains(groupBy, "model"),
-			At:           start,
 		}
 		for _, label := range labels {
 			switch label.Name {
@@ -184,11 +185,14 @@ func (b *Books) Pricer(organization string, e *api.Endpoint) func(start time.Tim
 				}
 			}
 		}
-		usd, unpriced = b.present(organization).prices.Row(e, l, values)
-		if l.Model != "" && !unpriced.IsZero() && pricing.Priced(l.ServiceTier) {
-			b.nameModel(organization, e.Name, l.Model)
+		rate, named := b.present(organization).prices.Rate(e, l), l.Model != "" && pricing.Priced(l.ServiceTier)
+		return func(start time.Time, values []decimal.Fixed) (usd, unpriced decimal.Fixed) {
+			usd, unpriced = rate.Row(start, values)
+			if named && !unpriced.IsZero() {
+				b.nameModel(organization, e.Name, l.Model)
+			}
+			return usd, unpriced
 		}
-		return usd, unpriced
 	}
 }
 

@@ -25,7 +25,7 @@ func TestWhatNobodyKnowsIsNamedOnceInTheLog(t *testing.T) {
 	e := find(t, "completions")
 	for range 3 {
 		for _, tier := range []string{"default", "warp", "hyper", "fast", ""} {
-			books.Pricer("acme", e)(now, []string{"service_tier"}, []ledger.Label{{Name: "service_tier", Value: tier}}, make([]decimal.Fixed, len(e.Measures)))
+			books.Pricer("acme", e)([]string{"service_tier"}, []ledger.Label{{Name: "service_tier", Value: tier}})(now, make([]decimal.Fixed, len(e.Measures)))
 		}
 	}
 	row := make([]decimal.Fixed, len(e.Measures))
@@ -40,7 +40,7 @@ func TestWhatNobodyKnowsIsNamedOnceInTheLog(t *testing.T) {
 			{{Name: "model", Value: "gpt-4o"}}, {{Name: "model", Value: "gpt-4o"}, {Name: "service_tier", Value: "warp"}}, // The tier has none.
 			{{Name: "model", Value: "gpt-4o"}, {Name: "service_tier", Value: "scale"}}, nil,
 		} {
-			books.Pricer("acme", e)(now, []string{"model", "service_tier"}, l, row)
+			books.Pricer("acme", e)([]string{"model", "service_tier"}, l)(now, row)
 		}
 	}
 	for what, times := range map[string]int{

@@ -48,7 +48,7 @@ func (o *oracle) priceOf(b *book, start time.Time, rows []simulator.Row) map[str
 		for i, m := range b.endpoint.Measures {
 			values[i] = r.Values[m.Name]
 		}
-		usd, unpriced := price(start.UTC(), groupBy, labels, values)
+		usd, unpriced := price(groupBy, labels)(start.UTC(), values)
 		of := out[r.Labels["project_id"]]
 		if of == nil {
 			of = make([]decimal.Fixed, len(b.endpoint.Derived))
