@@ -32,7 +32,9 @@ func (st *stage) price(b *readBucket, before []cell, hasDerived bool, cells []ce
 	by := f.asked()
 	spent := newAccount()
 	spent.split, spent.mix = st.read.project >= 0, mixOf(b.rows)
-	paid := append(st.scratch.paid[:0], make([]decimal.Fixed, len(st.read.payers))...)
+	payers := st.read.payers
+	paid := slices.Grow(st.scratch.paid[:0], len(payers))[:len(payers)]
+	clear(paid)
 	for i := range b.rows {
 		r := &b.rows[i]
 		if r.set.pricedBy != st {
@@ -53,7 +55,7 @@ func (st *stage) price(b *readBucket, before []cell, hasDerived bool, cells []ce
 		cells[j].to.price = nil
 	}
 	for payer, usd := range paid {
-		spent.charge(st.read.payers[payer], Amounts{Estimated: usd})
+		spent.charge(payers[payer], Amounts{Estimated: usd})
 	}
 	st.scratch.paid = paid
 	return spent
@@ -167,14 +169,13 @@ func (st *stage) bear(to *touch, m int) uint32 {
 // It is valid until the next key is made.
 func (st *stage) derivedKey(id uint32, m int) []byte {
 	g := &st.f.derivedGroups[m]
-	key := append(st.scratch.key[:0], byte(firstDerivedGroup+m))
+	st.scratch.key = append(st.scratch.key[:0], byte(firstDerivedGroup+m))
 	for _, l := range st.current(id).labels {
 		if slices.Contains(g.labels, l.Name) {
-			key = appendString(appendString(key, l.Name), l.Value)
+			st.scratch.key = appendString(appendString(st.scratch.key, l.Name), l.Value)
 		}
 	}
-	st.scratch.key = key
-	return key
+	return st.scratch.key
 }
 
 // dimensionProject is the dimension, and its label, that tells whose usage a row is.
