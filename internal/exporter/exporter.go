@@ -226,9 +226,9 @@ func (e *exporter) start(p *plan) {
 	}
 }
 
-// commitPace lets the polls of many organizations share commits. Each syncs the disk twice, which makes at most 16 syncs a
+// commitPace lets the polls of many organizations share commits. Each syncs the disk twice, which makes at most 14 syncs a
 // second. A commit that comes alone does not wait.
-const commitPace = 125 * time.Millisecond
+const commitPace = 150 * time.Millisecond
 
 // visitable is the address as a person on this machine can open it.
 func visitable(a net.Addr) string {
