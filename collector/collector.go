@@ -132,9 +132,12 @@ func (c *Collector) read() *page {
 	return p
 }
 
+// longestRest is so much shorter than an answer is fresh that another one is made in the meantime.
+const longestRest = fresh * 4 / 5
+
 // prepare makes what scrapes have lately asked for, so that a poll pays for what it has changed and the next scrape finds
-// it made. It rests for nine times as long as it took: with many endpoints to poll it would never stop, and what it leaves
-// out the next scrape makes.
+// it made. It rests for nine times as long as it took, within limits: with many endpoints to poll it would never stop, and
+// what it leaves out the next scrape makes.
 func (c *Collector) prepare() {
 	begin := time.Now()
 	forms := c.cache.recent(begin)
@@ -146,7 +149,7 @@ func (c *Collector) prepare() {
 		return
 	}
 	c.renew(forms, begin)
-	c.resting = begin.Add(10 * time.Since(begin))
+	c.resting = begin.Add(min(10*time.Since(begin), longestRest))
 }
 
 // renew makes the page of now in the forms. The caller holds making.

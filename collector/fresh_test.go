@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/openai-exporter/openai_exporter/collector"
 	"github.com/openai-exporter/openai_exporter/internal/directory"
 	"github.com/openai-exporter/openai_exporter/internal/ledger"
 )
@@ -44,6 +45,36 @@ func TestALargeAnswerIsHandedOutWhileItIsFresh(t *testing.T) {
 		commit()
 		c.Reload(true, noon)
 		shows("after a reload", 4)
+	})
+}
+
+// A slow source takes its time.
+type slow struct {
+	*source
+	takes time.Duration
+}
+
+func (s *slow) View() *ledger.View {
+	pass(s.takes)
+	return s.source.View()
+}
+
+// However long it takes to make a large answer, polls have another one made before it is no longer fresh.
+func TestPollsMakeALargeAnswerBeforeAScrapeHasTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		large, _ := organizations(t, 20, 1000)
+		s := &slow{large, 2 * time.Second}
+		c := collector.New(collector.Options{Views: s, Statuses: s, Now: time.Now})
+		h := c.Handler()
+		scrape(h, "gzip")
+		for range 60 {
+			c.Poll("organization-0000", "embeddings", time.Second, nil)
+			pass(time.Second)
+			begin := time.Now()
+			if scrape(h, "gzip"); time.Since(begin) > 0 {
+				t.Fatal("a scrape has waited")
+			}
+		}
 	})
 }
 
